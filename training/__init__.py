@@ -1,0 +1,1 @@
+"""From raw comments to a chosen bundle: one module per pipeline stage."""

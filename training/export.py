@@ -1,0 +1,253 @@
+"""Stage export: turn the winner into the bundle that is served.
+
+Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only if it holds the limits
+in params.yaml (section export); among those that do, each device gets the fastest.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
+from models.engine import Engine, available_cores
+from models.errors import CommentwiseError, run_command
+from models.files import atomic_folder, read_json, write_json
+from models.probabilities import softmax
+from models.tokens import encode, load_tokenizer
+from training import parity
+from training.candidate import ENCODER, GRAPH, Part, read_part, read_predictions
+from training.layout import BUNDLE, EXPORT_REPORT, WINNER
+from training.metrics import Probabilities
+from training.parity import Parity, comments_per_second
+from training.provenance import data_facts, environment_facts, git_facts
+from training.resources import processor_name
+from training.settings import Settings, load_settings, read_params
+from training.sources import source_name
+
+REFERENCE_GRAPH = "fp32.onnx"
+EXPORT_TOLERANCE = 0.005
+"""How far any fp32 ONNX probability may stand from what training measured: float rounding, no more."""
+
+GOLDEN_TEXTS = [
+    "This is the best explanation I have seen, thank you!",
+    "Worst update ever. I want my money back.",
+    "What time does the stream start?",
+    "not bad at all, tbh 😂",
+    "@user see http &amp; tell me",
+    "¿Alguien sabe el nombre de la canción?",
+    "🔥🔥🔥",
+    "I waited three weeks for this, the first one arrived broken, the second one was the wrong colour, and support keeps "
+    "sending me the same form to fill in again and again, so no, I would not recommend it to anybody.",
+]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One graph that could be served, and what was measured of it."""
+
+    file: str
+    precision: str
+    parity: Parity
+    batched: Parity
+    """The same with comments in padded batches."""
+    comments_per_second: float
+    size: int
+
+    def report(self, limits: Any) -> dict[str, Any]:
+        """For the export report."""
+        return {
+            "file": self.file,
+            "precision": self.precision,
+            "size": self.size,
+            "comments_per_second": self.comments_per_second,
+            "alone": self.parity.as_dict() | {"refused_because": self.parity.failures(limits)},
+            "in_batches": self.batched.as_dict() | {"refused_because": self.batched.failures(limits)},
+        }
+
+
+def main() -> None:
+    """Run the stage in the current folder."""
+    settings = load_settings()
+    with atomic_folder(BUNDLE) as folder:
+        report = export(settings, folder)
+        Classifier(folder)  # refuses what it would refuse in production
+    write_json(EXPORT_REPORT, report)
+    chosen = next(variant for variant in report["variants"] if variant["file"] == report["devices"]["cpu"])
+    refusal = f"; int8 refused: {'; '.join(report['int8_refused_because'])}" if report["int8_refused_because"] else ""
+    print(
+        f"export: {report['family']} as {chosen['file']} on the CPU, {chosen['size'] / 1e6:.1f} MB, {chosen['comments_per_second']:.0f} comments/s, "
+        f"{chosen['alone']['agreement']:.2%} of fp32's labels{refusal}"
+    )
+
+
+def export(settings: Settings, folder: Path) -> dict[str, Any]:
+    """Write the bundle of the winner into `folder` and return the export report.
+
+    Raises CommentwiseError when the fp32 graph does not reproduce what training measured.
+    """
+    facts, evaluation = read_json(WINNER / "metrics.json"), read_json(WINNER / "evaluation.json")
+    test = read_part("test", settings.labels)
+    shutil.copyfile(WINNER / "tokenizer.json", folder / TOKENIZER)
+    tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
+    rows = encode(tokenizer, test.texts)
+    is_encoder = (WINNER / ENCODER).is_dir()
+    made = _encoder_graphs(folder) if is_encoder else _linear_graph(folder)
+    reference = _reference(folder, rows, test, settings, evaluation["temperature"])
+    variants = [
+        _measure(folder / file, precision, rows, reference, test, evaluation["temperature"])
+        for file, precision in made.items()
+    ]
+    devices = _choose(variants, settings)
+    for variant in variants:
+        if variant.file not in {REFERENCE_GRAPH, *devices.values()}:
+            (folder / variant.file).unlink()
+    kept = [variant for variant in variants if (folder / variant.file).exists()]
+    _write_golden(folder, kept, settings, evaluation["temperature"])
+    fields = {
+        "family": facts["family"],
+        "checkpoint": settings.families.bert.checkpoint,
+        "labels": settings.labels,
+        "max_tokens": settings.max_tokens,
+        "temperature": evaluation["temperature"],
+        "devices": devices,
+        "metrics": {"test": evaluation["test"], "validation": evaluation["validation"]},
+        "data": data_facts(source_name(settings.data)),
+        "params": read_params(),
+        "git": git_facts(),
+        "environment": environment_facts(),
+    }
+    graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
+    write_manifest(folder, fields, graphs)
+    int8 = [variant for variant in variants if variant.precision == "int8"]
+    refused = int8 and not any(variant.file == devices["cpu"] for variant in int8)
+    return {
+        "family": facts["family"],
+        "machine": {"processor": processor_name(), "cores": available_cores()},
+        "test_comments": len(rows),
+        "devices": devices,
+        "variants": [variant.report(settings.export) for variant in variants],
+        "int8_refused_because": min((variant.parity.failures(settings.export) for variant in int8), key=len)
+        if refused
+        else [],
+        "torch_fp32_comments_per_second": _torch_speed(rows) if is_encoder else None,
+    }
+
+
+def _encoder_graphs(folder: Path) -> dict[str, str]:
+    """Make every variant of the encoder; file name to precision."""
+    from models import onnx_export  # needs torch and optimum, which a linear winner does not
+
+    config = read_json(WINNER / ENCODER / "config.json")
+    heads = config.get("num_attention_heads") or config.get("n_heads") or 0
+    hidden = config.get("hidden_size") or config.get("dim") or 0
+    reference, optimised = folder / REFERENCE_GRAPH, folder / "fp32-optimised.onnx"
+    onnx_export.export_encoder(WINNER / ENCODER, reference)
+    onnx_export.optimise(reference, optimised, heads, hidden)
+    onnx_export.quantise(reference, folder / "int8.onnx")
+    onnx_export.quantise(optimised, folder / "int8-optimised.onnx")
+    onnx_export.halve(reference, folder / "fp16.onnx")
+    return {
+        REFERENCE_GRAPH: "fp32",
+        optimised.name: "fp32",
+        "int8.onnx": "int8",
+        "int8-optimised.onnx": "int8",
+        "fp16.onnx": "fp16",
+    }
+
+
+def _linear_graph(folder: Path) -> dict[str, str]:
+    shutil.copyfile(WINNER / GRAPH, folder / REFERENCE_GRAPH)
+    return {REFERENCE_GRAPH: "fp32"}
+
+
+def _reference(
+    folder: Path, rows: list[list[int]], test: Part, settings: Settings, temperature: float
+) -> Probabilities:
+    """fp32's calibrated probabilities, after checking that they are those training measured."""
+    trained = read_predictions("", "test", settings.labels, WINNER)
+    with Engine(folder / REFERENCE_GRAPH) as engine:
+        logits = engine.logits(rows)
+    difference = float(np.abs(softmax(logits) - trained.probabilities).max())
+    if difference > EXPORT_TOLERANCE:
+        raise CommentwiseError(
+            f"the exported graph's probabilities are up to {difference:.3f} away from those training measured (at most {EXPORT_TOLERANCE}): "
+            "train again, or report this checkpoint"
+        )
+    return softmax(logits, temperature)
+
+
+def _measure(
+    graph: Path, precision: str, rows: list[list[int]], reference: Probabilities, test: Part, temperature: float
+) -> Variant:
+    with Engine(graph) as engine:
+        single = parity.alone(engine, rows, temperature)
+        served = parity.as_served(engine, rows, temperature)
+        batched = parity.in_batches(engine, rows, temperature)
+        speed = comments_per_second(engine.logits, rows)
+    return Variant(
+        graph.name,
+        precision,
+        parity.measure(single, served, reference, test.true),
+        parity.measure(single, batched, reference, test.true),
+        speed,
+        graph.stat().st_size,
+    )
+
+
+def _choose(variants: list[Variant], settings: Settings) -> dict[str, str]:
+    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes in batches."""
+    passing = [
+        variant for variant in variants if variant.precision != "fp16" and not variant.parity.failures(settings.export)
+    ]
+    cpu = max(passing, key=lambda variant: variant.comments_per_second)
+    cuda = [
+        variant.file
+        for variant in variants
+        if variant.precision == "fp16" and not variant.batched.failures(settings.export)
+    ]
+    return {"cpu": cpu.file, "cuda": cuda[0] if cuda else REFERENCE_GRAPH}
+
+
+def _write_golden(folder: Path, kept: Sequence[Variant], settings: Settings, temperature: float) -> None:
+    rows = encode(load_tokenizer(folder / TOKENIZER, settings.max_tokens), GOLDEN_TEXTS)
+    probabilities = {}
+    for variant in kept:
+        with Engine(folder / variant.file) as engine:
+            probabilities[variant.file] = np.round(softmax(engine.logits(rows), temperature), 6).tolist()
+    golden = {"texts": GOLDEN_TEXTS, "probabilities": probabilities}
+    (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _torch_speed(rows: list[list[int]]) -> float:
+    """Throughput of the same model in torch: fp32, all cores, padded batches of like length."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from training.batches import collate
+
+    torch.set_num_threads(available_cores())
+    model = AutoModelForSequenceClassification.from_pretrained(WINNER / ENCODER).eval()
+
+    @torch.no_grad()
+    def run(sample: Sequence[Sequence[int]]) -> NDArray[Any]:
+        ordered = sorted(sample, key=len)
+        answers = []
+        for start in range(0, len(ordered), parity.BATCH_SIZE):
+            batch = collate(
+                [(list(row), 0) for row in ordered[start : start + parity.BATCH_SIZE]],
+                pad_id=model.config.pad_token_id or 0,
+            )
+            answers.append(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy())
+        return np.concatenate(answers)
+
+    return comments_per_second(run, rows)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,90 @@
+"""Where a result came from: data, code and environment."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from models.files import file_hash
+from training.layout import PARTS, PREPARED, RAW, part_file
+
+CODE = ("models", "training", "dvc.yaml", "pyproject.toml", "requirements.lock", "accelerate_config.yaml")
+"""What, besides data and params.yaml, decides about a result."""
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "scikit-learn",
+    "numpy",
+    "tokenizers",
+    "onnxruntime",
+    "optimum-onnx",
+    "datasketch",
+    "dvc",
+    "mlflow",
+)
+
+
+def repository_root() -> Path:
+    """The folder with the tracking database.
+
+    DVC runs queued experiments in a throw-away copy and names the real repository in DVC_ROOT.
+    """
+    return Path(os.environ.get("DVC_ROOT", Path.cwd())).resolve()
+
+
+def folder_md5(folder: Path) -> str:
+    """The name DVC gives a folder's content, ending in `.dir`.
+
+    It is the md5 of the JSON list of all files' md5 and relative path, sorted by path.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    entries = [{"md5": file_hash(path, "md5"), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def data_facts(source: str) -> dict[str, Any]:
+    """Source, md5 as DVC names them, and rows of the data that lie in the working folder."""
+    import pyarrow.parquet
+
+    return {
+        "source": source,
+        "raw_md5": file_hash(RAW, "md5"),
+        "prepared_md5": folder_md5(PREPARED),
+        "rows": {part: pyarrow.parquet.read_metadata(part_file(part)).num_rows for part in PARTS},
+    }
+
+
+def git_facts() -> dict[str, Any]:
+    """The commit checked out, and which files of `CODE` differ from it. The commit is null outside a repository."""
+    commit = _git("rev-parse", "HEAD").strip()
+    changed = _git("status", "--porcelain", "--", *CODE).splitlines()
+    return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
+
+
+def environment_facts() -> dict[str, Any]:
+    """Python, machine, and the versions of the packages that decide about a result."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": versions,
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return ""
