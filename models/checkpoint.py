@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from models.errors import CommentwiseError
 from models.files import file_hash
 
@@ -35,17 +37,24 @@ def resolve_checkpoint(checkpoint: str) -> Path:
 
 
 def tokenizer_json(checkpoint: str) -> str:
-    """Return the text of the checkpoint's tokenizer.json, converting older vocabulary files where it has none."""
-    folder = resolve_checkpoint(checkpoint)
-    if (folder / "tokenizer.json").is_file():
-        return (folder / "tokenizer.json").read_text(encoding="utf-8")
-    from transformers import AutoTokenizer
+    """Return the text of the checkpoint's tokenizer.json, converting older vocabulary files where it has none.
 
+    Raises CommentwiseError when the checkpoint has no tokenizer that can be read.
+    """
+    folder = resolve_checkpoint(checkpoint)
     try:
-        text = AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str()
-    except (OSError, ValueError, AttributeError) as error:
-        raise CommentwiseError(f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)})") from None
-    return str(text)
+        if (folder / "tokenizer.json").is_file():
+            text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        else:
+            from transformers import AutoTokenizer
+
+            text = str(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+        Tokenizer.from_str(text)
+    except Exception as error:  # both libraries let many kinds through
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
+        ) from None
+    return text
 
 
 def _embedded() -> Path:

@@ -4,14 +4,13 @@ Columns: comment_id, video_id, published_at (UTC), text, label (null where unlab
 brings no split of its own). `text` and `comment_id` are never null.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
 from models.errors import CommentwiseError
-from models.files import atomic_file
 
 COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
 PARTS = ("train", "validation", "test")
@@ -48,13 +47,17 @@ def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameS
     )
 
 
-def split_rejects(table: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_rejects(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, known: Mapping[int, str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows that fit the schema, and the rejects: row (the table's index), reason, text.
 
-    Raises CommentwiseError when the table as a whole does not fit (a column is missing or has another type).
+    `known` maps rows that are bad already to the reason. Raises CommentwiseError when the table as a whole does not fit
+    (a column is missing or has another type).
     """
+    reasons = dict(known or {})
     try:
-        return schema.validate(table, lazy=True), _rejects(table, {})
+        return schema.validate(table, lazy=True).drop(index=list(reasons)), _rejects(table, reasons)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
     whole = cases[cases["index"].isna()]
@@ -63,7 +66,6 @@ def split_rejects(table: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[pd.D
         raise CommentwiseError(
             f"comments table: column {first['column'] or first['failure_case']!r} fails {first['check']}"
         )
-    reasons: dict[int, str] = {}
     for index, column, check in zip(cases["index"], cases["column"], cases["check"], strict=True):
         reasons.setdefault(int(index), f"{column} is missing" if check == "not_nullable" else str(check))
     return schema.validate(table.drop(index=list(reasons)), lazy=True), _rejects(table, reasons)
@@ -75,7 +77,7 @@ def _rejects(table: pd.DataFrame, reasons: dict[int, str]) -> pd.DataFrame:
         {
             "row": rows,
             "reason": [reasons[row] for row in rows],
-            "text": [str(table["text"].get(row, ""))[:200] for row in rows],
+            "text": table["text"].loc[rows].fillna("").str[:200].tolist(),
         }
     )
 
@@ -97,12 +99,10 @@ def read_comments(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write Parquet atomically and without the index, so that equal tables are equal files."""
-    with atomic_file(path) as temporary:
-        table.to_parquet(temporary, index=False)
+    """Write Parquet without the index, so that equal tables are equal files."""
+    table.to_parquet(path, index=False)
 
 
 def write_rejects(rejects: pd.DataFrame, path: Path) -> None:
     """Write the reject file: row, reason and the beginning of the text."""
-    with atomic_file(path) as temporary:
-        rejects.to_csv(temporary, index=False)
+    rejects.to_csv(path, index=False)

@@ -27,7 +27,7 @@ from training.metrics import Probabilities
 from training.parity import Parity, comments_per_second
 from training.provenance import data_facts, environment_facts, git_facts
 from training.resources import processor_name
-from training.settings import Settings, load_settings, read_params
+from training.settings import ExportSettings, Settings, load_settings, read_params
 from training.sources import source_name
 
 REFERENCE_GRAPH = "fp32.onnx"
@@ -59,7 +59,7 @@ class Variant:
     comments_per_second: float
     size: int
 
-    def report(self, limits: Any) -> dict[str, Any]:
+    def report(self, limits: ExportSettings) -> dict[str, Any]:
         """For the export report."""
         return {
             "file": self.file,
@@ -103,7 +103,7 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
         _measure(folder / file, precision, rows, reference, test, evaluation["temperature"])
         for file, precision in made.items()
     ]
-    devices = _choose(variants, settings)
+    devices = choose_graphs(variants, settings.export)
     for variant in variants:
         if variant.file not in {REFERENCE_GRAPH, *devices.values()}:
             (folder / variant.file).unlink()
@@ -124,17 +124,13 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
     }
     graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
     write_manifest(folder, fields, graphs)
-    int8 = [variant for variant in variants if variant.precision == "int8"]
-    refused = int8 and not any(variant.file == devices["cpu"] for variant in int8)
     return {
         "family": facts["family"],
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "test_comments": len(rows),
         "devices": devices,
         "variants": [variant.report(settings.export) for variant in variants],
-        "int8_refused_because": min((variant.parity.failures(settings.export) for variant in int8), key=len)
-        if refused
-        else [],
+        "int8_refused_because": _refusal(variants, devices["cpu"], settings.export),
         "torch_fp32_comments_per_second": _torch_speed(rows) if is_encoder else None,
     }
 
@@ -200,18 +196,26 @@ def _measure(
     )
 
 
-def _choose(variants: list[Variant], settings: Settings) -> dict[str, str]:
-    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes in batches."""
+def choose_graphs(variants: Sequence[Variant], limits: ExportSettings) -> dict[str, str]:
+    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes in batches; else fp32."""
     passing = [
-        variant for variant in variants if variant.precision != "fp16" and not variant.parity.failures(settings.export)
+        variant
+        for variant in variants
+        if variant.file == REFERENCE_GRAPH or (variant.precision != "fp16" and not variant.parity.failures(limits))
     ]
     cpu = max(passing, key=lambda variant: variant.comments_per_second)
-    cuda = [
-        variant.file
-        for variant in variants
-        if variant.precision == "fp16" and not variant.batched.failures(settings.export)
+    halves = [
+        variant.file for variant in variants if variant.precision == "fp16" and not variant.batched.failures(limits)
     ]
-    return {"cpu": cpu.file, "cuda": cuda[0] if cuda else REFERENCE_GRAPH}
+    return {"cpu": cpu.file, "cuda": halves[0] if halves else REFERENCE_GRAPH}
+
+
+def _refusal(variants: Sequence[Variant], served: str, limits: ExportSettings) -> list[str]:
+    """Why int8 is not what the CPU serves; empty if it is, or if there is none."""
+    int8 = [variant for variant in variants if variant.precision == "int8"]
+    if not int8 or any(variant.file == served for variant in int8):
+        return []
+    return min((variant.parity.failures(limits) for variant in int8), key=len) or ["it is slower than fp32 here"]
 
 
 def _write_golden(folder: Path, kept: Sequence[Variant], settings: Settings, temperature: float) -> None:

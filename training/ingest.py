@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from models.errors import CommentwiseError, run_command
+from models.files import atomic_file
 from training.comments import COLUMNS, comments_schema, split_rejects, write_rejects, write_table
 from training.layout import RAW, RAW_REJECTS
 from training.settings import Settings, load_settings
@@ -20,8 +21,10 @@ def main() -> None:
     """Run the stage in the current folder."""
     settings = load_settings()
     table, rejects = ingest(settings)
-    write_rejects(rejects, RAW_REJECTS)
-    write_table(table, RAW)
+    # Both or neither: rejects that belong to another table would mislead.
+    with atomic_file(RAW) as table_file, atomic_file(RAW_REJECTS) as rejects_file:
+        write_table(table, table_file)
+        write_rejects(rejects, rejects_file)
     unlabelled = int(table["label"].isna().sum())
     print(
         f"ingest: {len(table):,} comments from {source_name(settings.data)}, {unlabelled:,} of them unlabelled; {len(rejects):,} rows set aside in {RAW_REJECTS}"
@@ -37,10 +40,11 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     data = settings.data
     rows = list(read_rows(data))
     if not rows:
-        raise CommentwiseError(f"{source_name(data)} holds no rows")
+        raise CommentwiseError(f"{source_name(data)} holds no rows: set data.path to a file with comments")
     table = _to_table(rows, settings)
     _check_labels(table, settings)
-    good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters))
+    no_time = _parse_times(table)
+    good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), no_time)
     if len(rejects) > data.max_rejected * len(table):
         first = "; ".join(
             f"row {row}: {reason}" for row, reason in zip(rejects["row"][:3], rejects["reason"][:3], strict=True)
@@ -61,7 +65,7 @@ def _to_table(rows: list[Row], settings: Settings) -> pd.DataFrame:
         # Newly collected comments have no label column; with one text column less there is nothing to read.
         if name not in present:
             raise CommentwiseError(
-                f"{source_name(settings.data)} has no column {name!r} (it has {', '.join(map(repr, sorted(map(str, present))))}): "
+                f"{source_name(settings.data)} has no column {name!r} (it has {', '.join(map(repr, sorted(map(str, present)))) or 'none'}): "
                 f"set data.columns.{column}"
             )
     index = pd.RangeIndex(1, len(rows) + 1)
@@ -75,10 +79,15 @@ def _to_table(rows: list[Row], settings: Settings) -> pd.DataFrame:
     )
     table["label"] = table["label"].astype("str")
     table["comment_id"] = table["comment_id"].fillna(_content_ids(table["text"]))
-    table["published_at"] = pd.to_datetime(table["published_at"], utc=True, format="ISO8601", errors="coerce").astype(
-        pd.DatetimeTZDtype("us", "UTC")
-    )
     return table
+
+
+def _parse_times(table: pd.DataFrame) -> dict[int, str]:
+    """Turn `published_at` into times in place; return the rows where that cannot be done, with the reason."""
+    written = table["published_at"]
+    times = pd.to_datetime(written, utc=True, format="ISO8601", errors="coerce")
+    table["published_at"] = times.astype(pd.DatetimeTZDtype("us", "UTC"))
+    return dict.fromkeys(table.index[times.isna() & written.notna()].tolist(), "published_at is no ISO 8601 time")
 
 
 def _to_text(value: Any) -> str | None:

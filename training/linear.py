@@ -100,7 +100,7 @@ def _search(family: str, options: LinearSettings, documents: list[str], part: Pa
     try:
         return search.fit(documents, part.true)
     except ValueError as error:
-        if "no terms remain" in str(error) or "empty vocabulary" in str(error):
+        if any(sign in str(error) for sign in ("no terms remain", "empty vocabulary", "documents than min_df")):
             raise CommentwiseError(
                 f"families.{family}.min_df = {options.min_df}: no n-gram stands in that many of the training comments; lower it or add comments"
             ) from None

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from models.errors import CommentwiseError, run_command
-from models.files import write_json, write_text
+from models.files import atomic_folder, write_json, write_text
 from models.normalize import normalize
 from training.comments import comments_schema, read_comments, write_rejects, write_table
 from training.data_report import data_report, to_markdown
 from training.duplicates import group_copies
-from training.layout import DATA_REPORT, PARTS, PREPARED_REJECTS, RAW, UNLABELLED, part_file
+from training.layout import DATA_REPORT, PARTS, PREPARED, PREPARED_REJECTS, RAW, UNLABELLED, part_file
 from training.settings import Settings, load_settings
 from training.split import held_out_part, split
 
@@ -19,12 +19,13 @@ def main() -> None:
     table = read_comments(RAW, comments_schema(settings.labels, settings.data.max_characters))
     prepared, unlabelled, rejects = prepare(table, settings)
     report = data_report(prepared, unlabelled, rejects, settings.labels)
-    for part in PARTS:
-        write_table(prepared[prepared["part"] == part].drop(columns="part"), part_file(part))
-    write_table(unlabelled, UNLABELLED)
-    write_rejects(rejects, PREPARED_REJECTS)
-    write_json(DATA_REPORT.with_suffix(".json"), report)
-    write_text(DATA_REPORT.with_suffix(".md"), to_markdown(report))
+    with atomic_folder(PREPARED) as folder:
+        for part in PARTS:
+            write_table(prepared[prepared["part"] == part].drop(columns="part"), part_file(part, folder))
+        write_table(unlabelled, folder / UNLABELLED.name)
+        write_rejects(rejects, folder / PREPARED_REJECTS.name)
+        write_json(DATA_REPORT.with_suffix(".json"), report)
+        write_text(DATA_REPORT.with_suffix(".md"), to_markdown(report))
     sizes = ", ".join(f"{part} {report['parts'][part]['comments']:,}" for part in PARTS)
     print(f"prepare: {sizes}; {len(rejects):,} rows set aside in {PREPARED_REJECTS}; report in {DATA_REPORT}.md")
 

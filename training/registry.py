@@ -31,7 +31,7 @@ def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion
         return client.get_model_version_by_alias(model, version)
     except MlflowException:
         known = ", ".join(
-            found.version for found in sorted(_versions(client, model), key=lambda found: int(found.version))
+            str(found.version) for found in sorted(_versions(client, model), key=lambda found: int(found.version))
         )
         raise CommentwiseError(
             f"the registry has no version {version!r} of {model!r} (it has {known or 'none'}): publish one with `python -m training.publish`"

@@ -12,7 +12,7 @@ PARAMS = Path("params.yaml")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -55,7 +55,9 @@ class PrepareSettings(Section):
     @model_validator(mode="after")
     def _leave_rows_to_train_on(self) -> Self:
         if self.validation + self.test >= 0.9:
-            raise ValueError("validation + test must stay below 0.9, so that enough is left to train on")
+            raise ValueError(
+                f"validation = {self.validation:g} and test = {self.test:g} must stay below 0.9 together, so that enough is left to train on"
+            )
         return self
 
 
@@ -151,7 +153,7 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CommentwiseError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
-        raise CommentwiseError(f"{path} holds no settings")
+        raise CommentwiseError(f"{path} holds no settings: get it back with `git checkout {path}`")
     return content
 
 

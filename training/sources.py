@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import logging
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,18 +53,18 @@ def _file_rows(path: Path, encoding: str) -> Iterator[Row]:
         )
     try:
         yield from reader(path, encoding)
-    except FileNotFoundError:
-        raise CommentwiseError(f"data.path = {str(path)!r}: no such file") from None
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise CommentwiseError(
-            f"{path} is not {encoding} (byte 0x{error.object[error.start]:02x}): set data.encoding to its encoding, e.g. latin-1 or utf-16"
+            f"{path} is not {encoding} ({error}): set data.encoding to its encoding, e.g. latin-1, utf-16 or utf-16-le"
         ) from None
     except LookupError:
         raise CommentwiseError(f"data.encoding = {encoding!r}: no such encoding; try utf-8") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CommentwiseError(f"{path} is a damaged gzip file ({error}): fetch it again") from None
     except csv.Error as error:
-        raise CommentwiseError(f"{path} is not valid CSV ({error})") from None
+        raise CommentwiseError(f"{path} is not valid CSV ({error}): mend it, or write it as .jsonl") from None
+    except OSError as error:
+        raise CommentwiseError(f"data.path = {str(path)!r}: {error.strerror}; name a file that can be read") from None
 
 
 def _read_csv(path: Path, encoding: str) -> Iterator[Row]:
@@ -82,7 +83,7 @@ def _read_jsonl(path: Path, encoding: str) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):  # also of numbers too long and brackets too deep
                 row = None
             # A torn line is a bad row: without any column it is set aside with its row number.
             yield row if isinstance(row, dict) else {}
@@ -92,14 +93,14 @@ def _read_parquet(path: Path, encoding: str) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    source = io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path
-    try:
-        if not isinstance(source, io.BytesIO):
-            source.stat()
-        for batch in pyarrow.parquet.ParquetFile(source).iter_batches():
-            yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise CommentwiseError(f"{path} is not readable Parquet ({str(error).splitlines()[0]})") from None
+    with io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path.open("rb") as stream:
+        try:
+            for batch in pyarrow.parquet.ParquetFile(stream).iter_batches():
+                yield from batch.to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise CommentwiseError(
+                f"{path} is not readable Parquet ({str(error).splitlines()[0]}): fetch it again"
+            ) from None
 
 
 _READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
@@ -124,6 +125,8 @@ def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
 def _dataset_rows(name: str, data: DataSettings) -> Iterator[Row]:
     import datasets
 
+    # A warning for each attempt would stand above our one line.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         splits = datasets.load_dataset(name, data.hub_config if data.hub else None)
     except Exception as error:  # the library lets many kinds through: files, network, Arrow, its own

@@ -1,0 +1,25 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Models this small are fastest on one thread, and spinning threads would starve the servers that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.tiny import write_tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle that every test shares: read it only."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    folder.mkdir()
+    write_tiny_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle that the test may damage."""
+    return shutil.copytree(tiny_bundle, tmp_path / "bundle")

@@ -1,0 +1,115 @@
+"""The main job in a repository of its own, command by command. The tests run in order and build on each other."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from models.bundle import Classifier
+from tests.project import Project
+
+STAGES = [
+    "ingest",
+    "prepare",
+    "reference",
+    *(f"{stage}@{family}" for stage in ("train", "evaluate") for family in ("logreg", "svm", "bert")),
+    "select",
+    "export",
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.create(tmp_path_factory.mktemp("pipeline"))
+
+
+def read(project: Project, name: str) -> dict[str, object]:
+    return dict(json.loads((project.folder / name).read_text(encoding="utf-8")))
+
+
+def test_repro_runs_every_stage_once_and_makes_a_bundle_that_answers(project: Project) -> None:
+    assert sorted(project.repro()) == sorted(STAGES)
+    selection = read(project, "artifacts/selection.json")
+    bundle = Classifier(project.folder / "artifacts/bundle")
+    assert bundle.manifest.family == selection["winner"]
+    assert bundle.predict(["thank you, this is great"])[0].label in bundle.manifest.labels
+    assert project.repro() == []
+    project.commit("first run")
+
+
+def test_the_report_names_all_families_and_the_reason(project: Project) -> None:
+    printed = " ".join(project.module("training.report", COLUMNS="200").split())
+    selection = read(project, "artifacts/selection.json")
+    assert all(family in printed for family in ("logreg", "svm", "bert"))
+    assert str(selection["reason"]) in printed
+
+
+def test_publishing_twice_makes_one_version_and_one_run_per_candidate(project: Project) -> None:
+    first = project.module("training.publish")
+    again = project.module("training.publish")
+    assert "version 1 of 'commentwise' is champion: it is the first" in first
+    assert "version 1 of 'commentwise' is champion: it already was" in again
+    count = "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db'); print(len(mlflow.search_runs(search_all_experiments=True)))"
+    # One run per candidate (bert's was live) and one for the bundle.
+    assert project.run("python", "-c", count).splitlines()[-1] == "4"
+
+
+def test_lineage_leads_back_to_code_and_data(project: Project) -> None:
+    lineage = json.loads(project.module("training.lineage", "champion", "--json"))
+    lock = (project.folder / "dvc.lock").read_text(encoding="utf-8")
+    assert lineage["version"] == 1
+    assert lineage["aliases"] == ["champion"]
+    assert lineage["data"]["prepared_md5"] in lock
+    assert lineage["data"]["raw_md5"] in lock
+    assert lineage["params"]["data"]["path"] == "data/few.jsonl"
+    assert lineage["git"]["dirty"] == []
+    assert lineage["git"]["commit"] in project.run("git", "log", "--format=%H")
+    assert "has no version '7'" in project.module("training.lineage", "7", fails=True)
+
+
+def test_an_overwritten_prepared_file_is_noticed_and_restored(project: Project) -> None:
+    prepared = project.folder / "data/prepared/test.parquet"
+    before = prepared.read_bytes()
+    prepared.write_bytes(b"overwritten")
+    assert "data/prepared" in project.run("dvc", "status")
+    project.run("dvc", "checkout", "--force", "data/prepared")
+    assert prepared.read_bytes() == before
+
+
+def test_a_change_of_one_family_reruns_only_what_depends_on_it(project: Project) -> None:
+    project.set_params({"families.logreg.C": [2]})
+    ran = project.repro()
+    assert {"train@logreg", "evaluate@logreg", "select"} <= set(ran)
+    assert set(ran) <= {"train@logreg", "evaluate@logreg", "select", "export"}
+    project.run("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
+    assert project.repro() == []
+
+
+def test_a_clone_pulls_everything_and_reruns_nothing(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    project.commit("remote")
+    project.run("dvc", "push", "--quiet")
+    subprocess.run(["git", "clone", "--quiet", project.folder, tmp_path / "clone"], check=True)
+    clone = Project(tmp_path / "clone")
+    clone.run("dvc", "pull", "--quiet")
+    assert clone.repro() == []
+    # MLflow never saw these candidates here: publishing writes what is missing.
+    assert "is champion: it is the first" in clone.module("training.publish")
+
+
+def test_a_version_is_reproduced_from_its_commit(project: Project) -> None:
+    printed = project.module("training.reproduce", "champion")
+    assert "version 1 is reproduced" in printed
+    assert "DIFFERENT" not in printed
+
+
+def test_reproduction_notices_another_result(project: Project) -> None:
+    """The recorded graph of a linear model is replaced: it must not pass for the one that training makes."""
+    lineage = json.loads(project.module("training.lineage", "1", "--json"))
+    (facts,) = project.folder.glob(f"mlartifacts/{lineage['run']}/artifacts/candidates.json")
+    recorded = json.loads(facts.read_text(encoding="utf-8"))
+    recorded["svm"]["graph_sha256"] = "0" * 64
+    facts.write_text(json.dumps(recorded), encoding="utf-8")
+    printed = project.module("training.reproduce", "1", fails=True)
+    assert "error: version 1 is not reproduced: svm" in printed

@@ -1,0 +1,103 @@
+"""A copy of this repository to run commands in, as a person would, on few comments and a tiny encoder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.checkpoints import sample_texts, write_checkpoint
+
+ROOT = Path(__file__).parents[1]
+ROWS = 400
+LEFT_BEHIND = ("data/", "artifacts/", "reports/", "dvc.lock", "tests/", "docs/")
+
+
+class Project:
+    """A folder with the code, its own git and DVC repository, and the commands in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "COMMENTWISE"))
+        }
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        for role in ("AUTHOR", "COMMITTER"):
+            self.environment |= {f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@example.org"}
+
+    @classmethod
+    def create(cls, folder: Path) -> "Project":
+        """Copy the code as it is, uncommitted changes included, and commit it."""
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            # What the pipeline left in this working tree stays behind.
+            if not name.startswith(LEFT_BEHIND) and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, folder / name)
+        project = cls(folder)
+        sample = (ROOT / "data/sample/comments.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / "data").mkdir()
+        (folder / "data/few.jsonl").write_text("".join(sample[:ROWS]), encoding="utf-8")
+        write_checkpoint(folder / "tiny-bert", sample_texts(ROWS))
+        project.set_params(
+            {
+                "data.path": "data/few.jsonl",
+                "families.bert.checkpoint": "./tiny-bert",
+                "families.bert.epochs": 1,
+                "families.logreg.folds": 2,
+                "families.svm.folds": 2,
+                "families.logreg.C": [1],
+                "families.svm.C": [0.2],
+                "evaluate.resamples": 200,
+            }
+        )
+        project.run("git", "init", "--quiet", "--initial-branch=main")
+        project.commit("code")
+        return project
+
+    def set_params(self, values: dict[str, Any]) -> None:
+        """Change keys of params.yaml, given as dotted names."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, value in values.items():
+            section = params
+            *parents, key = name.split(".")
+            for parent in parents:
+                section = section[parent]
+            section[key] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def run(self, *command: str, fails: bool = False, **environment: str) -> str:
+        """Run a command; return what it printed, standard error included."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def module(self, name: str, *arguments: str, fails: bool = False, **environment: str) -> str:
+        """Run `python -m name`."""
+        return self.run(sys.executable, "-m", name, *arguments, fails=fails, **environment)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Run `dvc repro`; return the names of the stages that ran."""
+        printed = self.run("dvc", "repro", *arguments)
+        return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]

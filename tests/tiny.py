@@ -1,0 +1,83 @@
+"""A bundle that is tiny but real: a tokenizer of a few words and a linear graph with weights by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+from models.bundle import write_manifest
+from models.engine import Engine
+from models.linear import linear_graph
+from models.probabilities import softmax
+from models.tokens import encode, load_tokenizer
+
+LABELS = ["negative", "neutral", "positive"]
+GRAPH = "fp32.onnx"
+MAX_TOKENS = 32
+TEMPERATURE = 1.5
+GOLDEN_TEXTS = ["a good video", "a bad video", "a video"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+NEGATIVE = ["bad", "awful", "hate"]
+POSITIVE = ["good", "great", "love"]
+NEUTRAL = ["a", "video", "the", "is", "this", "i", "at", "user", "http", "@"]
+VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *NEGATIVE, *POSITIVE, *NEUTRAL])}
+
+
+def write_tiny_bundle(folder: Path, strength: float = 6.0) -> None:
+    """Write the bundle into an empty folder; with a negative `strength` it is mistaken about every opinion."""
+    _tokenizer().save(str(folder / "tokenizer.json"))
+    onnx.save(tiny_graph(strength), folder / GRAPH)
+    (folder / "golden.json").write_text(json.dumps(_golden(folder)), encoding="utf-8")
+    write_tiny_manifest(folder)
+
+
+def write_tiny_manifest(folder: Path, **changed: Any) -> None:
+    """Write a manifest that fits the files in the folder, with the fields `changed`."""
+    fields: dict[str, Any] = {
+        "family": "logreg",
+        "checkpoint": "tiny",
+        "labels": LABELS,
+        "max_tokens": MAX_TOKENS,
+        "temperature": TEMPERATURE,
+        "devices": {"cpu": GRAPH},
+        "metrics": {"macro_f1": 0.9},
+        "data": {},
+        "params": {},
+        "git": {},
+        "environment": {},
+    }
+    write_manifest(folder, fields | changed, {GRAPH: {"precision": "fp32", "parity": {"macro_f1": 0.9, "agreement": 1.0}}})
+
+
+def tiny_graph(strength: float = 6.0) -> onnx.ModelProto:
+    """Unigram weights: each negative word speaks for the first label, each positive one for the last."""
+    coefficients = np.zeros((len(LABELS), len(VOCABULARY)))
+    coefficients[0, [VOCABULARY[word] for word in NEGATIVE]] = strength
+    coefficients[2, [VOCABULARY[word] for word in POSITIVE]] = strength
+    ngrams = [(token,) for word, token in VOCABULARY.items() if word not in SPECIAL]
+    coefficients = coefficients[:, len(SPECIAL) :]  # as in training, special tokens are no features
+    return linear_graph(ngrams, np.ones(len(ngrams)), coefficients, np.array([0.0, 1.0, 0.0]))
+
+
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(WordLevel(VOCABULARY, unk_token="[UNK]"))
+    tokenizer.normalizer = Lowercase()
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(name, VOCABULARY[name]) for name in ("[CLS]", "[SEP]")]
+    )
+    return tokenizer
+
+
+def _golden(folder: Path) -> dict[str, Any]:
+    rows = encode(load_tokenizer(folder / "tokenizer.json", MAX_TOKENS), GOLDEN_TEXTS)
+    with Engine(folder / GRAPH) as engine:
+        probabilities = softmax(engine.logits(rows), TEMPERATURE)
+    return {"texts": GOLDEN_TEXTS, "probabilities": {GRAPH: probabilities.tolist()}}

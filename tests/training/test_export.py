@@ -1,0 +1,156 @@
+"""The gate of the export: what may replace fp32, what may not, and what is said then."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from accelerate import Accelerator
+
+from models.bundle import Classifier
+from models.errors import CommentwiseError
+from tests.training.conftest import WORDS, settings, write_parts
+from training import bert, evaluate, export, linear
+from training.candidate import read_part, read_predictions
+from training.export import Variant, choose_graphs
+from training.parity import measure
+from training.settings import Settings
+
+LIMITS = settings().export
+
+
+def probabilities(rows: list[list[float]]) -> np.ndarray:
+    return np.array(rows, dtype=np.float64)
+
+
+REFERENCE = probabilities([[0.9, 0.1], [0.2, 0.8]] * 100)
+TRUE = np.array([0, 1] * 100)
+
+
+def one_row(change: list[float]) -> np.ndarray:
+    changed = REFERENCE.copy()
+    changed[0] = change
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("alone", "among_others", "said"),
+    [
+        (REFERENCE, REFERENCE, []),
+        (one_row([0.8, 0.2]), one_row([0.81, 0.19]), []),
+        (
+            np.repeat(one_row([0.4, 0.6])[:1], 200, axis=0),
+            None,
+            ["it loses 66.67 points of macro-F1 (at most 0.5)", "it gives 50.00% of fp32's labels (at least 98.5%)"],
+        ),
+        (REFERENCE, one_row([0.85, 0.15]), ["neighbours move a probability by 0.050 (at most 0.02)"]),
+        (one_row([0.505, 0.495]), one_row([0.495, 0.505]), ["1 labels depend on the comment's neighbours"]),
+    ],
+    ids=["the same", "within limits", "worse", "moved by neighbours", "label changed by neighbours"],
+)
+def test_every_broken_limit_is_named(alone: np.ndarray, among_others: np.ndarray | None, said: list[str]) -> None:
+    parity = measure(alone, alone if among_others is None else among_others, REFERENCE, TRUE)
+    assert parity.failures(LIMITS) == said
+
+
+def make_winner(family: str, chosen: Settings) -> None:
+    write_parts(WORDS)
+    out = Path("artifacts/candidates") / family
+    if family == "bert":
+        bert.train(Accelerator(), chosen, Path("data/prepared"), out, None)
+    else:
+        linear.train(family, chosen, out)
+    evaluate.evaluate(family, chosen)
+    shutil.copytree(out, "artifacts/winner")
+    shutil.copyfile(f"artifacts/evaluation/{family}/metrics.json", "artifacts/winner/evaluation.json")
+    Path("data/raw").mkdir()
+    Path("data/raw/comments.parquet").write_bytes(b"the raw comments")
+
+
+def run_export(chosen: Settings) -> dict[str, Any]:
+    Path("artifacts/bundle").mkdir(exist_ok=True)
+    return export.export(chosen, Path("artifacts/bundle"))
+
+
+def bert_settings(checkpoint: Path, **changes: Any) -> Settings:
+    options = {
+        "families__bert__checkpoint": str(checkpoint),
+        "families__bert__epochs": 8,
+        "families__bert__learning_rate": 1e-3,
+    }
+    return settings(**options, **changes)
+
+
+def test_a_bert_that_passes_becomes_an_int8_bundle_with_fp32_beside_it(work: Path, checkpoint: Path) -> None:
+    # A random encoder of 32 dimensions is no subject for the real limits: what is tested is what follows from them.
+    wide = {"max_f1_loss": 1.0, "min_agreement": 0.0, "max_shift": 1.0}
+    chosen = bert_settings(checkpoint, export=wide)
+    make_winner("bert", chosen)
+    report = run_export(chosen)
+    measured = {variant["file"]: variant for variant in report["variants"]}
+    assert set(measured) == {"fp32.onnx", "fp32-optimised.onnx", "int8.onnx", "int8-optimised.onnx", "fp16.onnx"}
+    fastest = max((v for v in measured.values() if v["precision"] != "fp16"), key=lambda v: v["comments_per_second"])
+    assert report["devices"] == {"cpu": fastest["file"], "cuda": "fp16.onnx"}
+    kept = {path.name for path in Path("artifacts/bundle").glob("*.onnx")}
+    assert kept == {"fp32.onnx", "fp16.onnx", fastest["file"]}
+    assert report["torch_fp32_comments_per_second"] > 0
+    answers = Classifier(Path("artifacts/bundle")).probabilities(read_part("test", chosen.labels).texts)
+    assert (answers.argmax(axis=1) == read_predictions("bert", "test", chosen.labels).predicted).mean() > 0.9
+
+
+def variant(
+    file: str, precision: str, speed: float, served: np.ndarray = REFERENCE, batched: np.ndarray = REFERENCE
+) -> Variant:
+    return Variant(
+        file, precision, measure(served, served, REFERENCE, TRUE), measure(served, batched, REFERENCE, TRUE), speed, 1
+    )
+
+
+WRONG = REFERENCE[:, ::-1]
+SHIFTED = one_row([0.8, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("int8", "fp16", "devices"),
+    [
+        (variant("int8.onnx", "int8", 9), variant("fp16.onnx", "fp16", 9), {"cpu": "int8.onnx", "cuda": "fp16.onnx"}),
+        (
+            variant("int8.onnx", "int8", 9, WRONG),
+            variant("fp16.onnx", "fp16", 9, WRONG),
+            {"cpu": "fp32.onnx", "cuda": "fp32.onnx"},
+        ),
+        (variant("int8.onnx", "int8", 1), variant("fp16.onnx", "fp16", 99), {"cpu": "fp32.onnx", "cuda": "fp16.onnx"}),
+        # Moved by neighbours in batches: harmless where comments are served one by one, not where they are batched.
+        (
+            variant("int8.onnx", "int8", 9, batched=SHIFTED),
+            variant("fp16.onnx", "fp16", 9, batched=SHIFTED),
+            {"cpu": "int8.onnx", "cuda": "fp32.onnx"},
+        ),
+    ],
+    ids=["both pass", "both are wrong", "int8 is slow", "moved in batches"],
+)
+def test_each_device_gets_the_fastest_graph_that_passes(int8: Variant, fp16: Variant, devices: dict[str, str]) -> None:
+    assert choose_graphs([variant("fp32.onnx", "fp32", 4), int8, fp16], LIMITS) == devices
+
+
+def test_a_linear_winner_is_served_by_its_own_graph(work: Path, checkpoint: Path) -> None:
+    chosen = settings(families__bert__checkpoint=str(checkpoint))
+    make_winner("svm", chosen)
+    report = run_export(chosen)
+    assert report["devices"] == {"cpu": "fp32.onnx", "cuda": "fp32.onnx"}
+    manifest = json.loads(Path("artifacts/bundle/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["family"] == "svm"
+    assert manifest["params"]["seed"] == 42
+    assert manifest["data"]["rows"] == {"train": 240, "validation": 60, "test": 60}
+
+
+def test_a_graph_that_is_not_what_training_measured_stops_the_export(work: Path, checkpoint: Path) -> None:
+    chosen = settings(families__bert__checkpoint=str(checkpoint))
+    make_winner("svm", chosen)
+    other = settings(families__bert__checkpoint=str(checkpoint), families__svm__C=[0.001])
+    linear.train("svm", other, Path("other"))
+    shutil.copyfile("other/model.onnx", "artifacts/winner/model.onnx")
+    with pytest.raises(CommentwiseError, match="away from those training measured"):
+        run_export(chosen)

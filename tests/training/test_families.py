@@ -1,0 +1,185 @@
+"""Each family learns what can be learned, leaves a whole candidate folder, and says what is wrong with its input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from accelerate import Accelerator
+
+from models.engine import Engine
+from models.errors import CommentwiseError
+from models.probabilities import softmax
+from models.tokens import encode, load_tokenizer
+from tests.training.conftest import TWENTY, TWO, WORDS, settings, write_parts
+from training import bert, linear
+from training.batches import LengthBuckets
+from training.candidate import read_history, read_metrics, read_predictions
+from training.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+FILES = {"tokenizer.json", "validation.parquet", "test.parquet", "metrics.json", "history.jsonl", "resources.json"}
+
+
+def small(checkpoint: Path, **changes: object) -> Settings:
+    defaults = {
+        "families__bert__checkpoint": str(checkpoint),
+        "families__bert__epochs": 4,
+        "families__bert__learning_rate": 5e-3,
+    }
+    return settings(**{**defaults, **changes})
+
+
+def train_bert(chosen: Settings, out: Path) -> dict[str, Any]:
+    return bert.train(Accelerator(), chosen, Path("data/prepared"), out, None)
+
+
+@pytest.mark.parametrize("family", ["logreg", "svm"])
+@pytest.mark.parametrize("labels", [TWO, WORDS, TWENTY], ids=["2", "3", "20"])
+def test_a_linear_family_learns_any_label_set(
+    work: Path, checkpoint: Path, family: str, labels: dict[str, list[str]]
+) -> None:
+    write_parts(labels)
+    out = Path("artifacts/candidates") / family
+    chosen = small(checkpoint, labels=list(labels), families__logreg__folds=3, families__svm__folds=3)
+    facts = linear.train(family, chosen, out)
+    assert facts["test_macro_f1"] > 0.9
+    assert {path.name for path in out.iterdir()} == FILES | {"model.onnx"}
+    predictions = read_predictions(family, "test", list(labels))
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-6)
+    # The predictions are those of the graph that would be served.
+    texts = pd.read_parquet("data/prepared/test.parquet")["text"].tolist()
+    with Engine(out / "model.onnx") as engine:
+        rows = encode(load_tokenizer(out / "tokenizer.json", chosen.max_tokens), texts)
+        np.testing.assert_allclose(softmax(engine.logits(rows)), predictions.probabilities, atol=1e-6)
+
+
+def test_a_linear_family_trained_twice_is_the_same_file(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    for name in ("one", "two"):
+        linear.train("svm", small(checkpoint), Path(name))
+    for file in ("model.onnx", "test.parquet"):
+        assert Path("one", file).read_bytes() == Path("two", file).read_bytes()
+
+
+@pytest.mark.parametrize("labels", [TWO, WORDS, TWENTY], ids=["2", "3", "20"])
+def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[str, list[str]]) -> None:
+    write_parts(labels, train=1200)
+    out = Path("artifacts/candidates/bert")
+    facts = train_bert(
+        small(checkpoint, labels=list(labels), families__bert__learning_rate=2e-3, families__bert__epochs=12), out
+    )
+    assert facts["test_macro_f1"] > 0.6
+    assert {path.name for path in out.iterdir()} == FILES | {"model"}
+    config = json.loads((out / "model/config.json").read_text(encoding="utf-8"))
+    assert [config["id2label"][str(number)] for number in range(len(labels))] == list(labels)
+
+
+def test_the_best_epoch_is_the_one_kept(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    facts = train_bert(small(checkpoint), Path("artifacts/candidates/bert"))
+    scores = {
+        row["epoch"]: row["validation_macro_f1"]
+        for row in read_history(Path("artifacts/candidates/bert"))
+        if "validation_macro_f1" in row
+    }
+    assert len(scores) == 4
+    assert scores[read_metrics("bert")["chosen"]["epoch"]] == max(scores.values())
+    assert facts["validation_macro_f1"] == pytest.approx(max(scores.values()))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    weights = {}
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        train_bert(small(checkpoint, seed=seed, families__bert__epochs=1), Path(name))
+        weights[name] = Path(name, "model/model.safetensors").read_bytes()
+    assert weights["one"] == weights["again"] != weights["other"]
+
+
+def test_rare_labels_are_found_with_class_weights(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    table = pd.read_parquet("data/prepared/train.parquet")
+    rare = table["label"] == "negative"
+    pd.concat([table[~rare], table[rare].head(8)]).to_parquet("data/prepared/train.parquet", index=False)
+    recalls = {}
+    for weighted in (False, True):
+        train_bert(
+            small(checkpoint, families__bert__class_weights=weighted, families__bert__epochs=2),
+            Path("artifacts/candidates/bert"),
+        )
+        predictions = read_predictions("bert", "test", list(WORDS))
+        recalls[weighted] = (predictions.predicted[predictions.true == 0] == 0).mean()
+    assert recalls[True] > recalls[False]
+
+
+def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    with pytest.raises(
+        CommentwiseError, match=r"the loss is nan at step 10 \(learning rate .*lower families.bert.learning_rate"
+    ):
+        train_bert(small(checkpoint, families__bert__learning_rate=1e30, families__bert__warmup=0), Path("out"))
+    assert not Path("out").exists()
+
+
+def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS, train=9)
+    with pytest.raises(CommentwiseError, match=r"label 'negative' has 3 training comments, fewer than folds = 5"):
+        linear.train("logreg", small(checkpoint), Path("out"))
+    with pytest.raises(CommentwiseError, match=r"min_df = 50: no n-gram"):
+        linear.train("logreg", small(checkpoint, families__logreg__folds=2, families__logreg__min_df=50), Path("out"))
+    assert not Path("out").exists()
+
+
+def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    out = work / "artifacts/candidates/bert"
+    out.mkdir(parents=True)
+    (out / "old").touch()
+    command = [
+        "-m",
+        "training.bert",
+        "--no-track",
+        "--checkpoint",
+        str(checkpoint),
+        "--epochs",
+        "100000",
+        "--batch-size",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "epoch 1 of" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted: run the same command again to continue"
+    assert [path.name for path in out.parent.iterdir()] == ["bert"]
+    assert [path.name for path in out.iterdir()] == ["old"]
+
+
+def test_batches_are_alike_in_length_complete_and_new_every_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(3, 100, size=1003).tolist()
+    batches = LengthBuckets(lengths, batch_size=16, seed=1)
+    epochs = []
+    for epoch in (1, 2, 1):
+        batches.set_epoch(epoch)
+        epochs.append(list(batches))
+        assert sorted(row for batch in epochs[-1] for row in batch) == list(range(1003))
+        assert len(epochs[-1]) == len(batches)
+    assert epochs[0] == epochs[2] != epochs[1]
+    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in epochs[0])
+    assert sum(lengths) / padded > 0.9

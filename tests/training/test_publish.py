@@ -1,0 +1,211 @@
+"""The champion gate against a real MLflow store: who becomes champion, who challenger, and why."""
+
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from models.bundle import bundle_id
+from models.errors import CommentwiseError
+from models.files import write_json
+from tests.tiny import LABELS, NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
+from tests.training.conftest import make_part, settings
+from training import publish, registry, tracking
+from training.layout import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
+
+WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
+MODEL = "commentwise"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty tracking database: creating its tables takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("store")
+    MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def client(work: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A folder with a test part, a bundle and what publishing reads beside it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copyfile(store, work / "mlflow.db")
+    Path("data/prepared").mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
+    Path("data/raw").mkdir()
+    Path("data/raw/comments.parquet").write_bytes(b"raw")
+    for family in FAMILIES:
+        write_family(family)
+    write_json(SELECTION, {"reason": "it is the best"})
+    write_json(REFERENCE, {"svm": {"test": {"macro_f1": 0.5}}})
+    make_bundle(0)
+    return tracking.connect()
+
+
+SCORES = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("accuracy", "macro_f1", "macro_recall")}
+PART = {
+    "comments": 90,
+    "scores": SCORES,
+    "labels": {label: {"precision": 0.5, "recall": 0.5, "f1": 0.5, "comments": 30} for label in LABELS},
+    "ece": 0.1,
+    "ece_calibrated": 0.05,
+}
+
+
+def write_family(family: str) -> None:
+    folder = CANDIDATES / family
+    folder.mkdir(parents=True)
+    make_part(90, WORDS)[["comment_id", "label"]].to_parquet(folder / "test.parquet", index=False)
+    (folder / "history.jsonl").write_text('{"step": 1, "loss": 0.5}\n', encoding="utf-8")
+    write_json(folder / "metrics.json", {"family": family, "parameters": 7, "chosen": {"C": 1}})
+    write_json(folder / "resources.json", {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"})
+    write_json(EVALUATION / family / "metrics.json", {"temperature": 1.0, "validation": PART, "test": PART})
+
+
+def make_bundle(number: int, strength: float = 6.0, labels: list[str] = LABELS, split: str = "p") -> None:
+    """Write the tiny bundle; with a negative strength it is mistaken about every opinion."""
+    shutil.rmtree(BUNDLE, ignore_errors=True)
+    BUNDLE.mkdir(parents=True)
+    write_tiny_bundle(BUNDLE, strength)
+    rows = {"train": 90, "validation": 90, "test": 90}
+    write_tiny_manifest(
+        BUNDLE,
+        labels=labels,
+        metrics={"test": PART, "validation": PART},
+        data={"source": "a file", "raw_md5": "r", "prepared_md5": split, "rows": rows},
+        params={"seed": number},
+        git={"commit": "c0ffee", "dirty": []},
+        environment={"python": "3.11", "system": "Linux", "packages": {"numpy": "2"}},
+    )
+
+
+def alias(client: MlflowClient, name: str) -> str | None:
+    try:
+        return str(client.get_model_version_by_alias(MODEL, name).version)
+    except MlflowException:
+        return None
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    publish.main()
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def test_the_first_version_is_champion_and_stays_it(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys) == "publish: version 1 of 'commentwise' is champion: it is the first"
+    assert printed(capsys) == "publish: version 1 of 'commentwise' is champion: it already was"
+    version = client.get_model_version(MODEL, "1")
+    assert version.tags[registry.DECISION_TAG] == "it is the first"
+    assert version.tags[registry.BUNDLE_TAG] == bundle_id(BUNDLE)
+
+
+def test_a_worse_version_is_challenger_and_a_better_one_champion(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle(0, strength=-6.0)
+    printed(capsys)
+    make_bundle(1)
+    assert "is champion: it beats the champion: +" in printed(capsys)
+    make_bundle(2, strength=-6.0)
+    assert "is challenger: it does not surely beat the champion: -" in printed(capsys)
+    assert (alias(client, "champion"), alias(client, "challenger")) == ("2", "3")
+
+
+def test_an_equal_version_is_challenger_since_no_lead_is_sure(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys)
+    make_bundle(1)
+    said = printed(capsys)
+    assert "is challenger: it does not surely beat the champion: +0.0 points" in said
+    assert "(95% interval +0.0 to +0.0)" in said
+    assert alias(client, "champion") == "1"
+
+
+def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys)
+    make_bundle(1)
+    printed(capsys)
+    assert alias(client, "challenger") == "2"
+    client.delete_registered_model_alias(MODEL, "champion")
+    printed(capsys)
+    assert (alias(client, "champion"), alias(client, "challenger")) == ("2", None)
+
+
+def test_another_split_is_said_to_favour_the_champion(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+    printed(capsys)
+    make_bundle(1, split="another")
+    assert "it may have seen some of these comments" in printed(capsys)
+
+
+def test_other_labels_cannot_be_compared(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+    make_bundle(0, labels=["bad", "so-so", "good"])
+    printed(capsys)
+    make_bundle(1)
+    with pytest.raises(CommentwiseError, match=r"champion version 1 has the labels \['bad', 'so-so', 'good'\]"):
+        publish.main()
+
+
+def test_a_run_that_was_cut_short_is_not_taken_for_the_bundles(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between the upload and the version: the next call finishes, with one version and one whole run."""
+    with mlflow.start_run(run_name="bundle-logreg"):
+        mlflow.log_artifact(str(BUNDLE / "manifest.json"), registry.BUNDLE_FOLDER)
+    run = publish._upload(client, bundle_id(BUNDLE))
+    printed(capsys)
+    assert client.get_model_version(MODEL, "1").run_id == run
+
+
+def test_the_model_card_names_figures_limits_and_lineage(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys)
+    with registry.downloaded(client.get_model_version(MODEL, "1"), "model_card.md") as path:
+        card = path.read_text(encoding="utf-8")
+    for wanted in (
+        "macro-F1 | 0.500 (0.400 to 0.600)",
+        "it is the best",
+        "commit c0ffee",
+        "Intended use",
+        "Limits",
+        "0.050 as served",
+    ):
+        assert wanted in card
+
+
+def test_candidates_are_recorded_once_and_again_only_with_another_evaluation(client: MlflowClient) -> None:
+    chosen = settings()
+    first = tracking.record_candidate(client, "svm", chosen)
+    assert tracking.record_candidate(client, "svm", chosen) == first
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment is not None
+    assert len(client.search_runs([experiment.experiment_id])) == 1
+    write_json(EVALUATION / "svm" / "metrics.json", {"temperature": 2.0, "validation": PART, "test": PART})
+    assert tracking.record_candidate(client, "svm", chosen) != first
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.metrics["loss"] == 0.5
+    assert run.data.metrics["resources.seconds"] == 1.0
+    assert run.data.params["chosen.C"] == "1"
+    assert run.inputs is not None
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"validation", "test"}
+    assert len({entry.dataset.digest for entry in run.inputs.dataset_inputs}) == 1
+
+
+def test_a_live_run_that_loses_mlflow_goes_on(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment is not None
+    run = client.create_run(experiment.experiment_id)
+    live = tracking.LiveRun(run)
+    live.log({"loss": 1.0}, step=1)
+    client.delete_run(run.info.run_id)
+    live.log({"loss": 0.5}, step=2)
+    live.log({"loss": 0.4}, step=3)
+    assert client.get_run(run.info.run_id).data.metrics == {"loss": 1.0}
+    assert capsys.readouterr().out.count("warning: MLflow no longer answers") == 1
