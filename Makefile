@@ -42,6 +42,7 @@ test: setup .venv-serve/installed  ## lint, types, import rules and all tests
 # The serving install alone, to prove that it suffices.
 .venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)
 	test -e .venv-serve || $(PYTHON) -m venv .venv-serve
+	rm -rf build/lib  # or modules that are gone would be installed again
 	.venv-serve/bin/pip install --quiet --constraint requirements.lock '.[serve]'
 	touch $@
 
