@@ -58,6 +58,7 @@ def run(name: str, params: dict[str, Any]) -> dict[str, Any]:
     commit = str(git_facts()["commit"])  # now: by the end another one may be checked out here
     if not clone.exists():
         _call(["git", "clone", "--quiet", str(root), str(clone)], root)
+    _call(["git", "fetch", "--quiet"], clone)
     _call(["git", "checkout", "--quiet", "--force", commit], clone)
     overrides = [f"{key}={(root / value).resolve() if key == 'data.path' else value}" for key, value in params.items()]
     command = ["exp", "run", *(part for override in overrides for part in ("--set-param", override))]

@@ -84,10 +84,28 @@ class Manifest:
         for name, kind in _FIELDS.items():
             if not isinstance(content.get(name), kind):
                 raise CommentwiseError(f"{path} has no valid {name!r}: {_WAY_OUT}")
+        for name, entry in content["files"].items():
+            if not _valid_entry(name, entry):
+                raise CommentwiseError(f"{path} has no valid entry for {name!r}: {_WAY_OUT}")
+        for device, graph in content["devices"].items():
+            if not isinstance(graph, str) or graph not in content["files"]:
+                raise CommentwiseError(
+                    f"{path} names the graph {graph!r} for {device!r} and does not list it: {_WAY_OUT}"
+                )
         return cls(**{name: content[name] for name in _FIELDS})
 
 
 _WAY_OUT = "restore it with `dvc checkout`, or export it again with `dvc repro --force export`"
+
+
+def _valid_entry(name: str, entry: Any) -> bool:
+    if (
+        not isinstance(entry, dict)
+        or not isinstance(entry.get("size"), int)
+        or not isinstance(entry.get("sha256"), str)
+    ):
+        return False
+    return not name.endswith(".onnx") or entry.get("precision") in GOLDEN_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -139,10 +157,12 @@ class Classifier:
 
     def _check_golden(self) -> None:
         golden = read_json(self.folder / GOLDEN)
+        if self.graph not in golden["probabilities"]:
+            raise CommentwiseError(f"{self.folder / GOLDEN} has no answers of {self.graph}: {_WAY_OUT}")
         expected = np.array(golden["probabilities"][self.graph])
         precision = self.manifest.files[self.graph]["precision"]
         off = np.abs(self.probabilities(golden["texts"]) - expected).max(axis=1)
-        if off.max() > GOLDEN_TOLERANCE[precision]:
+        if not off.max() <= GOLDEN_TOLERANCE[precision]:  # said so, a NaN is refused too
             raise CommentwiseError(
                 f"{self.folder / self.graph} answers {golden['texts'][int(off.argmax())]!r} with probabilities {off.max():.3f} away from those "
                 f"recorded at export (at most {GOLDEN_TOLERANCE[precision]}): export the bundle again on a machine like this one"

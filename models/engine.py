@@ -54,6 +54,8 @@ class Engine:
             raise CommentwiseError(
                 f"{model} is not a loadable ONNX model ({reason}): export the bundle again"
             ) from None
+        if PROVIDERS[device] not in self._session.get_providers():  # ONNX Runtime falls back without a word
+            raise CommentwiseError(f"device {device!r} does not work here: mend its driver, or use the device 'cpu'")
         names = {value.name for value in self._session.get_inputs()}
         if names != {"input_ids", "attention_mask"}:
             raise CommentwiseError(

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -120,7 +120,7 @@ def _info(classifier: Classifier, device: str) -> dict[str, Any]:
         "precision": manifest.files[classifier.graph]["precision"],
         "bundle_id": bundle_id(classifier.folder),
         "version": _version(),
-        "metrics": manifest.metrics,
+        "metrics": manifest.metrics.get("test", {}),
     }
 
 
@@ -200,7 +200,8 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]
 
     def _watch(self) -> None:
         wait([process.sentinel for process in self._processes])
-        self._shutdown_event.set()
+        with suppress(EOFError, OSError):  # the event lives in one of those processes; without it, `run` ends too
+            self._shutdown_event.set()
 
     def check_processes(self) -> None:
         """Raise CommentwiseError when a process ended in another way than by being told to."""

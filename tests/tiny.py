@@ -47,13 +47,15 @@ def write_tiny_manifest(folder: Path, **changed: Any) -> None:
         "max_tokens": MAX_TOKENS,
         "temperature": TEMPERATURE,
         "devices": {"cpu": GRAPH},
-        "metrics": {"macro_f1": 0.9},
+        "metrics": {"test": {"macro_f1": 0.9}},
         "data": {},
         "params": {},
         "git": {},
         "environment": {},
     }
-    write_manifest(folder, fields | changed, {GRAPH: {"precision": "fp32", "parity": {"macro_f1": 0.9, "agreement": 1.0}}})
+    write_manifest(
+        folder, fields | changed, {GRAPH: {"precision": "fp32", "parity": {"macro_f1": 0.9, "agreement": 1.0}}}
+    )
 
 
 def tiny_graph(strength: float = 6.0) -> onnx.ModelProto:
