@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.charts import draw_quality
 from models.engine import available_cores
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json, write_text
@@ -28,6 +29,7 @@ from training.settings import load_settings
 DATASETS = Path("benchmarks/datasets.yaml")
 RESULTS = Path("benchmarks/results")
 PAGE = Path("docs/results.md")
+PICTURE = Path("docs/images/quality.png")
 LINEAR = ("logreg", "svm")
 
 
@@ -48,6 +50,8 @@ def main() -> None:
             continue
         write_json(RESULTS / f"{name}.json", run(name, datasets[name]["params"]))
     results = {name: read_json(RESULTS / f"{name}.json") for name in datasets if (RESULTS / f"{name}.json").exists()}
+    if results:
+        draw_quality(results, {name: datasets[name]["title"] for name in results}, PICTURE)
     write_text(PAGE, render(results, datasets))
     print(f"results: {', '.join(results) or 'none'} in {PAGE}")
 
@@ -105,6 +109,8 @@ def render(results: dict[str, Any], datasets: dict[str, Any]) -> str:
         "# Results on real comments",
         "",
         "Written by `python -m benchmarks.results`; the figures behind it are in benchmarks/results/.",
+        "",
+        "![Macro-F1 of each family on each data set](images/quality.png)",
     ]
     for name, result in results.items():
         lines += ["", f"## {datasets[name]['title']}", "", *_section(result, datasets[name])]
