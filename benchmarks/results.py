@@ -67,6 +67,11 @@ def run(name: str, params: dict[str, Any]) -> dict[str, Any]:
     overrides = [f"{key}={(root / value).resolve() if key == 'data.path' else value}" for key, value in params.items()]
     command = ["exp", "run", *(part for override in overrides for part in ("--set-param", override))]
     _call([sys.executable, "-m", "dvc", *command], clone)
+    return collect(clone, params, commit)
+
+
+def collect(clone: Path, params: dict[str, Any], commit: str) -> dict[str, Any]:
+    """What the pipeline measured in a clone at `commit` with these parameters."""
     return {
         "command": "dvc exp run " + " ".join(f"-S {key}={value}" for key, value in params.items()),
         "machine": {"processor": processor_name(), "cores": available_cores()},

@@ -125,7 +125,8 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
         tokenizer_text = tokenizer_json(options.checkpoint)
         if accelerator.is_main_process:
             (folder / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
-        rows = {name: _encode(tokenizer_text, part, settings.max_tokens) for name, part in parts.items()}
+        tokenizer = tokenizer_from_text(tokenizer_text, settings.max_tokens)
+        rows = {name: encode(tokenizer, part.texts) for name, part in parts.items()}
         model = load_encoder(resolve_checkpoint(options.checkpoint), settings.labels)
         trainer = Trainer(accelerator, model, options, settings.seed, run)
         trainer.fit(rows["train"], parts["train"], rows["validation"], parts["validation"])
@@ -190,7 +191,7 @@ class Trainer:
                         progress.update(task, completed=seen, loss=float(loss), rate=rate)
                 score = macro_f1(validation.true, self.probabilities(validation_rows).argmax(axis=1), self._labels)
                 self._record({"step": step, "epoch": epoch, "validation_macro_f1": score})
-                progress.console.print(
+                self.accelerator.print(
                     f"epoch {epoch} of {options.epochs}: validation macro-F1 {score:.4f}, {seen / stopwatch.seconds:.0f} comments/s"
                 )
                 if score > self.best_score:
@@ -242,10 +243,6 @@ class Trainer:
         self.history.append(values)
         if self.run:
             self.run.log({name: value for name, value in values.items() if name != "step"}, step=values["step"])
-
-
-def _encode(tokenizer_text: str, part: Part, max_tokens: int) -> list[list[int]]:
-    return encode(tokenizer_from_text(tokenizer_text, max_tokens), part.texts)
 
 
 def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
 from models.engine import Engine, available_cores
@@ -33,6 +34,8 @@ from training.sources import source_name
 REFERENCE_GRAPH = "fp32.onnx"
 EXPORT_TOLERANCE = 0.005
 """How far any fp32 ONNX probability may stand from what training measured: float rounding, no more."""
+
+CALIBRATION_COMMENTS = 256
 
 GOLDEN_TEXTS = [
     "This is the best explanation I have seen, thank you!",
@@ -97,7 +100,7 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
     is_encoder = (WINNER / ENCODER).is_dir()
-    made = _encoder_graphs(folder) if is_encoder else _linear_graph(folder)
+    made = _encoder_graphs(folder, _calibration(tokenizer, settings)) if is_encoder else _linear_graph(folder)
     reference = _reference(folder, rows, test, settings, evaluation["temperature"])
     variants = [
         _measure(folder / file, precision, rows, reference, test, evaluation["temperature"])
@@ -135,9 +138,15 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
     }
 
 
-def _encoder_graphs(folder: Path) -> dict[str, str]:
+def _calibration(tokenizer: Tokenizer, settings: Settings) -> list[list[int]]:
+    """Token ids of training comments that show how large activations get."""
+    return encode(tokenizer, read_part("train", settings.labels).texts[:CALIBRATION_COMMENTS])
+
+
+def _encoder_graphs(folder: Path, calibration: list[list[int]]) -> dict[str, str]:
     """Make every variant of the encoder; file name to precision."""
     from models import onnx_export  # needs torch and optimum, which a linear winner does not
+    from models.smooth import smooth
 
     config = read_json(WINNER / ENCODER / "config.json")
     heads = config.get("num_attention_heads") or config.get("n_heads") or 0
@@ -147,12 +156,16 @@ def _encoder_graphs(folder: Path) -> dict[str, str]:
     onnx_export.optimise(reference, optimised, heads, hidden)
     onnx_export.quantise(reference, folder / "int8.onnx")
     onnx_export.quantise(optimised, folder / "int8-optimised.onnx")
+    smooth(reference, folder / "smoothed.onnx", calibration)
+    onnx_export.quantise(folder / "smoothed.onnx", folder / "int8-smoothed.onnx")
+    (folder / "smoothed.onnx").unlink()
     onnx_export.halve(reference, folder / "fp16.onnx")
     return {
         REFERENCE_GRAPH: "fp32",
         optimised.name: "fp32",
         "int8.onnx": "int8",
         "int8-optimised.onnx": "int8",
+        "int8-smoothed.onnx": "int8",
         "fp16.onnx": "fp16",
     }
 

@@ -1,5 +1,6 @@
 """MLflow: where it is, and one run per candidate, written live or afterwards but never twice."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ def connect() -> MlflowClient:
     The store is that of MLFLOW_TRACKING_URI, else sqlite:///mlflow.db in the repository's root. Raises
     CommentwiseError when it does not answer.
     """
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)  # it says that there is no GPU, each time
     root = repository_root()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)

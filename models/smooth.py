@@ -1,0 +1,77 @@
+"""SmoothQuant for ONNX graphs: make activations easy to quantise by moving their outliers into the weights.
+
+Xiao et al. 2023, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models". A few
+channels of an encoder's activations are far larger than the rest, and one int8 scale for all of them is too coarse.
+Dividing each channel by a factor and multiplying the weights that read it by the same factor changes nothing in fp32.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+STRENGTH = 0.8
+"""How much of the difficulty moves from activations to weights (alpha in the paper). Measured on comments with MiniLM:
+0.8 gives the fewest changed labels; the paper's 0.5 gives more than no smoothing at all."""
+
+Row = Sequence[int]
+
+
+def smooth(graph: Path, out: Path, calibration: Sequence[Row]) -> None:
+    """Write the fp32 graph with every matrix product of activations and weights smoothed.
+
+    `calibration` holds the token ids of comments from which each channel's largest value is taken.
+    """
+    model = onnx.load(graph)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers: dict[str, list[NodeProto]] = defaultdict(list)
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in weights:
+            readers[node.input[0]].append(node)
+    largest = _largest_values(model, list(readers), calibration)
+    for activation, nodes in readers.items():
+        _smooth_one(model.graph, activation, nodes, weights, largest[activation])
+    onnx.save(model, out)
+
+
+def _largest_values(
+    model: onnx.ModelProto, names: list[str], calibration: Sequence[Row]
+) -> dict[str, NDArray[np.float32]]:
+    """The largest absolute value of each activation's channels, shape (channels,), over all calibration comments."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    largest: dict[str, NDArray[np.float32]] = {}
+    for row in calibration:
+        tokens = np.array([row], dtype=np.int64)
+        for name, values in zip(
+            names, session.run(names, {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}), strict=True
+        ):
+            peaks = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
+            largest[name] = np.maximum(largest.get(name, peaks), peaks)
+    return largest
+
+
+def _smooth_one(
+    graph: onnx.GraphProto,
+    activation: str,
+    nodes: list[NodeProto],
+    weights: dict[str, TensorProto],
+    peaks: NDArray[np.float32],
+) -> None:
+    matrices = [numpy_helper.to_array(weights[node.input[1]]) for node in nodes]
+    rows = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
+    factors = (np.maximum(peaks, 1e-5) ** STRENGTH / np.maximum(rows, 1e-5) ** (1 - STRENGTH)).astype(np.float32)
+    divided, divisor = f"{activation}_smoothed", f"{activation}_smoothing"
+    graph.initializer.append(numpy_helper.from_array(1 / factors, divisor))
+    division = helper.make_node("Mul", [activation, divisor], [divided], name=divided)
+    graph.node.insert(min(list(graph.node).index(node) for node in nodes), division)
+    for node, matrix in zip(nodes, matrices, strict=True):
+        weights[node.input[1]].CopyFrom(numpy_helper.from_array(matrix * factors[:, None], node.input[1]))
+        node.input[0] = divided
