@@ -59,24 +59,23 @@ def main() -> None:
 def run(name: str, params: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline with these parameters in a clone, and collect what it measured."""
     root, clone = Path.cwd(), Path("build/results") / name
-    commit = str(git_facts()["commit"])  # now: by the end another one may be checked out here
     if not clone.exists():
         _call(["git", "clone", "--quiet", str(root), str(clone)], root)
     _call(["git", "fetch", "--quiet"], clone)
-    _call(["git", "checkout", "--quiet", "--force", commit], clone)
+    _call(["git", "checkout", "--quiet", "--force", str(git_facts()["commit"])], clone)
     overrides = [f"{key}={(root / value).resolve() if key == 'data.path' else value}" for key, value in params.items()]
     command = ["exp", "run", *(part for override in overrides for part in ("--set-param", override))]
     _call([sys.executable, "-m", "dvc", *command], clone)
-    return collect(clone, params, commit)
+    return collect(clone, params)
 
 
-def collect(clone: Path, params: dict[str, Any], commit: str) -> dict[str, Any]:
-    """What the pipeline measured in a clone at `commit` with these parameters."""
+def collect(clone: Path, params: dict[str, Any]) -> dict[str, Any]:
+    """What the pipeline measured in a clone with these parameters."""
     return {
         "command": "dvc exp run " + " ".join(f"-S {key}={value}" for key, value in params.items()),
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "environment": environment_facts(),
-        "commit": commit,
+        "git": git_facts(clone),
         "data": read_json(clone / DATA_REPORT.with_suffix(".json")),
         "selection": read_json(clone / SELECTION),
         "reference": read_json(clone / REFERENCE),
@@ -134,7 +133,7 @@ def _section(result: dict[str, Any], dataset: dict[str, Any]) -> list[str]:
         f"Command: `{result['command']}`",
         "",
         f"Machine: {machine['processor']}, {machine['cores']} cores; torch {packages['torch']}, transformers {packages['transformers']}, "
-        f"scikit-learn {packages['scikit-learn']}, onnxruntime {packages['onnxruntime']}; commit {result['commit'][:12]}.",
+        f"scikit-learn {packages['scikit-learn']}, onnxruntime {packages['onnxruntime']}; {_code(result['git'])}.",
         "",
         "| model | validation macro-F1 | validation macro recall | test macro-F1 | test macro recall | test accuracy | ECE, calibrated | trained in |",
         "|---|---|---|---|---|---|---|---|",
@@ -162,6 +161,11 @@ def _row(family: str, facts: dict[str, Any]) -> str:
         f"| {family} | {_interval(validation['macro_f1'])} | {_interval(validation['macro_recall'])} | {_interval(test['macro_f1'])} "
         f"| {_interval(test['macro_recall'])} | {_interval(test['accuracy'])} | {facts['test']['ece_calibrated']:.3f} | {facts['resources']['seconds']:,.0f} s |"
     )
+
+
+def _code(git: dict[str, Any]) -> str:
+    changed = f" with later versions of {', '.join(git['dirty'])}" if git["dirty"] else ""
+    return f"commit {git['commit'][:12]}{changed}"
 
 
 def _export(export: dict[str, Any]) -> list[str]:

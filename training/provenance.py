@@ -61,10 +61,10 @@ def data_facts(source: str) -> dict[str, Any]:
     }
 
 
-def git_facts() -> dict[str, Any]:
+def git_facts(folder: Path = Path()) -> dict[str, Any]:
     """The commit checked out, and which files of `CODE` differ from it. The commit is null outside a repository."""
-    commit = _git("rev-parse", "HEAD").strip()
-    changed = _git("status", "--porcelain", "--", *CODE).splitlines()
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    changed = _git(folder, "status", "--porcelain", "--", *CODE).splitlines()
     return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
 
 
@@ -83,8 +83,8 @@ def environment_facts() -> dict[str, Any]:
     }
 
 
-def _git(*arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> str:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
     except (subprocess.CalledProcessError, FileNotFoundError):
         return ""
