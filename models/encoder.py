@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
@@ -19,7 +20,7 @@ def load_encoder(folder: Path, labels: Sequence[str]) -> PreTrainedModel:
     logging.set_verbosity_error()  # that the head is new is what we ask for, not a warning
     names = dict(enumerate(labels))
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
             folder,
             num_labels=len(labels),
             id2label=names,
@@ -27,10 +28,19 @@ def load_encoder(folder: Path, labels: Sequence[str]) -> PreTrainedModel:
             problem_type="single_label_classification",
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CommentwiseError(
             f"checkpoint {folder}: no encoder to classify with ({str(error).strip().splitlines()[0]})"
         ) from None
     assert isinstance(model, PreTrainedModel)
+    # Only the head may be new; many checkpoints lack a pooler too. A random encoder would train, and be useless.
+    fresh = {*loaded["missing_keys"], *(entry[0] for entry in loaded["mismatched_keys"])}
+    if lost := sorted(
+        name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name
+    ):
+        raise CommentwiseError(
+            f"checkpoint {folder}: its files hold no weights for {lost[0]} and {len(lost) - 1} others; name a complete one"
+        )
     return model

@@ -9,7 +9,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 SHINGLE = 5
-PERMUTATIONS = 64
+PERMUTATIONS = 128
+WEIGHTS = (0.01, 0.99)
+"""Of pairs proposed in vain and of pairs missed, when bands are chosen: at the threshold itself 98% of all pairs are
+found, a little above it nearly all. Proposing in vain is cheap, since every pair is confirmed."""
 MINHASH_SEED = 1
 
 
@@ -39,7 +42,7 @@ def group_copies(texts: Sequence[str], threshold: float) -> NDArray[np.int64]:
 
 
 def _similar_pairs(shingles: list[frozenset[bytes]], threshold: float) -> list[tuple[int, int]]:
-    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=WEIGHTS)
     pairs = []
     for number, sketch in enumerate(MinHash.generator(shingles, num_perm=PERMUTATIONS, seed=MINHASH_SEED)):
         pairs += [

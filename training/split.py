@@ -25,11 +25,13 @@ def split(table: pd.DataFrame, labels: Sequence[str], validation: float, test: f
     for _, groups in label_of_group.groupby(label_of_group, sort=True):
         shuffled = rng.permutation(groups.index)
         start = 0
-        for name, share in shares.items():
-            stop = start + max(1, round(share * len(shuffled)))
+        for position, (name, share) in enumerate(shares.items()):
+            # However few there are, one group is left for each part to come, the training part among them.
+            most = len(shuffled) - start - (len(shares) - position)
+            stop = start + max(1, min(round(share * len(shuffled)), most))
             part_of_group |= dict.fromkeys(shuffled[start:stop].tolist(), name)
             start = stop
-    part = part.fillna(table["group"].map(part_of_group)).fillna("train")
+    part = part.fillna(table["group"].map(part_of_group).astype("str")).fillna("train")
     _check_labels_everywhere(table["label"], part, labels)
     return part
 

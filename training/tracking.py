@@ -41,7 +41,8 @@ def connect() -> MlflowClient:
     The store is that of MLFLOW_TRACKING_URI, else sqlite:///mlflow.db in the repository's root. Raises
     CommentwiseError when it does not answer.
     """
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)  # it says that there is no GPU, each time
+    for talkative in ("mlflow", "alembic"):  # each table they create, and each time that there is no GPU
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     root = repository_root()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)

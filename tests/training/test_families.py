@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
 
+from models.encoder import load_encoder
 from models.engine import Engine
 from models.errors import CommentwiseError
 from models.probabilities import softmax
@@ -126,6 +130,28 @@ def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path,
     ):
         train_bert(small(checkpoint, families__bert__learning_rate=1e30, families__bert__warmup=0), Path("out"))
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "config.json").write_text("{}"), "no encoder to classify with"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 1000), "no encoder to classify with"),
+        (lambda folder: drop_weights(folder / "model.safetensors", "attention"), "hold no weights for bert.encoder"),
+    ],
+    ids=["empty config", "cut weights", "missing weights"],
+)
+def test_a_damaged_checkpoint_is_refused(
+    work: Path, checkpoint: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    damaged = shutil.copytree(checkpoint, work / "damaged")
+    damage(damaged)
+    with pytest.raises(CommentwiseError, match=said):
+        load_encoder(damaged, list(WORDS))
+
+
+def drop_weights(path: Path, word: str) -> None:
+    save_file({name: weight for name, weight in load_file(path).items() if word not in name}, path, {"format": "pt"})
 
 
 def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint: Path) -> None:

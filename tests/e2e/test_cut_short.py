@@ -1,0 +1,110 @@
+"""A full disk and Ctrl-C in the middle of a stage: one line, and the old files stand as they were."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import refused, snapshot
+from tests.project import Project
+from training.layout import CANDIDATES, PREPARED, RAW
+
+PAGE = 4096
+# Runs a command with a small disk in the place of a folder, and compares what is on it before and after.
+ON_A_SMALL_DISK = """
+folder=$1 copy=$2 size=$3
+shift 3
+cp -a "$folder" "$copy"
+mount -t tmpfs -o size="$size" tmpfs "$folder"
+cp -a "$copy/." "$folder"
+"$@"
+code=$?
+diff -r "$copy" "$folder" >&2
+exit $code
+"""
+
+
+def pages(folder: Path) -> int:
+    return sum(-(-path.stat().st_size // PAGE) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder", "free"),
+    [
+        (["training.ingest"], RAW.parent.parent, 2),
+        (["training.prepare"], PREPARED.parent, 2),
+        (["training.linear", "logreg"], CANDIDATES, 20),
+    ],
+    ids=["ingest", "prepare", "linear"],
+)
+def test_a_full_disk(project: Project, tmp_path: Path, arguments: list[str], folder: Path, free: int) -> None:
+    project.set_params({"seed": 7})  # another split than the one that is there
+    size = (pages(project.folder / folder) + free) * PAGE
+    # The disk is mounted for this one process, and goes with it.
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    small_disk = ["sh", "-c", ON_A_SMALL_DISK, "sh", str(folder), str(tmp_path / "copy"), str(size)]
+    line = refused(project, *alone, *small_disk, sys.executable, "-m", *arguments)
+    assert line.startswith("error: the disk is full")
+    assert "free some space and run the same command again" in line
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C, and check how the command takes it."""
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == "interrupted: run the same command again to continue\n"
+    assert printed == ""
+
+
+def test_ctrl_c_while_reading(project: Project) -> None:
+    """The comments come through a pipe, so that the stage waits for more of them when it is interrupted."""
+    pipe = project.folder / "data" / "pipe.csv"
+    os.mkfifo(pipe)
+    project.set_params({"data.path": "data/pipe.csv"})
+    before = snapshot(project.folder)
+    process = start(project, "training.ingest")
+
+    def is_read() -> bool:
+        with suppress(OSError):  # as long as nobody reads
+            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    writers: list[int] = []
+    wait_until(is_read, process)
+    os.write(writers[0], b"text,label\nhello,neutral\n")
+    interrupt(process)
+    os.close(writers[0])
+    assert snapshot(project.folder) == before
+
+
+def test_ctrl_c_while_training(project: Project) -> None:
+    project.set_params({"families.logreg.C": [0.1] * 100})  # enough to choose from for a while
+    before = snapshot(project.folder)
+    process = start(project, "training.linear", "logreg")
+    wait_until(lambda: bool(list((project.folder / CANDIDATES).glob(".logreg-*"))), process)
+    interrupt(process)
+    assert snapshot(project.folder) == before

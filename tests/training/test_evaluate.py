@@ -1,0 +1,130 @@
+"""A candidate folder made by hand, and what the stage makes of it."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from models.errors import CommentwiseError
+from models.files import read_json
+from models.probabilities import softmax
+from tests.training.conftest import params, settings
+from training import evaluate as stage
+from training.candidate import Part, write_results
+from training.evaluate import evaluate
+from training.layout import CANDIDATES, EVALUATION
+from training.metrics import Labels, Probabilities
+
+LABELS = ["negative", "neutral", "positive"]
+HISTORY = [{"step": 10, "loss": 0.9, "lr": 1e-4}, {"step": 20, "epoch": 1, "validation_macro_f1": 0.5}]
+FOLDER = CANDIDATES / "logreg"
+
+
+def overconfident(rows: int, seed: int) -> tuple[Labels, Probabilities]:
+    """Labels drawn from honest probabilities, and probabilities three times too sure."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, (rows, 3))
+    true = (softmax(logits).cumsum(axis=1) > rng.random((rows, 1))).argmax(axis=1)
+    return true, softmax(3 * logits)
+
+
+def write_candidate(turn_test_labels: int = 0) -> None:
+    """Write a candidate in the current folder; its test labels may be turned round by some places."""
+    parts, probabilities = {}, {}
+    for seed, (name, rows) in enumerate([("validation", 600), ("test", 400)]):
+        true, probabilities[name] = overconfident(rows, seed)
+        if name == "test":
+            true = (true + turn_test_labels) % 3
+        table = pd.DataFrame({"comment_id": [f"{name}{row}" for row in range(rows)], "text": "any"})
+        parts[name] = Part(table.assign(label=[LABELS[number] for number in true]), LABELS)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_results(FOLDER, parts, probabilities, {"family": "logreg"}, HISTORY, {"seconds": 1.0})
+
+
+def measured(**changes: Any) -> dict[str, Any]:
+    return evaluate("logreg", settings(evaluate__resamples=200, **changes))
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (EVALUATION / "logreg" / name).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_metrics_are_written_with_every_score_and_its_interval(work: Path) -> None:
+    write_candidate()
+    metrics = measured()
+    assert read_json(EVALUATION / "logreg" / "metrics.json") == metrics
+    assert list(metrics) == ["temperature", "validation", "test"]
+    for part, rows in (("validation", 600), ("test", 400)):
+        facts = metrics[part]
+        assert facts["comments"] == np.sum(facts["confusion"]) == rows
+        assert list(facts["scores"]) == ["accuracy", "macro_f1", "macro_recall"]
+        assert all(score["low"] < score["value"] < score["high"] for score in facts["scores"].values())
+        assert facts["scores"]["accuracy"]["value"] == pytest.approx(np.trace(facts["confusion"]) / rows)
+        assert list(facts["labels"]) == LABELS
+        assert [label["comments"] for label in facts["labels"].values()] == np.sum(facts["confusion"], axis=1).tolist()
+        f1 = [label["f1"] for label in facts["labels"].values()]
+        assert facts["scores"]["macro_f1"]["value"] == pytest.approx(np.mean(f1))
+
+
+def test_the_candidate_s_own_score_is_the_evaluation_s(work: Path) -> None:
+    write_candidate()
+    metrics = measured()
+    for part in ("validation", "test"):
+        assert read_json(FOLDER / "metrics.json")[f"{part}_macro_f1"] == metrics[part]["scores"]["macro_f1"]["value"]
+
+
+def test_the_temperature_comes_from_the_validation_part_alone(work: Path) -> None:
+    write_candidate()
+    first = measured()
+    assert first["temperature"] == pytest.approx(3, rel=0.15)
+    assert first["test"]["ece_calibrated"] < 0.08 < first["test"]["ece"]
+    write_candidate(turn_test_labels=1)
+    second = measured()
+    assert second["temperature"] == first["temperature"]
+    assert second["validation"] == first["validation"]
+    assert second["test"] != first["test"]
+
+
+def test_intervals_follow_from_the_seed(work: Path) -> None:
+    write_candidate()
+    assert measured(seed=1) == measured(seed=1)
+    assert measured(seed=1) != measured(seed=2)
+
+
+def test_tables_for_the_plots(work: Path) -> None:
+    write_candidate()
+    metrics = measured(evaluate__bins=5)
+    confusion = pd.DataFrame(rows_of("confusion.csv"))
+    counts = pd.crosstab(confusion["actual"], confusion["predicted"]).reindex(index=LABELS, columns=LABELS)
+    assert counts.to_numpy().tolist() == metrics["test"]["confusion"]
+    bins = rows_of("reliability.csv")
+    assert sum(int(row["comments"]) for row in bins) == 400
+    gaps = [int(row["comments"]) * abs(float(row["accuracy"]) - float(row["confidence"])) for row in bins]
+    assert sum(gaps) / 400 == pytest.approx(metrics["test"]["ece_calibrated"])
+    assert rows_of("learning.csv") == [
+        {"step": "10", "loss": "0.9", "lr": "0.0001", "epoch": "", "validation_macro_f1": ""},
+        {"step": "20", "loss": "", "lr": "", "epoch": "1", "validation_macro_f1": "0.5"},
+    ]
+
+
+def test_the_command_says_what_came_out(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_candidate()
+    (work / "params.yaml").write_text(yaml.safe_dump(params(evaluate__resamples=200)), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["evaluate", "logreg"])
+    stage.main()
+    score = measured()["test"]["scores"]["macro_f1"]
+    printed = capsys.readouterr().out
+    assert f"test macro-F1 {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f}), temperature " in printed
+
+
+def test_a_missing_candidate_names_the_stage_that_makes_it(work: Path) -> None:
+    with pytest.raises(CommentwiseError, match=r"logreg/validation\.parquet is missing: run `dvc repro train@logreg`"):
+        measured()

@@ -1,0 +1,152 @@
+"""From the comments table to the split: the table's way through `prepare`, and the files of the stage."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from models.files import read_json
+from tests.training.conftest import params, settings
+from training import prepare as stage
+from training.comments import COLUMNS, comments_schema, write_table
+from training.data_report import data_report, main_script, to_markdown
+from training.layout import DATA_REPORT, PREPARED, RAW
+from training.prepare import prepare
+
+LABELS = ["negative", "neutral", "positive"]
+
+
+def comments(texts: list[str], **columns: Any) -> pd.DataFrame:
+    """A comments table as ingest writes it; labels take turns unless they are given."""
+    count = len(texts)
+    given = {
+        "comment_id": [f"c{number}" for number in range(count)],
+        "text": texts,
+        "label": [LABELS[number % 3] for number in range(count)],
+        **columns,
+    }
+    table = pd.DataFrame({name: pd.Series(given.get(name, [None] * count), dtype="str") for name in COLUMNS})
+    table["published_at"] = pd.to_datetime(table["published_at"], utc=True).astype("datetime64[us, UTC]")
+    return comments_schema(LABELS, 10_000).validate(table)
+
+
+def distinct(count: int) -> list[str]:
+    return [f"comment number {number * 7919:x} of {number}" for number in range(count)]
+
+
+def prepared(table: pd.DataFrame, **changes: Any) -> pd.DataFrame:
+    return prepare(table, settings(**changes))[0]
+
+
+def parts_of(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["comment_id"], table["part"], strict=True))
+
+
+def test_texts_are_normalised_and_what_is_left_empty_is_set_aside() -> None:
+    table = comments(["Tom &amp; Jerry\u200b", " \u200b ", *distinct(40)])
+    kept, _, rejects = prepare(table, settings())
+    assert kept["text"].iloc[0] == "Tom & Jerry"
+    assert rejects[["row", "reason", "text"]].values.tolist() == [
+        [2, "nothing is left of the text after normalisation", ""]
+    ]
+    assert len(kept) == 41
+
+
+def test_unlabelled_comments_are_kept_apart() -> None:
+    labels = [None if number % 4 == 0 else LABELS[number % 3] for number in range(80)]
+    kept, unlabelled, rejects = prepare(comments(distinct(80), label=labels), settings())
+    assert (len(kept), len(unlabelled), len(rejects)) == (60, 20, 0)
+    assert unlabelled["label"].isna().all()
+    assert not set(unlabelled["comment_id"]) & set(kept["comment_id"])
+
+
+def test_shares_hold_for_every_label() -> None:
+    labels = ["negative"] * 40 + ["neutral"] * 100 + ["positive"] * 260
+    kept = prepared(comments(distinct(400), label=labels), prepare__validation=0.2, prepare__test=0.1)
+    counts = pd.crosstab(kept["label"], kept["part"])
+    for label, rows in (("negative", 40), ("neutral", 100), ("positive", 260)):
+        assert counts.loc[label].to_dict() == {"test": 0.1 * rows, "train": 0.7 * rows, "validation": 0.2 * rows}
+
+
+def test_the_seed_decides_the_split() -> None:
+    table = comments(distinct(120))
+    first = parts_of(prepared(table, seed=1))
+    assert parts_of(prepared(table, seed=1)) == first
+    assert parts_of(prepared(table, seed=2)) != first
+
+
+def test_a_split_that_the_source_brings_is_kept() -> None:
+    given = [("train", "validation", "test")[number // 40] for number in range(120)]
+    table = comments(distinct(120), part=given)
+    kept, _, rejects = prepare(table, settings())
+    assert kept["part"].tolist() == given
+    assert rejects.empty
+
+
+def test_the_part_that_the_source_lacks_is_cut_from_the_training_part() -> None:
+    given = ["test" if number < 30 else "train" for number in range(130)]
+    kept = prepared(comments(distinct(130), part=given), prepare__validation=0.2)
+    assert (kept["part"] == "test").tolist() == [part == "test" for part in given]
+    assert (kept["part"] == "validation").sum() == pytest.approx(0.2 * 100, abs=2)
+
+
+def test_copies_of_held_out_comments_leave_the_other_parts() -> None:
+    texts = distinct(120)
+    given = [("train", "validation", "test")[number // 40] for number in range(120)]
+    texts[0], texts[1], texts[41] = texts[80].upper() + "!", texts[42], texts[81]
+    table = comments(texts, part=given)
+    kept, _, rejects = prepare(table, settings())
+    assert rejects["row"].tolist() == [1, 2, 42]
+    assert set(rejects["reason"]) == {"copy of a comment in a held-out part that the source brings"}
+    assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(given) if row not in (0, 1, 41)}
+
+
+def test_the_report_counts_copies_and_disagreeing_labels() -> None:
+    sentence = "this is the longest sentence that anybody has ever written about the colour of the sea"
+    texts = [*distinct(60), sentence, sentence.upper(), sentence.replace("sea", "seas"), "same", "same!"]
+    labels = [LABELS[number % 3] for number in range(60)] + ["neutral"] * 3 + ["negative", "positive"]
+    kept, unlabelled, rejects = prepare(comments(texts, label=labels), settings())
+    report = data_report(kept, unlabelled, rejects, LABELS)
+    assert report["copies"] == {"exact": 2, "near": 1, "groups_with_copies": 2, "groups_whose_labels_disagree": 1}
+    assert report["comments"] == 65
+    assert sum(part["comments"] for part in report["parts"].values()) == 65
+    for part, facts in report["parts"].items():
+        assert facts["labels"] == kept[kept["part"] == part]["label"].value_counts().reindex(LABELS).to_dict()
+    assert report["characters"]["max"] == len(sentence) + 1
+    assert "2 exact and 1 near ones in 2 groups; in 1 of these groups the labels disagree" in to_markdown(report)
+
+
+SCRIPTS = {"good": "latin", "очень good": "cyrillic", "很好": "cjk", "جيد": "arabic", "🔥 100": "none", "": "none"}
+
+
+@pytest.mark.parametrize(("text", "script"), SCRIPTS.items(), ids=SCRIPTS.values())
+def test_main_script(text: str, script: str) -> None:
+    assert main_script(text) == script
+
+
+def run_stage() -> dict[str, bytes]:
+    stage.main()
+    files = [path for folder in (PREPARED, DATA_REPORT.parent) for path in folder.iterdir()]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_preparing_twice_writes_identical_files(work: Path) -> None:
+    labels = [None if number % 5 == 0 else LABELS[number % 3] for number in range(100)]
+    texts = [*distinct(98), "copy me", "Copy me!"]
+    (work / RAW).parent.mkdir(parents=True)
+    write_table(comments(texts, label=labels), work / RAW)
+    (work / "params.yaml").write_text(yaml.safe_dump(params()), encoding="utf-8")
+    first = run_stage()
+    assert sorted(Path(name).name for name in first) == [
+        "data.json",
+        "data.md",
+        "rejects.csv",
+        "test.parquet",
+        "train.parquet",
+        "unlabelled.parquet",
+        "validation.parquet",
+    ]
+    assert run_stage() == first
+    assert read_json(work / "reports/data.json")["unlabelled"] == 20

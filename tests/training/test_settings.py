@@ -1,0 +1,125 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from models.errors import CommentwiseError
+from tests.training.conftest import PARAMS, params
+from training.settings import load_settings, parse_settings
+
+Change = dict[str, Any]
+
+# What is changed in params.yaml, and what the one line must name: key, value, what is allowed.
+BAD: dict[str, tuple[Change, list[str]]] = {
+    "unknown key": ({"sede": 1}, ["sede is no setting", "known here: seed, labels, max_tokens, data, prepare"]),
+    "unknown nested key": (
+        {"families__bert__epoch": 2},
+        ["families.bert.epoch is no setting", "known here: checkpoint, epochs, batch_size"],
+    ),
+    "unknown column": ({"data__columns__author": "author"}, ["data.columns.author is no setting", "comment_id"]),
+    "wrong type": ({"seed": "often"}, ["seed = 'often'", "should be a valid integer"]),
+    "half an epoch": ({"families__bert__epochs": 1.5}, ["families.bert.epochs = 1.5", "valid integer"]),
+    "number for a section": ({"prepare": 3}, ["prepare = 3", "dictionary"]),
+    "number for a label": ({"labels": ["negative", 7]}, ["labels.1 = 7", "valid string"]),
+    "seed below zero": ({"seed": -1}, ["seed = -1", "greater than or equal to 0"]),
+    "too few tokens": ({"max_tokens": 7}, ["max_tokens = 7", "greater than or equal to 8"]),
+    "too many tokens": ({"max_tokens": 8193}, ["max_tokens = 8193", "less than or equal to 8192"]),
+    "no epoch": ({"families__bert__epochs": 0}, ["families.bert.epochs = 0", "greater than or equal to 1"]),
+    "infinite learning rate": (
+        {"families__bert__learning_rate": float("inf")},
+        ["families.bert.learning_rate = inf", "finite number"],
+    ),
+    "unknown precision": (
+        {"families__bert__precision": "int8"},
+        ["families.bert.precision = 'int8'", "'auto', 'fp32' or 'bf16'"],
+    ),
+    "one fold": ({"families__svm__folds": 1}, ["families.svm.folds = 1", "greater than or equal to 2"]),
+    "nothing to choose from": ({"families__logreg__C": []}, ["families.logreg.C = []", "at least 1 item"]),
+    "negative regularisation": (
+        {"families__logreg__C": [1, -2]},
+        ["families.logreg.C.1 = -2", "greater than 0"],
+    ),
+    "unknown class weight": (
+        {"families__svm__class_weight": ["even"]},
+        ["families.svm.class_weight.0 = 'even'", "balanced"],
+    ),
+    "share of everything": ({"prepare__test": 1.0}, ["prepare.test = 1.0", "less than 1"]),
+    "shares too large together": (
+        {"prepare__test": 0.5, "prepare__validation": 0.4},
+        ["prepare", "validation = 0.4", "test = 0.5", "below 0.9"],
+    ),
+    "share of rejects": ({"data__max_rejected": 1.1}, ["data.max_rejected = 1.1", "less than or equal to 1"]),
+    "few resamples": ({"evaluate__resamples": 99}, ["evaluate.resamples = 99", "greater than or equal to 100"]),
+    "model name with a slash": ({"publish__model": "a/b"}, ["publish.model = 'a/b'", "should match pattern"]),
+    "one label": ({"labels": ["positive"]}, ["labels = ['positive']", "at least 2 items"]),
+    "labels twice": ({"labels": ["a", "b", "a"]}, ["labels must be distinct", "['a', 'b', 'a']"]),
+    "blank label": ({"labels": ["a", " "]}, ["labels must be", "not blank", "['a', ' ']"]),
+    "label map to an unknown label": (
+        {"data__label_map": {"0": "negative", "1": "so-so"}},
+        ["data.label_map leads to ['so-so']", "['negative', 'neutral', 'positive']"],
+    ),
+}
+
+
+def refusal(content: Any) -> str:
+    with pytest.raises(CommentwiseError) as refused:
+        parse_settings(content)
+    line = str(refused.value)
+    assert line.startswith("params.yaml: ")
+    assert "\n" not in line
+    return line
+
+
+def test_the_repositorys_params_load_and_cannot_be_changed() -> None:
+    settings = load_settings(PARAMS)
+    assert settings.model_dump() == yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.prepare.test = 0.3
+
+
+@pytest.mark.parametrize(("change", "named"), BAD.values(), ids=BAD.keys())
+def test_a_bad_value_is_one_line_with_key_value_and_what_is_allowed(change: Change, named: list[str]) -> None:
+    line = refusal(params(**change))
+    assert [words for words in named if words not in line] == []
+
+
+@pytest.mark.parametrize("key", ["seed", "data.columns.text", "families.bert.warmup", "export"])
+def test_a_missing_key_is_named(key: str) -> None:
+    content = section = params()
+    *parents, name = key.split(".")
+    for parent in parents:
+        section = section[parent]
+    del section[name]
+    assert refusal(content) == f"params.yaml: {key} is missing"
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    line = refusal(params(seed=-1, max_token=64, prepare__test=2, families__bert__epochs=0))
+    assert line.count("; ") == 3
+    assert [key for key in ("seed", "max_token ", "prepare.test", "families.bert.epochs") if key not in line] == []
+
+
+FILES = {
+    "not YAML": (b"seed: [1, 2", "is not valid YAML"),
+    "not text": (b"seed: \xff\xfe", "is not valid YAML"),
+    "a list": (b"- seed", "holds no settings"),
+    "empty": (b"", "holds no settings"),
+}
+
+
+@pytest.mark.parametrize(("content", "problem"), FILES.values(), ids=FILES.keys())
+def test_a_file_without_settings_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(CommentwiseError, match=problem) as refused:
+        load_settings(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_names_the_folder_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CommentwiseError, match=r"^no params\.yaml in .*: run the command in the repository's root$"):
+        load_settings()

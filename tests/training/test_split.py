@@ -1,0 +1,126 @@
+"""Copies share a group, and no group stands in two parts."""
+
+import random
+from collections import defaultdict
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.normalize import normalize
+from training.comments import PARTS
+from training.duplicates import copy_key, group_copies
+from training.split import split
+
+SENTENCE = "this is the longest sentence that anybody has ever written about the colour of the sea"
+
+COPIES = {
+    "case": ("So Good", "so gOOD"),
+    "punctuation": ("so good", "so... good!!!"),
+    "white space": ("so good", "  so \n good "),
+    "no white space": ("so good", "sogood"),
+    "entities": ("Tom &amp; Jerry", "Tom & Jerry"),
+    "full width": ("so good", "ｓｏ　ｇｏｏｄ"),
+    "other address": ("see https://a.example/1 now", "see https://b.example/2 now"),
+    "other name": ("@anna thanks a lot", "@ben thanks a lot"),
+    "one letter of many": (SENTENCE, SENTENCE.replace("colour", "color")),
+    "one word more": (SENTENCE, SENTENCE + " now"),
+    "same emoji": ("🔥🔥", "🔥 🔥!"),
+    "same punctuation": ("?!", "?!"),
+}
+DIFFERENT = {
+    "other word": ("so good", "so bad"),
+    "other half": (SENTENCE, SENTENCE[:40] + " and that is all I know of it"),
+    "other emoji": ("🔥", "❤️"),
+    "other punctuation": ("?", "!"),
+    "part of it": ("good", "good for nothing"),
+}
+
+
+def groups(*texts: str) -> list[int]:
+    return [int(group) for group in group_copies([normalize(text) for text in texts], 0.8)]
+
+
+@pytest.mark.parametrize(("one", "other"), COPIES.values(), ids=COPIES.keys())
+def test_copies_share_a_group(one: str, other: str) -> None:
+    first, second, third = groups(one, other, "something else")
+    assert first == second != third
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_different_comments_stand_apart(one: str, other: str) -> None:
+    first, second = groups(one, other)
+    assert first != second
+
+
+def test_copies_of_copies_belong_together() -> None:
+    chain = [SENTENCE[3 * step :] for step in range(20)]
+    assert len(set(groups(*chain))) == 1
+    assert len(set(groups(chain[0], chain[-1]))) == 2
+
+
+def similarity(one: str, other: str) -> float:
+    """Jaccard similarity of the keys' 5-grams, computed the long way."""
+    grams = [{key[start : start + 5] for start in range(len(key) - 4)} for key in (copy_key(one), copy_key(other))]
+    return len(grams[0] & grams[1]) / len(grams[0] | grams[1])
+
+
+def test_hardly_any_near_copy_is_missed() -> None:
+    rng = random.Random(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    texts, near = [], []
+    for number in range(2000):
+        text = "".join(rng.choices(letters, k=80))
+        start, length = rng.randrange(65), rng.randint(1, 15)
+        texts += [text, text[:start] + "".join(rng.choices(letters, k=length)) + text[start + length :]]
+        if similarity(*texts[-2:]) >= 0.8:
+            near.append(number)
+    found = group_copies(texts, 0.8).reshape(-1, 2)
+    together = {number for number, (one, other) in enumerate(found) if one == other}
+    assert 400 < len(near) < 800
+    assert together <= set(near)
+    assert len(together) >= 0.99 * len(near)
+
+
+def table_of(labels: list[str], numbers: list[int], parts: list[str | None] | None = None) -> pd.DataFrame:
+    part = pd.Series(parts or [None] * len(labels), dtype="str")
+    return pd.DataFrame({"label": labels, "group": numbers, "part": part})
+
+
+@st.composite
+def grouped_comments(draw: st.DrawFn) -> pd.DataFrame:
+    """Comments whose groups are of any size and may disagree, and three groups of one for every label."""
+    labels = ["negative", "neutral", "positive"]
+    some = draw(st.lists(st.tuples(st.sampled_from(labels), st.integers(0, 12)), max_size=60))
+    sure = [(label, 100 + 10 * number + copy) for number, label in enumerate(labels) for copy in range(3)]
+    rows = draw(st.permutations(some + sure))
+    return table_of([label for label, _ in rows], [group for _, group in rows])
+
+
+shares = st.floats(0.01, 0.44)
+
+
+@settings(deadline=None)
+@given(grouped_comments(), shares, shares, st.integers(0, 2**32 - 1))
+def test_no_group_stands_in_two_parts(table: pd.DataFrame, validation: float, test: float, seed: int) -> None:
+    labels = ["negative", "neutral", "positive"]
+    parts = split(table, labels, validation, test, seed)
+    parts_of_group: dict[int, set[str]] = defaultdict(set)
+    for group, part in zip(table["group"], parts, strict=True):
+        parts_of_group[group].add(part)
+    assert {len(found) for found in parts_of_group.values()} == {1}
+    present = set(zip(table["label"], parts, strict=True))
+    assert present == {(label, part) for label in labels for part in PARTS}
+
+
+def test_shares_count_groups_of_every_label() -> None:
+    """A hundred copies of one comment weigh as one, so they cannot fill the test part."""
+    labels = ["negative"] * 100 + ["negative"] * 20 + ["positive"] * 20
+    table = table_of(labels, [0] * 100 + list(range(1, 41)))
+    parts = split(table, ["negative", "positive"], 0.2, 0.1, 7)
+    found = table.assign(part=parts).drop_duplicates("group")
+    assert pd.crosstab(found["label"], found["part"]).to_dict("index") == {
+        "negative": {"test": 2, "train": 15, "validation": 4},
+        "positive": {"test": 2, "train": 14, "validation": 4},
+    }
