@@ -171,27 +171,36 @@ def _code(git: dict[str, Any]) -> str:
 def _export(export: dict[str, Any]) -> list[str]:
     torch = export["torch_fp32_comments_per_second"]
     lines = [
-        f"Variants of {export['family']} on the {export['test_comments']:,} test comments; alone: one comment per call, one thread, "
-        f"{export['machine']['cores']} at a time; in batches: 32 of like length"
+        f"Variants of {export['family']} on the {export['test_comments']:,} test comments: one comment per call, one thread, "
+        f"{export['machine']['cores']} at a time (fp16: batches of 32, as a GPU serves it)"
         + (f". torch fp32 in the same run, batches of 32, all cores: {torch:.0f} comments/s" if torch else "")
         + ".",
         "",
-        "| graph | MB | comments/s | against torch | macro-F1 lost | fp32's labels | labels that neighbours change, in batches | serves |",
-        "|---|---|---|---|---|---|---|---|",
+        "| graph | MB | comments/s | against torch | macro-F1 lost | fp32's labels | refused because | in batches of 32 | serves |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for variant in export["variants"]:
         serves = ", ".join(device for device, file in export["devices"].items() if file == variant["file"])
-        alone, batched = variant["alone"], variant["in_batches"]
+        batches = variant["in_batches"]
+        changed = (
+            f"{batches['label_changes']} of {batches['comments']} labels change, probabilities move up to {batches['shift']:.3f}"
+            if batches
+            else ""
+        )
         lines.append(
-            f"| {variant['file']} | {variant['size'] / 1e6:.1f} | {variant['comments_per_second']:.0f} "
-            f"| {_ratio(variant, torch)} | {_points(alone['f1_loss'])} | {alone['agreement']:.2%} "
-            f"| {batched['neighbour_label_changes']} (probabilities move up to {batched['neighbour_shift']:.3f}) | {serves} |"
+            f"| {variant['file']} | {variant['size'] / 1e6:.1f} | {_speed(variant)} | {_ratio(variant, torch)} "
+            f"| {_points(variant['f1_loss'])} | {variant['agreement']:.2%} | {'; '.join(variant['refused_because'])} | {changed} | {serves} |"
         )
     return lines
 
 
+def _speed(variant: dict[str, Any]) -> str:
+    return f"{variant['comments_per_second']:.0f}" if variant["comments_per_second"] else ""
+
+
 def _ratio(variant: dict[str, Any], torch: float | None) -> str:
-    return f"{variant['comments_per_second'] / torch:.2f}×" if torch else ""
+    speed = variant["comments_per_second"]
+    return f"{speed / torch:.2f}×" if torch and speed else ""
 
 
 def _interval(score: dict[str, float]) -> str:

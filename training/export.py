@@ -57,9 +57,10 @@ class Variant:
     file: str
     precision: str
     parity: Parity
-    batched: Parity
-    """The same with comments in padded batches."""
-    comments_per_second: float
+    """fp16 as a GPU serves it, in batches; the others one comment at a time."""
+    batch_effect: dict[str, float]
+    comments_per_second: float | None
+    """On this machine's CPU; None for fp16, which only a GPU serves."""
     size: int
 
     def report(self, limits: ExportSettings) -> dict[str, Any]:
@@ -69,8 +70,9 @@ class Variant:
             "precision": self.precision,
             "size": self.size,
             "comments_per_second": self.comments_per_second,
-            "alone": self.parity.as_dict() | {"refused_because": self.parity.failures(limits)},
-            "in_batches": self.batched.as_dict() | {"refused_because": self.batched.failures(limits)},
+            **self.parity.as_dict(),
+            "refused_because": self.parity.failures(limits),
+            "in_batches": self.batch_effect,
         }
 
 
@@ -85,7 +87,7 @@ def main() -> None:
     refusal = f"; int8 refused: {'; '.join(report['int8_refused_because'])}" if report["int8_refused_because"] else ""
     print(
         f"export: {report['family']} as {chosen['file']} on the CPU, {chosen['size'] / 1e6:.1f} MB, {chosen['comments_per_second']:.0f} comments/s, "
-        f"{chosen['alone']['agreement']:.2%} of fp32's labels{refusal}"
+        f"{chosen['agreement']:.2%} of fp32's labels{refusal}"
     )
 
 
@@ -194,32 +196,25 @@ def _reference(
 def _measure(
     graph: Path, precision: str, rows: list[list[int]], reference: Probabilities, test: Part, temperature: float
 ) -> Variant:
+    on_gpu = precision == "fp16"
     with Engine(graph) as engine:
-        single = parity.alone(engine, rows, temperature)
-        served = parity.as_served(engine, rows, temperature)
-        batched = parity.in_batches(engine, rows, temperature)
-        speed = comments_per_second(engine.logits, rows)
-    return Variant(
-        graph.name,
-        precision,
-        parity.measure(single, served, reference, test.true),
-        parity.measure(single, batched, reference, test.true),
-        speed,
-        graph.stat().st_size,
-    )
+        return Variant(
+            graph.name,
+            precision,
+            parity.measure(engine, rows, reference, test.true, temperature, batched=on_gpu),
+            parity.batch_effect(engine, rows, temperature) if not on_gpu else {},
+            comments_per_second(engine.logits, rows) if not on_gpu else None,
+            graph.stat().st_size,
+        )
 
 
 def choose_graphs(variants: Sequence[Variant], limits: ExportSettings) -> dict[str, str]:
-    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes in batches; else fp32."""
+    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes; else fp32."""
     passing = [
-        variant
-        for variant in variants
-        if variant.file == REFERENCE_GRAPH or (variant.precision != "fp16" and not variant.parity.failures(limits))
+        variant for variant in variants if variant.file == REFERENCE_GRAPH or not variant.parity.failures(limits)
     ]
-    cpu = max(passing, key=lambda variant: variant.comments_per_second)
-    halves = [
-        variant.file for variant in variants if variant.precision == "fp16" and not variant.batched.failures(limits)
-    ]
+    cpu = max(passing, key=lambda variant: variant.comments_per_second or 0)
+    halves = [variant.file for variant in passing if variant.precision == "fp16"]
     return {"cpu": cpu.file, "cuda": halves[0] if halves else REFERENCE_GRAPH}
 
 

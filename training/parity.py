@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from training.resources import Stopwatch
 from training.settings import ExportSettings
 
 BATCH_SIZE = 32
-TIMED_ROWS = 500
+SAMPLE = 500
+TIMED_ROWS = 300
 REPEATS = 3
 
 
@@ -56,38 +58,57 @@ class Parity:
         return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
-def measure(alone: Probabilities, among_others: Probabilities, reference: Probabilities, true: Labels) -> Parity:
-    """Compare probabilities of shape (rows, labels): each comment alone, the same among others, and fp32's."""
+def measure(
+    engine: Engine,
+    rows: Sequence[Sequence[int]],
+    reference: Probabilities,
+    true: Labels,
+    temperature: float,
+    batched: bool,
+) -> Parity:
+    """Serve all comments as the device would (in batches or one by one) and compare with fp32's `reference`.
+
+    Neighbours are tried on the first comments: each is served again among others, in another order.
+    """
+    serve = partial(in_batches, engine) if batched else engine.logits
+    answers = softmax(serve(rows), temperature)
+    sample = np.random.default_rng(0).permutation(min(len(rows), SAMPLE))
+    again = softmax(serve([rows[number] for number in sample]), temperature)
+    return compare(answers, again, sample, reference, true)
+
+
+def compare(
+    answers: Probabilities, again: Probabilities, sample: NDArray[np.int64], reference: Probabilities, true: Labels
+) -> Parity:
+    """Compare answers of shape (rows, labels) with fp32's, and with the answers `again` to the rows in `sample`."""
     labels = reference.shape[1]
-    score = macro_f1(true, alone.argmax(axis=1), labels)
+    score = macro_f1(true, answers.argmax(axis=1), labels)
+    before = answers[sample]
     return Parity(
         macro_f1=score,
         f1_loss=macro_f1(true, reference.argmax(axis=1), labels) - score,
-        agreement=float((alone.argmax(axis=1) == reference.argmax(axis=1)).mean()),
-        largest_difference=float(np.abs(alone - reference).max()),
-        neighbour_label_changes=int((alone.argmax(axis=1) != among_others.argmax(axis=1)).sum()),
-        neighbour_shift=float(np.abs(alone - among_others).max()),
+        agreement=float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        largest_difference=float(np.abs(answers - reference).max()),
+        neighbour_label_changes=int((before.argmax(axis=1) != again.argmax(axis=1)).sum()),
+        neighbour_shift=float(np.abs(before - again).max()),
     )
 
 
-def alone(engine: Engine, rows: Sequence[Sequence[int]], temperature: float) -> Probabilities:
-    """Each comment by itself."""
-    return softmax(np.concatenate([engine.batch_logits([row]) for row in rows]), temperature)
+def batch_effect(engine: Engine, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
+    """What padded batches would change of the answers given one by one: labels, and the most of any probability."""
+    sample = rows[:SAMPLE]
+    alone = softmax(engine.logits(sample), temperature)
+    together = softmax(in_batches(engine, sample), temperature)
+    changes = int((alone.argmax(axis=1) != together.argmax(axis=1)).sum())
+    return {"comments": len(sample), "label_changes": changes, "shift": round(float(np.abs(alone - together).max()), 6)}
 
 
-def as_served(engine: Engine, rows: Sequence[Sequence[int]], temperature: float) -> Probabilities:
-    """All comments handed to the engine at once, in another order, so that every one has other neighbours."""
-    order = np.random.default_rng(0).permutation(len(rows))
-    answers = engine.logits([rows[number] for number in order])
-    return softmax(answers[np.argsort(order)], temperature)
-
-
-def in_batches(engine: Engine, rows: Sequence[Sequence[int]], temperature: float) -> Probabilities:
-    """Padded batches of like length, as a GPU serves them."""
+def in_batches(engine: Engine, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    """Logits of padded batches of like length, as a GPU serves them; in the order of `rows`."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
     answers = np.concatenate([engine.batch_logits([rows[number] for number in batch]) for batch in batches])
-    return softmax(answers[np.argsort(order)], temperature)
+    return np.asarray(answers[np.argsort(order)])
 
 
 def comments_per_second(run: Callable[[Sequence[Sequence[int]]], NDArray[Any]], rows: Sequence[Sequence[int]]) -> float:

@@ -42,9 +42,9 @@ def _print_export(console: Console) -> None:
     report = read_json(EXPORT_REPORT)
     for variant in report["variants"]:
         served = ", ".join(device for device, file in report["devices"].items() if file == variant["file"])
+        speed = f"{variant['comments_per_second']:.0f} comments/s, " if variant["comments_per_second"] else ""
         console.print(
-            f"{variant['file']}: {variant['size'] / 1e6:.1f} MB, {variant['comments_per_second']:.0f} comments/s, "
-            f"{variant['alone']['agreement']:.2%} of fp32's labels{f' -> serves {served}' if served else ''}",
+            f"{variant['file']}: {variant['size'] / 1e6:.1f} MB, {speed}{variant['agreement']:.2%} of fp32's labels{f' -> serves {served}' if served else ''}",
             highlight=False,
         )
 
