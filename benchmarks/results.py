@@ -159,7 +159,7 @@ def _row(family: str, facts: dict[str, Any]) -> str:
     validation, test = facts["validation"]["scores"], facts["test"]["scores"]
     return (
         f"| {family} | {_interval(validation['macro_f1'])} | {_interval(validation['macro_recall'])} | {_interval(test['macro_f1'])} "
-        f"| {_interval(test['macro_recall'])} | {_interval(test['accuracy'])} | {facts['test']['ece_calibrated']:.3f} | {facts['resources']['seconds']:,.0f} s |"
+        f"| {_interval(test['macro_recall'])} | {_interval(test['accuracy'])} | {facts['test']['ece_calibrated']:.3f} | {facts['resources']['seconds']:,.0f} s on {facts['resources']['device']} |"
     )
 
 
