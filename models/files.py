@@ -1,4 +1,7 @@
-"""Writing files so that a crash leaves the old content or the new, and naming content by its hash."""
+"""Writing files so that a crash leaves the old content or the new, and naming content by its hash.
+
+One process writes a path at a time: what an earlier one left beside it is cleared away.
+"""
 
 import hashlib
 import json
@@ -15,6 +18,8 @@ from typing import Any
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f".{path.stem}-*{path.suffix}"):  # by a process that was killed
+        left_over.unlink(missing_ok=True)
     # The suffix stays, since libraries choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -31,6 +36,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`; put it in the place of `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f".{path.name}-*"):  # by a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         yield temporary

@@ -1,6 +1,10 @@
 """Nothing half-written, whatever happens meanwhile; and one line on stderr for what can be foreseen."""
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +129,25 @@ def test_a_bug_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_command(main)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from models.files import atomic_file, atomic_folder
+with atomic_folder(Path("folder")) as folder, atomic_file(Path("file.txt")) as file:
+    (folder / "half").write_text("half")
+    file.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(listing(tmp_path)) == 2
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "whole").write_text("whole")
+    write_text(tmp_path / "file.txt", "whole")
+    assert listing(tmp_path) == {"folder/whole": "whole", "file.txt": "whole"}
