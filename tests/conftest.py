@@ -8,10 +8,10 @@ import pytest
 # Models this small are fastest on one thread, and spinning threads would starve the servers that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from tests.tiny import write_tiny_bundle
+
 # A job in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from tests.tiny import write_tiny_bundle
 
 
 @pytest.fixture(scope="session")
