@@ -192,7 +192,8 @@ class Trainer:
                 score = macro_f1(validation.true, self.probabilities(validation_rows).argmax(axis=1), self._labels)
                 self._record({"step": step, "epoch": epoch, "validation_macro_f1": score})
                 self.accelerator.print(
-                    f"epoch {epoch} of {options.epochs}: validation macro-F1 {score:.4f}, {seen / stopwatch.seconds:.0f} comments/s"
+                    f"epoch {epoch} of {options.epochs}: validation macro-F1 {score:.4f}, {seen / stopwatch.seconds:.0f} comments/s",
+                    flush=True,
                 )
                 if score > self.best_score:
                     self.best_epoch, self.best_score = epoch, score
