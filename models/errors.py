@@ -26,7 +26,7 @@ def run_command(main: Callable[[], None]) -> None:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)
     except FileNotFoundError as error:
-        _fail(f"{error.filename} is missing: run `dvc repro`, or get it back with `dvc checkout`")
+        _fail(f"{error.filename or error} is missing: run `dvc repro`, or get it back with `dvc checkout`")
     except Exception as error:
         if not _disk_is_full(error):
             raise

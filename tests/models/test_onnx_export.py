@@ -23,31 +23,15 @@ LABELS = 4
 ROWS = [[5, 8, 13, 21], [34, 55], [3, 4, 5, 6, 7, 8, 9, 10, 11]]
 
 
+SMALL = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+
+
 def bert() -> PreTrainedModel:
-    return BertForSequenceClassification(
-        BertConfig(
-            vocab_size=99,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            num_labels=LABELS,
-        )
-    )
+    return BertForSequenceClassification(BertConfig(**SMALL, num_labels=LABELS))
 
 
 def roberta() -> PreTrainedModel:
-    return RobertaForSequenceClassification(
-        RobertaConfig(
-            vocab_size=99,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            num_labels=LABELS,
-            type_vocab_size=1,
-        )
-    )
+    return RobertaForSequenceClassification(RobertaConfig(**SMALL, num_labels=LABELS, type_vocab_size=1))
 
 
 def distilbert() -> PreTrainedModel:
