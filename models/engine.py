@@ -26,6 +26,17 @@ def available_device() -> str:
     return "cuda" if PROVIDERS["cuda"] in onnxruntime.get_available_providers() else "cpu"
 
 
+def padded(rows: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
+    """What a graph takes for these rows: token ids and attention mask of shape (rows, longest row)."""
+    width = max(len(row) for row in rows)
+    input_ids = np.zeros((len(rows), width), dtype=np.int64)
+    attention_mask = np.zeros((len(rows), width), dtype=np.int64)
+    for index, row in enumerate(rows):
+        input_ids[index, : len(row)] = row
+        attention_mask[index, : len(row)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
 class Engine:
     """One ONNX graph of the signature `input_ids, attention_mask -> logits`, ready to run.
 
@@ -83,11 +94,4 @@ class Engine:
 
     def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of shape (rows, labels) from one call, the rows padded to the longest."""
-        width = max(len(row) for row in rows)
-        input_ids = np.zeros((len(rows), width), dtype=np.int64)
-        attention_mask = np.zeros((len(rows), width), dtype=np.int64)
-        for index, row in enumerate(rows):
-            input_ids[index, : len(row)] = row
-            attention_mask[index, : len(row)] = 1
-        feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return np.asarray(self._session.run(["logits"], feeds)[0], dtype=np.float32)
+        return np.asarray(self._session.run(["logits"], padded(rows))[0], dtype=np.float32)

@@ -12,6 +12,8 @@ from optimum.exporters.onnx import onnx_export_from_model
 from optimum.exporters.tasks import TasksManager
 from transformers import AutoModelForSequenceClassification
 
+from models.files import read_json
+
 TASK = "text-classification"
 SIGNATURE = ("input_ids", "attention_mask")
 
@@ -42,6 +44,14 @@ def export_encoder(folder: Path, out: Path) -> None:
     for left_over in scratch.iterdir():
         left_over.unlink()
     scratch.rmdir()
+
+
+def attention_shape(folder: Path) -> tuple[int, int]:
+    """Attention heads and hidden size of the encoder in `folder`; 0 where its configuration does not say."""
+    config = read_json(folder / "config.json")
+    heads = config.get("num_attention_heads") or config.get("n_heads") or 0
+    hidden = config.get("hidden_size") or config.get("dim") or 0
+    return heads, hidden
 
 
 def optimise(graph: Path, out: Path, heads: int, hidden: int) -> None:
