@@ -8,11 +8,11 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
@@ -150,12 +150,9 @@ def _encoder_graphs(folder: Path, calibration: list[list[int]]) -> dict[str, str
     from models import onnx_export  # needs torch and optimum, which a linear winner does not
     from models.smooth import smooth
 
-    config = read_json(WINNER / ENCODER / "config.json")
-    heads = config.get("num_attention_heads") or config.get("n_heads") or 0
-    hidden = config.get("hidden_size") or config.get("dim") or 0
     reference, optimised = folder / REFERENCE_GRAPH, folder / "fp32-optimised.onnx"
     onnx_export.export_encoder(WINNER / ENCODER, reference)
-    onnx_export.optimise(reference, optimised, heads, hidden)
+    onnx_export.optimise(reference, optimised, *onnx_export.attention_shape(WINNER / ENCODER))
     onnx_export.quantise(reference, folder / "int8.onnx")
     onnx_export.quantise(optimised, folder / "int8-optimised.onnx")
     smooth(reference, folder / "smoothed.onnx", calibration)
@@ -238,27 +235,9 @@ def _write_golden(folder: Path, kept: Sequence[Variant], settings: Settings, tem
 
 def _torch_speed(rows: list[list[int]]) -> float:
     """Throughput of the same model in torch: fp32, all cores, padded batches of like length."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
+    from training.torch_engine import TorchEngine
 
-    from training.batches import collate
-
-    torch.set_num_threads(available_cores())
-    model = AutoModelForSequenceClassification.from_pretrained(WINNER / ENCODER).eval()
-
-    @torch.no_grad()
-    def run(sample: Sequence[Sequence[int]]) -> NDArray[Any]:
-        ordered = sorted(sample, key=len)
-        answers = []
-        for start in range(0, len(ordered), parity.BATCH_SIZE):
-            batch = collate(
-                [(list(row), 0) for row in ordered[start : start + parity.BATCH_SIZE]],
-                pad_id=model.config.pad_token_id or 0,
-            )
-            answers.append(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy())
-        return np.concatenate(answers)
-
-    return comments_per_second(run, rows)
+    return comments_per_second(partial(parity.in_batches, TorchEngine(WINNER / ENCODER)), rows)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Engine
 from models.probabilities import softmax
 from training.metrics import Labels, Probabilities, macro_f1
 from training.resources import Stopwatch
@@ -19,6 +19,18 @@ BATCH_SIZE = 32
 SAMPLE = 500
 TIMED_ROWS = 300
 REPEATS = 3
+SEED = 0
+"""Of the order in which comments are served again."""
+
+
+class Runner(Protocol):
+    """Anything that answers like models.engine.Engine, whatever runtime is behind it."""
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of shape (rows, labels), served one by one."""
+
+    def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of shape (rows, labels) from one call."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Parity:
 
 
 def measure(
-    engine: Engine,
+    engine: Runner,
     rows: Sequence[Sequence[int]],
     reference: Probabilities,
     true: Labels,
@@ -72,7 +84,7 @@ def measure(
     """
     serve = partial(in_batches, engine) if batched else engine.logits
     answers = softmax(serve(rows), temperature)
-    sample = np.random.default_rng(0).permutation(min(len(rows), SAMPLE))
+    sample = np.random.default_rng(SEED).permutation(min(len(rows), SAMPLE))
     again = softmax(serve([rows[number] for number in sample]), temperature)
     return compare(answers, again, sample, reference, true)
 
@@ -94,7 +106,7 @@ def compare(
     )
 
 
-def batch_effect(engine: Engine, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
+def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
     """What padded batches would change of the answers given one by one: labels, and the most of any probability."""
     sample = rows[:SAMPLE]
     alone = softmax(engine.logits(sample), temperature)
@@ -103,11 +115,13 @@ def batch_effect(engine: Engine, rows: Sequence[Sequence[int]], temperature: flo
     return {"comments": len(sample), "label_changes": changes, "shift": round(float(np.abs(alone - together).max()), 6)}
 
 
-def in_batches(engine: Engine, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-    """Logits of padded batches of like length, as a GPU serves them; in the order of `rows`."""
+def in_batches(engine: Runner, rows: Sequence[Sequence[int]], at_once: int = 1) -> NDArray[np.float32]:
+    """Logits of padded batches of like length, as a GPU serves them, `at_once` at a time; in the order of `rows`."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
-    answers = np.concatenate([engine.batch_logits([rows[number] for number in batch]) for batch in batches])
+    with ThreadPoolExecutor(at_once) as pool:
+        run = pool.map(lambda batch: engine.batch_logits([rows[number] for number in batch]), batches)
+        answers = np.concatenate(list(run))
     return np.asarray(answers[np.argsort(order)])
 
 
