@@ -160,6 +160,7 @@ def _facts(root: Path, settings: Settings, comments: Comments) -> dict[str, Any]
         "test_comments": len(comments.rows),
         "calibration_comments": len(comments.calibration),
         "batch_size": BATCH_SIZE,
+        "neighbour_comments": min(parity.SAMPLE, len(comments.rows)),
         "seed": parity.SEED,
         "rounds": ROUNDS,
         "repeats": parity.REPEATS,

@@ -74,10 +74,11 @@ def _setting(result: dict[str, Any]) -> list[str]:
         f"Machine: {result['machine']['processor']}, {result['machine']['cores']} cores; {versions}; commit {(git['commit'] or 'unknown')[:12]}{changed}.",
         "",
         f"The encoder that won (checkpoint: {result['checkpoint']}) on {result['test_comments']:,} test comments, {result['calibration_comments']} training comments for calibration. "
-        f"One at a time: one thread per comment, as many comments as cores. In batches: {result['batch_size']} comments of like length, all cores, held against the answers one at a time. "
+        f"One at a time: one thread per comment, as many comments as cores. In batches: {result['batch_size']} comments of like length, all cores. "
+        f"Neighbours: in batches, every answer is held against that to the comment alone; one at a time, {result['neighbour_comments']} comments are served again in another order. "
         f"Speed: median of {result['rounds']} rounds over all variants, each the median of {result['repeats']} runs over {result['timed_comments']} comments; seed {result['seed']}. "
         f"Limits: at most {100 * limits['max_f1_loss']:g} points of macro-F1 lost, at least {limits['min_agreement']:.1%} of fp32's labels, "
-        f"no label and no probability by more than {limits['max_shift']:g} changed by neighbours.",
+        f"and neighbours change no label and move no probability by more than {limits['max_shift']:g}.",
     ]
 
 

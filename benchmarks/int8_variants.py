@@ -103,7 +103,7 @@ def _torch_variants(encoder: Path) -> list[Variant]:
         Variant("torch", name, name, what, size, partial(_open_torch, encoder, dtype), 1)
         for name, dtype, what in (
             ("fp32", torch.float32, "the trained model"),
-            ("bf16", torch.bfloat16, "weights and arithmetic in bf16"),
+            ("bf16", torch.bfloat16, "weights and arithmetic in bf16, converted when loaded"),
         )
     ]
 
