@@ -5,15 +5,16 @@ Runs in the repository's root, under DVC or by itself:
   accelerate launch --config_file accelerate_config.yaml -m training.bert
   accelerate launch -m training.bert --checkpoint google-bert/bert-base-uncased --epochs 2 --out /tmp/bert-base
 
-Settings come from params.yaml (section families.bert); each can be overridden by the flag of its name.
+Settings come from params.yaml (section families.bert); each can be overridden by the flag of its name. An interrupted
+run goes on where it was when the same command is given again.
 """
 
 import argparse
+import hashlib
 import json
-import math
 import os
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,42 +23,38 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+import transformers
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, set_seed
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from accelerate.utils import set_seed
 
 from models.checkpoint import resolve_checkpoint, tokenizer_json
-from models.encoder import load_encoder
+from models.encoders.loading import load_encoder, set_dropout
 from models.engine import available_cores
-from models.errors import CommentwiseError, run_command
+from models.errors import run_command
 from models.files import atomic_folder
-from models.probabilities import softmax
-from models.tokens import encode, tokenizer_from_text
-from training.batches import EncodedComments, LengthBuckets, collate
 from training.candidate import ENCODER, HELD_OUT, Part, read_part, write_results
+from training.finetune.batches import Examples
+from training.finetune.checkpoints import Checkpoints
+from training.finetune.encoded import EncodedComments, encoded
+from training.finetune.loop import Row, Trainer
+from training.finetune.progress import console
+from training.finetune.recipe import Recipe
 from training.layout import CANDIDATES, PARTS, PREPARED
-from training.metrics import Probabilities, macro_f1
 from training.provenance import folder_md5
 from training.resources import Stopwatch, processor_name
 from training.settings import PARAMS, BertSettings, Settings, parse_settings, read_params
 from training.tracking import LiveRun, live_run
 
-LOG_EVERY = 10
-EVALUATION_BATCH = 64
+CHECKPOINT = Path("build/checkpoints/bert.pt")
 
 
 def main() -> None:
     """Train with the settings of params.yaml and the command line."""
+    stopwatch = Stopwatch()
     arguments = _parser().parse_args()
     settings = _settings(arguments)
     options = settings.families.bert
-    accelerator = Accelerator(
-        mixed_precision=_mixed_precision(options.precision),
-        dataloader_config=DataLoaderConfiguration(split_batches=True),  # batch_size is that of all processes together
-    )
+    accelerator = Accelerator(mixed_precision=_mixed_precision(options.precision))
     if accelerator.device.type == "cpu":
         # The launcher leaves each process one thread; together the processes of a machine may have all cores.
         torch.set_num_threads(max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
@@ -67,7 +64,8 @@ def main() -> None:
         if run:
             run.belongs_to(folder_md5(arguments.out))
     accelerator.print(
-        f"train@bert: validation macro-F1 {facts['validation_macro_f1']:.3f} after epoch {facts['chosen']['epoch']} of {options.epochs}"
+        f"train@bert: validation macro-F1 {facts['validation_macro_f1']:.3f} after epoch {facts['chosen']['epoch']} of {options.epochs}, "
+        f"in {stopwatch.seconds:.0f} s"
     )
     accelerator.end_training()
 
@@ -121,153 +119,71 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
     options = settings.families.bert
     set_seed(settings.seed)
     parts = {name: read_part(name, settings.labels, data) for name in PARTS}
-    with atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder:
-        tokenizer_text = tokenizer_json(options.checkpoint)
-        if accelerator.is_main_process:
-            (folder / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
-        tokenizer = tokenizer_from_text(tokenizer_text, settings.max_tokens)
-        rows = {name: encode(tokenizer, part.texts) for name, part in parts.items()}
-        model = load_encoder(resolve_checkpoint(options.checkpoint), settings.labels)
-        trainer = Trainer(accelerator, model, options, settings.seed, run)
-        trainer.fit(rows["train"], parts["train"], rows["validation"], parts["validation"])
+    tokenizer_text = tokenizer_json(options.checkpoint)
+    with accelerator.local_main_process_first():
+        rows = {name: encoded(tokenizer_text, settings.max_tokens, part.texts) for name, part in parts.items()}
+    examples = {name: _examples(part, rows[name], options.class_weights) for name, part in parts.items()}
+    model = load_encoder(resolve_checkpoint(options.checkpoint), settings.labels)
+    if options.dropout is not None:
+        set_dropout(model, options.dropout)
+    checkpoints = Checkpoints(CHECKPOINT, _identity(settings, model, examples))
+    with (
+        atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder,
+        console("train@bert", len(rows["train"]) * options.epochs, options.epochs, accelerator.is_main_process) as show,
+    ):
+
+        def watch(row: Row) -> None:
+            show(row)
+            if run:
+                run.log({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+
+        trainer = Trainer(
+            accelerator, model, _recipe(settings), examples["train"], examples["validation"], watch, checkpoints
+        )
+        trainer.fit()
         trainer.leave_mixed_precision()
-        probabilities = {name: trainer.probabilities(rows[name]) for name in HELD_OUT}
+        probabilities = {name: trainer.probabilities(examples[name]) for name in HELD_OUT}
+        progress = trainer.progress
         if not accelerator.is_main_process:
-            return {"chosen": {"epoch": trainer.best_epoch}, "validation_macro_f1": trainer.best_score}
-        best = trainer.model
-        best.save_pretrained(folder / ENCODER)
+            return {"chosen": {"epoch": progress.best_epoch}, "validation_macro_f1": progress.best_score}
+        (folder / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
+        model.save_pretrained(folder / ENCODER)
         facts = {
             "family": "bert",
-            "chosen": {"epoch": trainer.best_epoch},
-            "parameters": sum(weight.numel() for weight in best.parameters()),
+            "chosen": {"epoch": progress.best_epoch},
+            "parameters": sum(weight.numel() for weight in model.parameters()),
         }
         used = stopwatch.resources(_device_name(accelerator.device), _peak_device_bytes(accelerator.device))
-        write_results(folder, parts, probabilities, facts, trainer.history, used)
-        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+        write_results(folder, parts, probabilities, facts, progress.history, used)
+        metrics = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    checkpoints.clear()
+    return metrics
 
 
-class Trainer:
-    """The loop: one model, its optimiser, and what happened so far."""
-
-    def __init__(
-        self, accelerator: Accelerator, model: PreTrainedModel, options: BertSettings, seed: int, run: LiveRun | None
-    ) -> None:
-        self.accelerator = accelerator
-        self.options = options
-        self.seed = seed
-        self.run = run
-        self.history: list[dict[str, Any]] = []
-        self.best_epoch = 0
-        self.best_score = -1.0
-        self._pad_id = int(model.config.pad_token_id or 0)
-        self._labels = int(model.config.num_labels)
-        optimizer = torch.optim.AdamW(_parameter_groups(model, options.weight_decay), lr=options.learning_rate)
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
-
-    def fit(self, rows: list[list[int]], part: Part, validation_rows: list[list[int]], validation: Part) -> None:
-        """Train for all epochs and leave the model with the weights of the best one."""
-        options = self.options
-        batches = LengthBuckets([len(row) for row in rows], options.batch_size, self.seed)
-        loader = self._loader(rows, part.true.tolist(), batch_sampler=batches)
-        steps = len(loader) * options.epochs
-        schedule = get_linear_schedule_with_warmup(self.optimizer, round(steps * options.warmup), steps)
-        weights = _class_weights(part, self.accelerator.device) if options.class_weights else None
-        best: dict[str, Tensor] = {}
-        with _progress(self.accelerator) as progress:
-            task = progress.add_task("train@bert", total=len(rows) * options.epochs, loss=math.nan, rate=0.0)
-            stopwatch = Stopwatch()
-            step = seen = 0
-            for epoch in range(1, options.epochs + 1):
-                batches.set_epoch(epoch)
-                self.model.train()
-                for batch in loader:
-                    loss = self._step(batch, weights)
-                    schedule.step()
-                    step += 1
-                    seen = min(seen + options.batch_size, len(rows) * epoch)
-                    if step % LOG_EVERY == 0 or step == steps:
-                        rate = seen / stopwatch.seconds
-                        self._log(step, epoch, float(loss), schedule.get_last_lr()[0], rate)
-                        progress.update(task, completed=seen, loss=float(loss), rate=rate)
-                score = macro_f1(validation.true, self.probabilities(validation_rows).argmax(axis=1), self._labels)
-                self._record({"step": step, "epoch": epoch, "validation_macro_f1": score})
-                self.accelerator.print(
-                    f"epoch {epoch} of {options.epochs}: validation macro-F1 {score:.4f}, {seen / stopwatch.seconds:.0f} comments/s",
-                    flush=True,
-                )
-                if score > self.best_score:
-                    self.best_epoch, self.best_score = epoch, score
-                    best = {name: weight.detach().cpu().clone() for name, weight in self.model.state_dict().items()}
-        self.model.load_state_dict(best)
-
-    def leave_mixed_precision(self) -> None:
-        """Predict in fp32 from here on, as the saved weights will be used."""
-        self.model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-
-    @torch.no_grad()
-    def probabilities(self, rows: list[list[int]]) -> Probabilities:
-        """Probabilities of shape (rows, labels), in the order of `rows`."""
-        self.model.eval()
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        logits = np.zeros((len(rows), self._labels))
-        # Each comment carries its row number, so that neither order nor repeats (to even out processes) matter.
-        for batch in self._loader([rows[number] for number in order], order, batch_size=EVALUATION_BATCH):
-            numbers = batch.pop("labels")
-            numbers, answers = self.accelerator.gather((numbers, self.model(**batch).logits.float()))
-            logits[numbers.cpu().numpy()] = answers.cpu().numpy()
-        return softmax(logits)
-
-    def _step(self, batch: dict[str, Tensor], weights: Tensor | None) -> Tensor:
-        true = batch.pop("labels")
-        logits = self.model(**batch).logits.float()
-        loss = torch.nn.functional.cross_entropy(logits, true, weight=weights, reduction="none").mean()
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.detach()
-
-    def _loader(self, rows: list[list[int]], true: list[int], **batching: Any) -> Any:
-        pad = partial(collate, pad_id=self._pad_id)
-        return self.accelerator.prepare(DataLoader(EncodedComments(rows, true), collate_fn=pad, **batching))
-
-    def _log(self, step: int, epoch: int, loss: float, learning_rate: float, rate: float) -> None:
-        if not math.isfinite(loss):
-            raise CommentwiseError(
-                f"the loss is {loss} at step {step} (learning rate {learning_rate:.2e}): lower families.bert.learning_rate, or set precision to fp32"
-            )
-        self._record(
-            {"step": step, "epoch": epoch, "loss": loss, "lr": learning_rate, "examples_per_second": round(rate, 1)}
-        )
-
-    def _record(self, values: dict[str, Any]) -> None:
-        self.history.append(values)
-        if self.run:
-            self.run.log({name: value for name, value in values.items() if name != "step"}, step=values["step"])
+def _recipe(settings: Settings) -> Recipe:
+    chosen = settings.families.bert.model_dump() | {"seed": settings.seed}
+    return Recipe(**{field.name: chosen[field.name] for field in fields(Recipe)})
 
 
-def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay pulls matrices towards zero; biases and normalisation weights are left alone."""
-    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
-    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
-def _class_weights(part: Part, device: torch.device) -> Tensor:
-    """Inverse frequencies, scaled so that the mean weight of a comment is 1; shape (labels,)."""
+def _examples(part: Part, rows: EncodedComments, power: float) -> Examples:
+    """The part with each comment weighed by its label's frequency to the power of minus `power`; their mean is 1."""
     counts = np.bincount(part.true, minlength=len(part.labels))
-    return torch.tensor(len(part.true) / (len(part.labels) * counts), dtype=torch.float32, device=device)
+    weights = (len(part.true) / counts.clip(min=1)) ** power
+    weights = weights[part.true]
+    return Examples(rows, part.true, (weights / weights.mean()).astype(np.float32), part.table["comment_id"].tolist())
 
 
-def _progress(accelerator: Accelerator) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}, {task.fields[rate]:.0f} comments/s,"),
-        TimeRemainingColumn(),
-        disable=not accelerator.is_main_process,
-    )
+def _identity(settings: Settings, model: torch.nn.Module, examples: dict[str, Examples]) -> str:
+    """A digest of all that the trained weights depend on."""
+    digest = hashlib.sha256(f"{torch.__version__} {transformers.__version__} {settings.labels}".encode())
+    digest.update(repr(_recipe(settings)).encode())
+    for name in ("train", "validation"):
+        part = examples[name]
+        for array in (part.lengths, part.true, part.weights, np.concatenate([np.asarray(row) for row in part.rows])):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    for weight in model.state_dict().values():
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _device_name(device: torch.device) -> str:

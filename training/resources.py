@@ -21,15 +21,20 @@ class Stopwatch:
 
     def resources(self, device: str, peak_device_bytes: int | None = None) -> dict[str, Any]:
         """Seconds, the process's peak resident memory and, on a GPU, its peak device memory, both in MB."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux, bytes on macOS
         used = {
             "seconds": round(self.seconds, 2),
-            "peak_memory_mb": round(peak / (1024**2 if sys.platform == "darwin" else 1024)),
+            "peak_memory_mb": round(peak_resident_bytes() / 1024**2),
             "device": device,
         }
         return (
             used if peak_device_bytes is None else used | {"peak_device_memory_mb": round(peak_device_bytes / 1024**2)}
         )
+
+
+def peak_resident_bytes() -> int:
+    """The most memory this process had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes elsewhere
 
 
 def processor_name() -> str:

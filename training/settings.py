@@ -76,13 +76,29 @@ class BertSettings(Section):
 
     checkpoint: str = Field(description="'embedded', a folder, or a hub id (id@revision to pin one)")
     epochs: Count = Field(description="passes over the training part")
-    batch_size: Count = Field(description="comments per optimiser step, over all processes")
+    patience: int = Field(ge=0, description="stop after so many epochs without a better one; 0: never")
+    step_tokens: Count = Field(description="tokens per optimiser step, over all processes")
+    device_tokens: Count = Field(description="tokens at once on a device; a step with more accumulates gradients")
     learning_rate: Positive = Field(description="highest learning rate of AdamW")
-    weight_decay: float = Field(ge=0, le=1, description="decoupled weight decay, on matrices only")
+    schedule: Literal["linear", "cosine"] = Field(description="how the learning rate falls to 0")
     warmup: float = Field(ge=0, le=1, description="share of the steps over which the learning rate rises")
-    class_weights: bool = Field(description="weigh each comment by the inverse of its label's frequency")
+    layer_decay: float = Field(gt=0, le=1, description="each layer's learning rate, as a share of the one above")
+    weight_decay: float = Field(ge=0, le=1, description="decoupled weight decay, on matrices only")
+    class_weights: float = Field(
+        ge=0, le=1, description="weigh comments by their label's frequency to minus this power; 0: all alike"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        description="share of hidden states and attention weights dropped; null: the checkpoint's"
+    )
+    label_smoothing: float = Field(ge=0, lt=1, description="share of each label given to all labels")
+    average: float = Field(ge=0, lt=1, description="decay of the weights' moving average that is kept; 0: none")
     max_grad_norm: Positive = Field(description="gradients are scaled down to this norm")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where the hardware has it")
+    attention: Literal["auto", "varlen", "nested", "padded", "stock"] = Field(
+        description="kernel of models.encoders.attention, or transformers' own forward (stock)"
+    )
+    compile: bool = Field(description="compile the model with torch.compile, which pays in long runs on a GPU")
+    checkpoint_steps: Count = Field(description="steps between two checkpoints to resume from")
 
 
 class Families(Section):

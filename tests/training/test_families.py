@@ -16,14 +16,13 @@ import pytest
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from models.encoder import load_encoder
+from models.encoders.loading import load_encoder
 from models.engine import Engine
 from models.errors import CommentwiseError
 from models.probabilities import softmax
 from models.tokens import encode, load_tokenizer
 from tests.training.conftest import TWENTY, TWO, WORDS, settings, write_parts
 from training import bert, linear
-from training.batches import LengthBuckets
 from training.candidate import read_history, read_metrics, read_predictions
 from training.settings import Settings
 
@@ -36,6 +35,7 @@ def small(checkpoint: Path, **changes: object) -> Settings:
         "families__bert__checkpoint": str(checkpoint),
         "families__bert__epochs": 4,
         "families__bert__learning_rate": 5e-3,
+        "families__bert__step_tokens": 200,
     }
     return settings(**{**defaults, **changes})
 
@@ -115,7 +115,7 @@ def test_class_weights_raise_the_probability_of_a_rare_label(work: Path, checkpo
     rare_probability = {}
     for weighted in (False, True):
         train_bert(
-            small(checkpoint, families__bert__class_weights=weighted, families__bert__epochs=2),
+            small(checkpoint, families__bert__class_weights=float(weighted), families__bert__epochs=2),
             Path("artifacts/candidates/bert"),
         )
         rare_probability[weighted] = read_predictions("bert", "test", list(WORDS)).probabilities[:, 0].mean()
@@ -125,7 +125,8 @@ def test_class_weights_raise_the_probability_of_a_rare_label(work: Path, checkpo
 def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     with pytest.raises(
-        CommentwiseError, match=r"the loss is nan at step 10 \(learning rate .*lower families.bert.learning_rate"
+        CommentwiseError,
+        match=r"the loss is nan at step 2 \(learning rate .*; comments c.* and \d+ more\): lower families.bert.learning_rate",
     ):
         train_bert(small(checkpoint, families__bert__learning_rate=1e30, families__bert__warmup=0), Path("out"))
     assert not Path("out").exists()
@@ -175,8 +176,8 @@ def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint
         str(checkpoint),
         "--epochs",
         "100000",
-        "--batch-size",
-        "2",
+        "--step-tokens",
+        "10",
     ]
     process = subprocess.Popen(
         [sys.executable, *command],
@@ -194,17 +195,3 @@ def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint
     assert errors.splitlines()[-1] == "interrupted: run the same command again to continue"
     assert [path.name for path in out.parent.iterdir()] == ["bert"]
     assert [path.name for path in out.iterdir()] == ["old"]
-
-
-def test_batches_are_alike_in_length_complete_and_new_every_epoch() -> None:
-    lengths = np.random.default_rng(0).integers(3, 100, size=1003).tolist()
-    batches = LengthBuckets(lengths, batch_size=16, seed=1)
-    epochs = []
-    for epoch in (1, 2, 1):
-        batches.set_epoch(epoch)
-        epochs.append(list(batches))
-        assert sorted(row for batch in epochs[-1] for row in batch) == list(range(1003))
-        assert len(epochs[-1]) == len(batches)
-    assert epochs[0] == epochs[2] != epochs[1]
-    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in epochs[0])
-    assert sum(lengths) / padded > 0.9

@@ -16,7 +16,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "unknown key": ({"sede": 1}, ["sede is no setting", "known here: seed, labels, max_tokens, data, prepare"]),
     "unknown nested key": (
         {"families__bert__epoch": 2},
-        ["families.bert.epoch is no setting", "known here: checkpoint, epochs, batch_size"],
+        ["families.bert.epoch is no setting", "known here: checkpoint, epochs, patience"],
     ),
     "unknown column": ({"data__columns__author": "author"}, ["data.columns.author is no setting", "comment_id"]),
     "wrong type": ({"seed": "often"}, ["seed = 'often'", "should be a valid integer"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
@@ -44,3 +45,13 @@ def load_encoder(folder: Path, labels: Sequence[str]) -> PreTrainedModel:
             f"checkpoint {folder}: its files hold no weights for {lost[0]} and {len(lost) - 1} others; name a complete one"
         )
     return model
+
+
+def set_dropout(model: PreTrainedModel, dropout: float) -> None:
+    """Drop this share of hidden states and attention weights in training, whatever the checkpoint says."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        for name in ("dropout_prob", "attention_dropout"):  # where attention keeps a rate of its own
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, dropout)

@@ -1,0 +1,1 @@
+"""Encoders in torch: loading one, and running it on comments without padding."""

@@ -1,0 +1,43 @@
+"""One way to call any sequence classifier of transformers: packed documents in, logits out."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from models.encoders.attention import Kernel
+from models.encoders.packed import PackedClassifier, is_packable
+from models.encoders.packing import Packed
+
+Attention = Kernel | Literal["stock"]
+
+
+def classifier(model: PreTrainedModel, attention: Attention = "auto") -> nn.Module:
+    """The model as a module from Packed to logits of shape (documents, labels).
+
+    `attention` is a kernel of models.encoders.attention, or `stock` for transformers' own forward on padded documents, which
+    serves any architecture; `auto` takes it where no other way is known. Raises CommentwiseError where a kernel is
+    forced on a model that is not known.
+    """
+    if attention == "stock" or (attention == "auto" and not is_packable(model)):
+        return StockClassifier(model)
+    return PackedClassifier(model, attention)
+
+
+class StockClassifier(nn.Module):
+    """transformers' own forward, the documents padded to the longest of the batch."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Packed) -> Tensor:
+        """Logits of shape (documents, labels)."""
+        lengths = batch.cu_seqlens.diff().tolist()
+        rows = batch.input_ids.split(lengths)
+        pad = self.model.config.pad_token_id or 0
+        input_ids = pad_sequence(list(rows), batch_first=True, padding_value=pad)
+        mask = pad_sequence([row.new_ones(len(row)) for row in rows], batch_first=True)
+        logits: Tensor = self.model(input_ids=input_ids, attention_mask=mask).logits
+        return logits

@@ -1,0 +1,98 @@
+"""A small training run in a process of its own: `python -m tests.training.finetune.loop_run FOLDER [NAME=VALUE…]`.
+
+Prints each row of the history as JSON, leaves the weights in FOLDER/weights.pt and can resume from FOLDER/run.pt.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import BertConfig, BertForSequenceClassification
+
+from models.errors import run_command
+from training.finetune.batches import Examples
+from training.finetune.checkpoints import Checkpoints
+from training.finetune.loop import Row, Trainer
+from training.finetune.recipe import Recipe
+
+DEFAULTS = {
+    "seed": 3,
+    "epochs": 2,
+    "step_tokens": 120,
+    "device_tokens": 4000,
+    "learning_rate": 1e-3,
+    "schedule": "linear",
+    "warmup": 0.1,
+    "layer_decay": 0.9,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.1,
+    "average": 0.0,
+    "patience": 0,
+    "max_grad_norm": 1.0,
+    "attention": "auto",
+    "compile": False,
+    "checkpoint_steps": 7,
+}
+
+
+def recipe(**changes: object) -> Recipe:
+    return Recipe(**{**DEFAULTS, **changes})  # type: ignore[arg-type]
+
+
+def model(dropout: float = 0.1) -> BertForSequenceClassification:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=100,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        num_labels=3,
+    )
+    return BertForSequenceClassification(config)
+
+
+def examples(count: int, seed: int = 0) -> Examples:
+    """Comments whose first word tells their label, of 3 to 40 tokens."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(5, 100, size=rng.integers(3, 40)).tolist() for _ in range(count)]
+    true = np.array([row[0] % 3 for row in rows])
+    weights = np.where(true == 0, 2.0, 1.0).astype(np.float32)
+    return Examples(rows, true, weights / weights.mean(), [f"c{number}" for number in range(count)])
+
+
+def trainer(
+    folder: Path, watch: Callable[[Row], None] = lambda row: None, dropout: float = 0.0, **changes: object
+) -> Trainer:
+    """A trainer that can resume from `folder`."""
+    return Trainer(
+        Accelerator(cpu=True),
+        model(dropout),
+        recipe(**changes),
+        examples(101),
+        examples(31, seed=1),
+        watch,
+        Checkpoints(folder / "run.pt", "test"),
+    )
+
+
+def main() -> None:
+    folder, *changes = sys.argv[1:]
+    chosen = {name: json.loads(value) for name, value in (change.split("=") for change in changes)}
+    run = trainer(Path(folder), lambda row: run.accelerator.print(json.dumps(row), flush=True), **chosen)
+    run.fit()
+    run.leave_mixed_precision()
+    if run.accelerator.is_main_process:
+        torch.save(run.model.state_dict(), Path(folder) / "weights.pt")
+    run.accelerator.end_training()
+
+
+if __name__ == "__main__":
+    run_command(main)

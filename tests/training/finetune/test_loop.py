@@ -1,0 +1,177 @@
+"""The loop gives the same weights however it is run: at once or in pieces, by one process or two."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.errors import CommentwiseError
+from tests.training.finetune.loop_run import examples, trainer
+from training.finetune.checkpoints import Checkpoints
+from training.finetune.loop import LOG_EVERY, Trainer
+
+ROOT = Path(__file__).parents[3]
+RUN = "tests.training.finetune.loop_run"
+STEPS = 38
+
+
+def train(folder: Path, **changes: Any) -> Trainer:
+    run = trainer(folder, **changes)
+    run.fit()
+    return run
+
+
+def start(folder: Path, *arguments: str, launcher: tuple[str, ...] = ("-m",)) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, *launcher, RUN, str(folder), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows_until(process: subprocess.Popen[str], enough: Callable[[dict[str, Any]], bool]) -> None:
+    """Read what the run prints until a row is `enough`."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("{") and enough(json.loads(line)):
+            return
+    raise AssertionError(process.communicate())
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    loaded: dict[str, Tensor] = torch.load(folder / "weights.pt", weights_only=True)
+    return loaded
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
+
+
+def assert_close(left: Trainer, weights: dict[str, Tensor], tolerance: float = 1e-5) -> None:
+    own = left.model.state_dict()
+    assert own.keys() == weights.keys()
+    for name, weight in weights.items():
+        torch.testing.assert_close(own[name], weight, atol=tolerance, rtol=0, msg=name)
+
+
+def test_a_run_that_was_killed_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", dropout=0.1, average=0.9)
+    cut, arguments = tmp_path / "cut", ("dropout=0.1", "average=0.9")
+    killed_after = random.randrange(LOG_EVERY, STEPS - LOG_EVERY)
+    process = start(cut, *arguments)
+    rows_until(process, lambda row: row["step"] >= killed_after)
+    process.kill()
+    process.communicate()
+    assert not (cut / "weights.pt").exists()
+    assert "going on after step" in finish(start(cut, *arguments))
+    assert_close(whole, weights_of(cut), tolerance=0)
+
+
+def test_sigterm_saves_the_step_it_came_in(tmp_path: Path) -> None:
+    process = start(tmp_path, "checkpoint_steps=1000000", "epochs=100000")
+    rows_until(process, lambda row: row["step"] >= LOG_EVERY)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.splitlines()[-1] == "terminated: run the same command again to continue"
+    assert Checkpoints(tmp_path / "run.pt", "test").load()["progress"]["step"] >= LOG_EVERY
+
+
+def test_two_processes_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
+    one = train(tmp_path / "one")
+    options = (
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    )
+    launcher = ("-m", "accelerate.commands.launch", *options, "-m")
+    output = finish(start(tmp_path / "two", launcher=launcher))
+    history = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    for alone, together in zip(one.progress.history, history, strict=True):
+        for name in ("loss", "validation_macro_f1"):
+            assert alone.get(name) == pytest.approx(together.get(name), abs=1e-5)
+    one.leave_mixed_precision()
+    assert_close(one, weights_of(tmp_path / "two"))
+
+
+def test_pieces_of_a_step_add_up_to_the_step(tmp_path: Path) -> None:
+    pieces = train(tmp_path / "pieces", device_tokens=40)
+    assert_close(train(tmp_path / "whole"), pieces.model.state_dict())
+
+
+@pytest.mark.parametrize("attention", ["nested", "stock"])
+def test_every_attention_kernel_learns_the_same(tmp_path: Path, attention: str) -> None:
+    other = train(tmp_path / "other", attention=attention)
+    assert_close(train(tmp_path / "padded", attention="padded"), other.model.state_dict(), tolerance=1e-4)
+
+
+def test_out_of_memory_takes_less_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(tmp_path / "whole")
+    stock = torch.nn.Embedding.forward
+
+    def scarce(self: torch.nn.Embedding, tokens: Tensor) -> Tensor:
+        if self.num_embeddings == 100 and tokens.numel() > 70 and self.training:
+            raise torch.OutOfMemoryError("no memory left")
+        return stock(self, tokens)
+
+    monkeypatch.setattr(torch.nn.Embedding, "forward", scarce)
+    run = train(tmp_path / "scarce", device_tokens=240)
+    assert "out of memory: going on with 60 tokens at once" in capsys.readouterr().out
+    assert run.progress.device_tokens == 60
+    monkeypatch.undo()
+    assert_close(whole, run.model.state_dict())
+    monkeypatch.setattr(torch.nn.Embedding, "forward", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(CommentwiseError, match=r"out of memory with 39 tokens at once: lower families.bert"):
+        train(tmp_path / "none", device_tokens=39)
+
+
+def test_training_stops_when_it_no_longer_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.3, 0.5, 0.4, 0.5, 0.9])
+    monkeypatch.setattr("training.finetune.loop.macro_f1", lambda *_: next(scores))
+    run = train(tmp_path, epochs=5, patience=2)
+    assert [row["epoch"] for row in run.progress.history if "validation_macro_f1" in row] == [1, 2, 3, 4]
+    assert run.progress.best_epoch == 2
+
+
+def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -> None:
+    plain, averaged = train(tmp_path / "plain", epochs=1), train(tmp_path / "averaged", epochs=1, average=0.9)
+    left, right = (
+        torch.cat([weight.flatten() for weight in run.model.state_dict().values()]) for run in (plain, averaged)
+    )
+    assert (left - right).abs().max() > 1e-4
+    answers = averaged.probabilities(examples(31, seed=1))
+    again = train(tmp_path / "averaged", epochs=1, average=0.9)
+    np.testing.assert_array_equal(answers, again.probabilities(examples(31, seed=1)))
+
+
+def test_a_checkpoint_of_another_run_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path)
+    assert Checkpoints(tmp_path / "run.pt", "other").load() == {}
+    assert "belongs to other settings, data or code" in capsys.readouterr().out
+    os.truncate(tmp_path / "run.pt", 1000)
+    assert Checkpoints(tmp_path / "run.pt", "test").load() == {}
+    assert "cannot be read" in capsys.readouterr().out

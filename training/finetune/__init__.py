@@ -1,0 +1,1 @@
+"""Fine-tuning an encoder: batches, recipe, loop, checkpoints."""

@@ -1,0 +1,38 @@
+"""Stopping between two steps when the process is asked to stop."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """Inside the block, SIGINT and SIGTERM are noted instead of obeyed; a second one is obeyed at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        """The signal that was sent, 0 for none."""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupt":
+        for number in SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            self.stop(number)
+        self.signal = number
+
+    def stop(self, number: int) -> NoReturn:
+        """End the process as the signal would have: KeyboardInterrupt, or the exit status 128 + signal."""
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        print("terminated: run the same command again to continue", file=sys.stderr)
+        sys.exit(128 + number)
