@@ -1,0 +1,30 @@
+"""Comments are tokenised once, and read back as they were."""
+
+from pathlib import Path
+
+import pytest
+
+from models.checkpoint import tokenizer_json
+from models.tokens import encode, tokenizer_from_text
+from tests.checkpoints import sample_texts
+from training.finetune import encoded as module
+from training.finetune.encoded import STORE, encoded
+
+
+def test_comments_are_tokenised_once_and_kept(work: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, texts = tokenizer_json(str(checkpoint)), sample_texts(1200)
+    expected = encode(tokenizer_from_text(text, 24), texts)
+    assert [row.tolist() for row in encoded(text, 24, texts)] == expected
+    monkeypatch.setattr(module, "encode", lambda *_: pytest.fail("tokenised again"))
+    again = encoded(text, 24, texts)
+    assert len(again) == 1200
+    assert [again[row].tolist() for row in (0, 999, 1000, 1199)] == [expected[row] for row in (0, 999, 1000, 1199)]
+    assert len(list(STORE.iterdir())) == 1
+
+
+def test_other_lengths_or_texts_are_tokenised_anew(work: Path, checkpoint: Path) -> None:
+    text = tokenizer_json(str(checkpoint))
+    assert max(len(row) for row in encoded(text, 8, ["a video " * 20])) == 8
+    assert max(len(row) for row in encoded(text, 16, ["a video " * 20])) == 16
+    assert len(encoded(text, 16, ["a video", "b"])) == 2
+    assert len(list(STORE.iterdir())) == 3
