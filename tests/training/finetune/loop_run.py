@@ -86,7 +86,14 @@ def trainer(
 def main() -> None:
     folder, *changes = sys.argv[1:]
     chosen = {name: json.loads(value) for name, value in (change.split("=") for change in changes)}
-    run = trainer(Path(folder), lambda row: run.accelerator.print(json.dumps(row), flush=True), **chosen)
+    hold = chosen.pop("hold", float("inf"))
+
+    def watch(row: Row) -> None:
+        run.accelerator.print(json.dumps(row), flush=True)
+        if row["step"] >= hold:
+            sys.stdin.read()  # until the test has killed this process
+
+    run = trainer(Path(folder), watch, **chosen)
     run.fit()
     run.leave_mixed_precision()
     if run.accelerator.is_main_process:

@@ -36,6 +36,7 @@ def start(folder: Path, *arguments: str, launcher: tuple[str, ...] = ("-m",)) ->
     return subprocess.Popen(
         [sys.executable, *launcher, RUN, str(folder), *arguments],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -73,8 +74,8 @@ def assert_close(left: Trainer, weights: dict[str, Tensor], tolerance: float = 1
 def test_a_run_that_was_killed_resumes_to_the_same_weights(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", dropout=0.1, average=0.9)
     cut, arguments = tmp_path / "cut", ("dropout=0.1", "average=0.9")
-    killed_after = random.randrange(LOG_EVERY, STEPS - LOG_EVERY)
-    process = start(cut, *arguments)
+    killed_after = random.randrange(LOG_EVERY, STEPS)
+    process = start(cut, *arguments, f"hold={killed_after}", f"checkpoint_steps={random.randrange(1, LOG_EVERY)}")
     rows_until(process, lambda row: row["step"] >= killed_after)
     process.kill()
     process.communicate()
