@@ -1,11 +1,13 @@
 """Every contender of the training benchmark really trains, and the comparison says by how much they differ."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from benchmarks import training
 from benchmarks.training import CONTENDERS, comments, make_model
@@ -14,9 +16,13 @@ ARGUMENTS = argparse.Namespace(size="tiny", step_tokens=400, compile=False)
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setitem(training.SIZES, "tiny", (1, 16, 2))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    # Contenders train in bf16, and accelerate keeps that for the whole process.
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.parametrize("name", CONTENDERS)

@@ -73,7 +73,7 @@ def trainer(
 ) -> Trainer:
     """A trainer that can resume from `folder`."""
     return Trainer(
-        Accelerator(cpu=True),
+        Accelerator(cpu=True, mixed_precision="no"),
         model(dropout),
         recipe(**changes),
         examples(101),
