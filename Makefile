@@ -37,7 +37,7 @@ test: setup .venv-serve/installed  ## lint, types, import rules and all tests
 	ruff format --check .
 	mypy
 	lint-imports
-	python -m pytest
+	python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The serving install alone, to prove that it suffices.
 .venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)

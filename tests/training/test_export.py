@@ -57,7 +57,7 @@ def test_every_broken_limit_is_named(alone: np.ndarray, among_others: np.ndarray
 
 
 def make_winner(family: str, chosen: Settings) -> None:
-    write_parts(WORDS)
+    write_parts(WORDS, train=1200 if family == "bert" else 240)
     out = Path("artifacts/candidates") / family
     if family == "bert":
         bert.train(Accelerator(), chosen, Path("data/prepared"), out, None)
@@ -78,8 +78,9 @@ def run_export(chosen: Settings) -> dict[str, Any]:
 def bert_settings(checkpoint: Path, **changes: Any) -> Settings:
     options = {
         "families__bert__checkpoint": str(checkpoint),
-        "families__bert__epochs": 8,
-        "families__bert__learning_rate": 1e-3,
+        "families__bert__epochs": 12,
+        "families__bert__learning_rate": 2e-3,
+        "families__bert__step_tokens": 200,
     }
     return settings(**options, **changes)
 
