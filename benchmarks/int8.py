@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import openvino_engine
 from benchmarks.int8_page import render
-from benchmarks.int8_variants import REFERENCE, SERVED, Variant, make_variants
+from benchmarks.int8_variants import REFERENCE, Variant, make_variants
 from models.engine import Engine, available_cores
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json, write_text
@@ -123,7 +123,6 @@ def _quality(variant: Variant, comments: Comments, reference: Probabilities, set
         "precision": variant.precision,
         "what": variant.what,
         "size": variant.size,
-        "served": variant.name == SERVED,
         "alone": _with_refusal(one_by_one, settings),
         "batches": _with_refusal(batched, settings),
     }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.int8_variants import SERVED
+
 WAYS = {"alone": "one at a time", "batches": "in batches"}
 WORTH = 1.1
 """How much faster than what is served an alternative must be to be worth the change."""
@@ -35,7 +37,7 @@ class Choice:
 def render(result: dict[str, Any]) -> str:
     """The page: setting, table, reading."""
     choices = [Choice(variant, way) for variant in result["variants"] for way in WAYS]
-    served = next(choice for choice in choices if choice.variant["served"] and choice.way == "alone")
+    served = next(choice for choice in choices if choice.variant["name"] == SERVED and choice.way == "alone")
     lines = [
         "# int8 on the CPU: the alternatives",
         "",
@@ -97,7 +99,7 @@ def _row(choice: Choice, served: Choice) -> str:
 def _on_dynamic(result: dict[str, Any], served: Choice) -> str:
     batches = served.variant["batches"]
     return (
-        f"In batches of {result['batch_size']}, ONNX Runtime's dynamic int8 lets neighbours change {batches['neighbour_label_changes']} of {result['test_comments']:,} labels "
+        f"In batches of {result['batch_size']}, ONNX Runtime's {served.variant['name']} lets neighbours change {batches['neighbour_label_changes']} of {result['test_comments']:,} labels "
         f"and move a probability by up to {batches['neighbour_shift']:.3f}; one comment at a time they change {served.facts['neighbour_label_changes']}, "
         f"at {served.speed:.0f} comments/s with {served.facts['agreement']:.2%} of fp32's labels."
     )
