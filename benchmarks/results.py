@@ -31,6 +31,7 @@ RESULTS = Path("benchmarks/results")
 PAGE = Path("docs/results.md")
 PICTURE = Path("docs/images/quality.png")
 LINEAR = ("logreg", "svm")
+PATHS = ("data.path", "families.bert.checkpoint")
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def run(name: str, params: dict[str, Any]) -> dict[str, Any]:
         _call(["git", "clone", "--quiet", str(root), str(clone)], root)
     _call(["git", "fetch", "--quiet"], clone)
     _call(["git", "checkout", "--quiet", "--force", str(git_facts()["commit"])], clone)
-    overrides = [f"{key}={(root / value).resolve() if key == 'data.path' else value}" for key, value in params.items()]
+    overrides = [f"{key}={(root / value).resolve() if key in PATHS else value}" for key, value in params.items()]
     command = ["exp", "run", *(part for override in overrides for part in ("--set-param", override))]
     _call([sys.executable, "-m", "dvc", *command], clone)
     return collect(clone, params)

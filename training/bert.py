@@ -29,7 +29,6 @@ from accelerate.utils import set_seed
 
 from models.checkpoint import resolve_checkpoint, tokenizer_json
 from models.encoders.loading import load_encoder, set_dropout
-from models.engine import available_cores
 from models.errors import run_command
 from models.files import atomic_folder
 from training.candidate import ENCODER, HELD_OUT, Part, read_part, write_results
@@ -37,6 +36,7 @@ from training.finetune.batches import Examples
 from training.finetune.checkpoints import Checkpoints
 from training.finetune.encoded import EncodedComments, encoded
 from training.finetune.loop import Row, Trainer
+from training.finetune.precision import mixed_precision, use_all_cores
 from training.finetune.progress import console
 from training.finetune.recipe import Recipe
 from training.layout import CANDIDATES, PARTS, PREPARED
@@ -45,7 +45,7 @@ from training.resources import Stopwatch, processor_name
 from training.settings import PARAMS, BertSettings, Settings, parse_settings, read_params
 from training.tracking import LiveRun, live_run
 
-CHECKPOINT = Path("build/checkpoints/bert.pt")
+CHECKPOINTS = Path("build/checkpoints")
 
 
 def main() -> None:
@@ -54,12 +54,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     settings = _settings(arguments)
     options = settings.families.bert
-    accelerator = Accelerator(mixed_precision=_mixed_precision(options.precision))
+    accelerator = Accelerator(mixed_precision=mixed_precision(options.precision))
     if accelerator.device.type == "cpu":
-        # The launcher leaves each process one thread; together the processes of a machine may have all cores.
-        torch.set_num_threads(max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        use_all_cores()
     tracked = arguments.track and accelerator.is_main_process
-    with live_run("bert", settings) if tracked else nullcontext() as run:
+    with live_run("bert", settings, arguments.parent_run) if tracked else nullcontext() as run:
         facts = train(accelerator, settings, arguments.data, arguments.out, run)
         if run:
             run.belongs_to(folder_md5(arguments.out))
@@ -85,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=CANDIDATES / "bert", help="folder to write (default: artifacts/candidates/bert)"
     )
     parser.add_argument("--no-track", dest="track", action="store_false", help="leave MLflow out of it")
+    parser.add_argument("--parent-run", metavar="ID", help="MLflow run that this one is nested in")
     overrides = parser.add_argument_group("settings (default: those of params.yaml)")
     for name, field in BertSettings.model_fields.items():
         overrides.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=field.description)
@@ -96,17 +96,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     given = {name: value for name in BertSettings.model_fields if (value := getattr(arguments, name)) is not None}
     content.setdefault("families", {}).setdefault("bert", {}).update(given)
     return parse_settings(content, arguments.params)
-
-
-def _mixed_precision(precision: str) -> str:
-    if precision == "auto":
-        if torch.cuda.is_available():
-            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-        else:
-            # Without the instructions bf16 on a processor is emulated, and slower than fp32.
-            abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-            precision = "bf16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "fp32"
-    return "no" if precision == "fp32" else precision
 
 
 def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, run: LiveRun | None) -> dict[str, Any]:
@@ -123,10 +112,11 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
     with accelerator.local_main_process_first():
         rows = {name: encoded(tokenizer_text, settings.max_tokens, part.texts) for name, part in parts.items()}
     examples = {name: _examples(part, rows[name], options.class_weights) for name, part in parts.items()}
-    model = load_encoder(resolve_checkpoint(options.checkpoint), settings.labels)
+    checkpoint = resolve_checkpoint(options.checkpoint)
+    model = load_encoder(checkpoint, settings.labels)
     if options.dropout is not None:
         set_dropout(model, options.dropout)
-    checkpoints = Checkpoints(CHECKPOINT, _identity(settings, model, examples))
+    checkpoints = Checkpoints(CHECKPOINTS / f"{out.name}.pt", _identity(settings, model, examples))
     with (
         atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder,
         console("train@bert", len(rows["train"]) * options.epochs, options.epochs, accelerator.is_main_process) as show,
@@ -146,11 +136,14 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
         progress = trainer.progress
         if not accelerator.is_main_process:
             return {"chosen": {"epoch": progress.best_epoch}, "validation_macro_f1": progress.best_score}
-        (folder / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
         model.save_pretrained(folder / ENCODER)
+        # There too, so that the folder is a whole checkpoint, from which another run can start.
+        for place in (folder, folder / ENCODER):
+            (place / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
         facts = {
             "family": "bert",
             "chosen": {"epoch": progress.best_epoch},
+            "checkpoint_md5": folder_md5(checkpoint),
             "parameters": sum(weight.numel() for weight in model.parameters()),
         }
         used = stopwatch.resources(_device_name(accelerator.device), _peak_device_bytes(accelerator.device))

@@ -18,6 +18,8 @@ REFERENCE = Path("artifacts/reference.json")
 SELECTION = Path("artifacts/selection.json")
 WINNER = Path("artifacts/winner")
 BUNDLE = Path("artifacts/bundle")
+SEEDS_REPORT = Path("reports/seeds.json")
+TUNE_REPORT = Path("reports/tune.json")
 EXPORT_REPORT = Path("artifacts/export.json")
 
 

@@ -130,6 +130,35 @@ class PublishSettings(Section):
     model: Annotated[str, Field(pattern=r"^[^/:\s]+$")]
 
 
+class Range(Section):
+    """Numbers from `low` to `high`, drawn log-uniformly."""
+
+    low: Positive
+    high: Positive
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
+        return self
+
+
+class TuneSettings(Section):
+    """What the search for better settings of the encoder tries: names of families.bert, each with its choices."""
+
+    space: Annotated[
+        dict[str, Range | Annotated[list[int | float | str | bool | None], Field(min_length=1)]], Field(min_length=1)
+    ]
+
+    @model_validator(mode="after")
+    def _names_are_settings(self) -> Self:
+        if unknown := set(self.space) - set(BertSettings.model_fields):
+            raise ValueError(
+                f"{sorted(unknown)[0]} is no setting of families.bert (known there: {', '.join(BertSettings.model_fields)})"
+            )
+        return self
+
+
 class Settings(Section):
     """All of params.yaml."""
 
@@ -139,6 +168,7 @@ class Settings(Section):
     data: DataSettings
     prepare: PrepareSettings
     families: Families
+    tune: TuneSettings
     evaluate: EvaluateSettings
     export: ExportSettings
     publish: PublishSettings

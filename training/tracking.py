@@ -20,6 +20,7 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from models.errors import CommentwiseError
 from models.files import read_json
@@ -32,6 +33,7 @@ from training.sources import source_name
 EXPERIMENT = "commentwise"
 CANDIDATE_TAG = "commentwise.candidate"
 EVALUATION_TAG = "commentwise.evaluation"
+STUDY_TAG = "commentwise.study"
 FAMILY_TAG = "commentwise.family"
 
 
@@ -70,8 +72,8 @@ class LiveRun:
         self._client = MlflowClient()
         self._lost = False
 
-    def log(self, values: dict[str, float], step: int) -> None:
-        """Record step metrics."""
+    def log(self, values: dict[str, float], step: int = 0) -> None:
+        """Record metrics."""
         self._try(lambda: mlflow.log_metrics(values, step=step, run_id=self.run_id))
 
     def belongs_to(self, candidate: str) -> None:
@@ -91,11 +93,27 @@ class LiveRun:
 
 
 @contextmanager
-def live_run(family: str, settings: Settings) -> Iterator[LiveRun]:
-    """Record a training run of `family` while it happens, with the machine's own metrics. An error marks it failed."""
+def live_run(family: str, settings: Settings, parent_run: str | None = None) -> Iterator[LiveRun]:
+    """Record a training run of `family` while it happens, with the machine's own metrics. An error marks it failed.
+
+    It is nested in the run `parent_run`, if one is named.
+    """
     connect()
-    with mlflow.start_run(run_name=family, tags=_tags(family), log_system_metrics=True) as run:
+    tags = _tags(family) | ({MLFLOW_PARENT_RUN_ID: parent_run} if parent_run else {})
+    with mlflow.start_run(run_name=family, tags=tags, log_system_metrics=True) as run:
         mlflow.log_params(_params(family, settings))
+        yield LiveRun(run)
+
+
+@contextmanager
+def study_run(name: str, key: str) -> Iterator[LiveRun]:
+    """The run that the trials of a study are nested in; a study that is known by the same `key` goes on in its run."""
+    client = connect()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
+    tags = {STUDY_TAG: key, "git.commit": str(git_facts()["commit"])}
+    with mlflow.start_run(found[0].info.run_id if found else None, run_name=name, tags=tags) as run:
         yield LiveRun(run)
 
 
@@ -147,6 +165,8 @@ def _record_model(client: MlflowClient, family: str, settings: Settings, run_id:
         for part, logged in datasets.items():
             mlflow.log_input(logged, context=part)
         mlflow.log_params({f"chosen.{name}": value for name, value in facts.get("chosen", {}).items()})
+        if "checkpoint_md5" in facts:  # a folder's name says little
+            mlflow.log_param("checkpoint_md5", facts["checkpoint_md5"])
         mlflow.log_metrics(
             {
                 f"resources.{name}": value

@@ -24,6 +24,7 @@ from models.tokens import encode, load_tokenizer
 from tests.training.conftest import TWENTY, TWO, WORDS, settings, write_parts
 from training import bert, linear
 from training.candidate import read_history, read_metrics, read_predictions
+from training.provenance import folder_md5
 from training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,15 @@ def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[st
     assert {path.name for path in out.iterdir()} == FILES | {"model"}
     config = json.loads((out / "model/config.json").read_text(encoding="utf-8"))
     assert [config["id2label"][str(number)] for number in range(len(labels))] == list(labels)
+
+
+def test_a_trained_encoder_is_a_checkpoint_to_start_from(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    first = train_bert(small(checkpoint, families__bert__learning_rate=2e-3, families__bert__epochs=12), Path("first"))
+    again = small(Path("first/model"), families__bert__epochs=1, families__bert__learning_rate=1e-6)
+    second = train_bert(again, Path("second"))
+    assert second["test_macro_f1"] == pytest.approx(first["test_macro_f1"])
+    assert second["checkpoint_md5"] == folder_md5(Path("first/model")) != first["checkpoint_md5"]
 
 
 def test_the_best_epoch_is_the_one_kept(work: Path, checkpoint: Path) -> None:

@@ -1,0 +1,148 @@
+"""Several seeds, a search for settings, and adapting the checkpoint, as a person runs them on a prepared project."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from transformers import AutoModel
+
+from models.encoders.loading import load_encoder
+from models.files import read_json
+from tests.project import Project
+
+
+def runs(project: Project) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("commentwise")
+    assert experiment is not None
+    found: list[Run] = list(client.search_runs([experiment.experiment_id]))
+    return found
+
+
+def nested(project: Project) -> tuple[Run, list[Run]]:
+    """The one study, and the training runs in it."""
+    (study,) = (run for run in runs(project) if "commentwise.study" in run.data.tags)
+    inside = [run for run in runs(project) if run.data.tags.get(MLFLOW_PARENT_RUN_ID) == study.info.run_id]
+    assert len(inside) + 1 == len(runs(project))
+    return study, inside
+
+
+def test_more_seeds_add_to_those_before(project: Project) -> None:
+    project.module("training.seeds", "2")
+    assert len(nested(project)[1]) == 2
+    first = read_json(project.folder / "reports/seeds.json")
+    printed = project.module("training.seeds", "3")
+    study, inside = nested(project)
+    assert len(inside) == 3
+    assert {run.data.params["seed"] for run in inside} == {"42", "43", "44"}
+    assert len({run.data.metrics["loss"] for run in inside}) == 3
+    report = read_json(project.folder / "reports/seeds.json")
+    assert report["seeds"][:2] == first["seeds"]
+    scores = [row["test_macro_f1"] for row in report["seeds"]]
+    assert report["scores"]["test_macro_f1"]["mean"] == pytest.approx(sum(scores) / 3)
+    assert study.data.metrics["test_macro_f1.mean"] == pytest.approx(sum(scores) / 3)
+    assert f"{sum(scores) / 3:.3f} ±" in printed
+    assert not list((project.folder / "build/trials").glob("*/model"))
+
+
+def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
+    project.set_params({"tune.space": {"epochs": [1, 2], "learning_rate": {"low": 1e-4, "high": 1e-2}}})
+    project.module("training.tune", "--trials", "1")
+    printed = project.module("training.tune", "--trials", "2")
+    assert "trial 1 of" not in printed
+    assert "trial 2 of 2" in printed
+    study, inside = nested(project)
+    assert len(inside) == 3  # that of params.yaml, and two trials
+    report: dict[str, Any] = read_json(project.folder / "reports/tune.json")
+    assert report["present"]["epochs"] == 1
+    assert len(report["trials"]) == 2
+    assert report["best"] == report["trials"][0]
+    assert study.data.metrics["best.validation_macro_f1"] == report["best"]["validation_macro_f1"]
+    assert f"-S families.bert.learning_rate={report['best']['learning_rate']}" in printed
+
+
+@pytest.mark.parametrize("arguments", [["training.seeds", "2"], ["training.tune"]], ids=["seeds", "tune"])
+def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project: Project, arguments: list[str]) -> None:
+    project.set_params({"families.bert.epochs": 100000})
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "epoch 1 of" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not [child for child in started if child.is_running()]
+    (trial,) = (project.folder / "build/trials").glob("*.yaml")
+    assert (project.folder / f"build/checkpoints/{trial.stem}.pt").is_file()
+
+
+def test_a_search_for_something_else_is_refused(project: Project) -> None:
+    project.set_params({"tune.space": {"epochs": [0, 1]}})
+    printed = project.module("training.tune", fails=True)
+    assert (
+        printed
+        == "error: params.yaml, tune.space: families.bert.epochs = 0: input should be greater than or equal to 1\n"
+    )
+    project.set_params({"tune.space": {"epoch": [1]}})
+    printed = project.module("training.tune", fails=True)
+    assert printed.startswith(
+        "error: params.yaml: tune: epoch is no setting of families.bert (known there: checkpoint, epochs"
+    )
+
+
+def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: Project) -> None:
+    printed = project.module("training.adapt", "--epochs", "2", "--batch", "8")
+    out = project.folder / "build/adapted"
+    assert f"the checkpoint is in {out.relative_to(project.folder)}" in printed
+    before, after = (AutoModel.from_pretrained(folder).state_dict() for folder in (project.folder / "tiny-bert", out))
+    changed = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
+    assert "embeddings.word_embeddings.weight" in changed
+    assert not [name for name in changed if name.startswith("pooler")]
+    load_encoder(out, ["negative", "neutral", "positive"])
+    assert (out / "tokenizer.json").read_bytes() == (project.folder / "tiny-bert/tokenizer.json").read_bytes()
+    assert list((project.folder / "build/adapt").iterdir()) == []
+
+
+def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
+    command = ["-m", "training.adapt", "--epochs", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "'loss':" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    (state,) = (project.folder / "build/adapt").iterdir()
+    assert list(state.glob("checkpoint-*"))
+    assert not (project.folder / "build/adapted").exists()
+
+
+def test_files_of_comments_can_be_adapted_to(project: Project) -> None:
+    (project.folder / "more.jsonl").write_text('{"text": "never seen before"}\n{"text": ""}\n' * 40, encoding="utf-8")
+    assert "adapt: 40 comments read 1 times" in project.module("training.adapt", "more.jsonl", "--batch", "8")
+    Path(project.folder / "none.jsonl").write_text('{"body": "text"}\n', encoding="utf-8")
+    printed = project.module("training.adapt", "none.jsonl", fails=True)
+    assert printed == "error: none.jsonl has no comments in a column 'text': set data.columns.text\n"
