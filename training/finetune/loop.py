@@ -339,7 +339,7 @@ class Trainer:
         if self._checkpoints and self.accelerator.is_main_process:
             state = self._checkpoints.load()
         # The other processes get the weights tensor by tensor.
-        small = [{name: state.get(name) for name in ("progress", "losses", "best")}]
+        small = [{name: state.get(name) for name in ("progress", "losses")}]
         [told] = broadcast_object_list(small)
         if told["progress"] is None:
             return
@@ -347,7 +347,7 @@ class Trainer:
         self._begin_epoch()
         # Processes add up what they remember: the first remembers for all.
         self._losses.copy_(told["losses"] * self.accelerator.is_main_process)
-        self._best = told["best"]
+        self._best = state.get("best", {})
         if self._average:
             self._load_weights(state.get("average", {}))
             self._average.copy()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from models.encoders.classifier import Attention
 
@@ -69,11 +70,16 @@ def _depth(name: str) -> int | None:
     return 0 if "embeddings" in name else None
 
 
+def _own_part(weight: Tensor) -> Tensor:
+    """What this process holds of a weight that is sharded over several."""
+    return weight.to_local() if isinstance(weight, DTensor) else weight
+
+
 class Average:
     """The exponential moving average of a model's weights, which wanders less than the weights themselves."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._weights = [weight.detach() for weight in model.parameters()]
+        self._weights = [_own_part(weight.detach()) for weight in model.parameters()]
         self._averages = [weight.clone() for weight in self._weights]
         self._decay = decay
 

@@ -7,16 +7,19 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
+from torch.distributed.fsdp import fully_shard
 from transformers import BertConfig, BertForSequenceClassification
 
 from models.errors import run_command
 from training.finetune.batches import Examples
 from training.finetune.checkpoints import Checkpoints
-from training.finetune.loop import Row, Trainer
+from training.finetune.loop import FULL, Row, Trainer
 from training.finetune.recipe import Recipe
 
 DEFAULTS = {
@@ -37,6 +40,20 @@ DEFAULTS = {
     "compile": False,
     "checkpoint_steps": 7,
 }
+
+
+class Sharding(Accelerator):  # type: ignore[misc]
+    """Shards weights and optimiser as accelerate does on GPUs, where alone it offers FSDP."""
+
+    def prepare(self, *args: Any, **options: Any) -> Any:
+        model, optimizer = args
+        names = {weight: name for name, weight in model.named_parameters()}
+        groups = [[names[weight] for weight in group["params"]] for group in optimizer.param_groups]
+        fully_shard(model)
+        sharded = dict(model.named_parameters())
+        for group, inside in zip(optimizer.param_groups, groups, strict=True):
+            group["params"] = [sharded[name] for name in inside]
+        return model, self.prepare_optimizer(optimizer)
 
 
 def recipe(**changes: object) -> Recipe:
@@ -69,11 +86,15 @@ def examples(count: int, seed: int = 0) -> Examples:
 
 
 def trainer(
-    folder: Path, watch: Callable[[Row], None] = lambda row: None, dropout: float = 0.0, **changes: object
+    folder: Path,
+    watch: Callable[[Row], None] = lambda row: None,
+    dropout: float = 0.0,
+    shard: bool = False,
+    **changes: object,
 ) -> Trainer:
     """A trainer that can resume from `folder`."""
     return Trainer(
-        Accelerator(cpu=True, mixed_precision="no"),
+        (Sharding if shard else Accelerator)(cpu=True, mixed_precision="no"),
         model(dropout),
         recipe(**changes),
         examples(101),
@@ -94,10 +115,12 @@ def main() -> None:
             sys.stdin.read()  # until the test has killed this process
 
     run = trainer(Path(folder), watch, **chosen)
+    run.accelerator.print(f"processes: {run.accelerator.num_processes}", flush=True)
     run.fit()
     run.leave_mixed_precision()
+    weights = get_model_state_dict(run.model, options=FULL)
     if run.accelerator.is_main_process:
-        torch.save(run.model.state_dict(), Path(folder) / "weights.pt")
+        torch.save(weights, Path(folder) / "weights.pt")
     run.accelerator.end_training()
 
 

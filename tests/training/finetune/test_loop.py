@@ -94,21 +94,23 @@ def test_sigterm_saves_the_step_it_came_in(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "run.pt", "test").load()["progress"]["step"] >= LOG_EVERY
 
 
-def test_two_processes_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
-    one = train(tmp_path / "one")
-    options = (
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    )
-    launcher = ("-m", "accelerate.commands.launch", *options, "-m")
-    output = finish(start(tmp_path / "two", launcher=launcher))
+# What the launcher starts is told to use the CPU, with gloo between the processes.
+OPTIONS = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+TWO_PROCESSES = ("-m", "accelerate.commands.launch", *OPTIONS.split(), "-m")
+
+
+@pytest.mark.parametrize("shard", ["false", "true"], ids=["copies", "shards"])
+def test_two_processes_give_the_losses_and_weights_of_one_also_when_stopped(tmp_path: Path, shard: str) -> None:
+    one = train(tmp_path / "one", average=0.9)
+    two, arguments = tmp_path / "two", ("average=0.9", f"shard={shard}")
+    stopped = start(two, *arguments, launcher=TWO_PROCESSES)
+    rows_until(stopped, lambda row: "validation_macro_f1" in row)
+    stopped.terminate()
+    stopped.communicate()
+    assert not (two / "weights.pt").exists()
+    output = finish(start(two, *arguments, launcher=TWO_PROCESSES))
+    assert "processes: 2" in output
+    assert "going on after step" in output
     history = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     for alone, together in zip(one.progress.history, history, strict=True):
         for name in ("loss", "validation_macro_f1"):
