@@ -133,10 +133,10 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
         trainer.fit()
         trainer.leave_mixed_precision()
         probabilities = {name: trainer.probabilities(examples[name]) for name in HELD_OUT}
-        progress = trainer.progress
+        progress, weights = trainer.progress, trainer.encoder_weights()
         if not accelerator.is_main_process:
             return {"chosen": {"epoch": progress.best_epoch}, "validation_macro_f1": progress.best_score}
-        model.save_pretrained(folder / ENCODER)
+        model.save_pretrained(folder / ENCODER, state_dict=weights)
         # There too, so that the folder is a whole checkpoint, from which another run can start.
         for place in (folder, folder / ENCODER):
             (place / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")

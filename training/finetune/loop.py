@@ -131,6 +131,10 @@ class Trainer:
             logits[rows] = values
         return softmax(logits)
 
+    def encoder_weights(self) -> dict[str, Tensor]:
+        """The weights by transformers' names, whole and on the CPU, for the first process; all have to ask."""
+        return {name.removeprefix("model."): weight for name, weight in self._weights().items()}
+
     def leave_mixed_precision(self) -> None:
         """Predict in fp32 from here on, as the saved weights will be used."""
         self.model = self._unwrapped()
