@@ -1,4 +1,4 @@
-"""The picture of the README: how good the families are on each data set."""
+"""Pictures of what the benchmarks measured."""
 
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,39 @@ def draw_quality(results: dict[str, Any], titles: dict[str, str], path: Path) ->
     for panel, (name, result) in zip(panels, results.items(), strict=True):
         _draw_panel(panel, result)
         panel.set_title(titles[name], loc="left", fontsize=11, color=INK)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=160)
+
+
+def draw_training(result: dict[str, Any], path: Path) -> None:
+    """Write a PNG with a bar per contender: comments per second, and our lead over it."""
+    contenders = result["contenders"]
+    figure = Figure(figsize=(6.4, 2.2), layout="constrained")
+    panel = figure.subplots()
+    for height, (name, facts) in enumerate(contenders.items()):
+        low, high = facts["range"]
+        speed = facts["comments_per_second"]
+        panel.barh(height, speed, color=QUIET if name in result["ratios"] else ACCENT, height=0.6)
+        panel.plot([low, high], [height, height], color=INK, linewidth=1)
+        note = f" {speed:,.0f}" + (f"  (we are {result['ratios'][name]}× as fast)" if name in result["ratios"] else "")
+        inside = speed > 0.6 * max(facts["comments_per_second"] for facts in contenders.values())
+        panel.annotate(
+            note,
+            (max(high, speed), height),
+            (-4 if inside else 4, 0),
+            textcoords="offset points",
+            ha="right" if inside else "left",
+            va="center",
+            color="white" if inside else INK,
+            fontsize=9,
+        )
+    panel.set_yticks(range(len(contenders)), list(contenders))
+    panel.invert_yaxis()
+    panel.set_title("fine-tuning, comments per second", loc="left", fontsize=11, color=INK)
+    panel.set_xlabel(f"{result['machine']['device']}, {result['machine']['cores']} cores", fontsize=8, color=INK)
+    panel.tick_params(colors=INK, labelsize=9)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=160)
 

@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks import openvino_engine
 from benchmarks.int8_page import render
 from benchmarks.int8_variants import REFERENCE, Variant, make_variants
-from models.engine import Engine, available_cores
+from models.cores import available_cores
+from models.engine import Engine
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json, write_text
 from models.probabilities import softmax

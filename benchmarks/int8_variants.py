@@ -18,7 +18,8 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from benchmarks.openvino_engine import OpenVinoEngine, compress_weights, quantise_smoothly
 from models import onnx_export
-from models.engine import Engine, available_cores, padded
+from models.cores import available_cores
+from models.engine import Engine, padded
 from models.smooth import smooth
 from training.parity import Runner
 from training.torch_engine import TorchEngine

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import available_cores, padded
+from models.cores import available_cores
+from models.engine import padded
 
 PACKAGES = ("openvino", "nncf")
 INSTALL = f"pip install {' '.join(PACKAGES)}"

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.charts import draw_quality
-from models.engine import available_cores
+from models.cores import available_cores
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json, write_text
 from training.candidate import read_predictions

@@ -1,6 +1,5 @@
 """Running a classifier's ONNX graph on the CPU or a GPU with ONNX Runtime."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,15 +9,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from models.cores import available_cores
 from models.errors import CommentwiseError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 GPU_BATCH_SIZE = 64
-
-
-def available_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_device() -> str:

@@ -16,7 +16,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
-from models.engine import Engine, available_cores
+from models.cores import available_cores
+from models.engine import Engine
 from models.errors import CommentwiseError, run_command
 from models.files import atomic_folder, read_json, write_json
 from models.probabilities import softmax

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
-from models.engine import available_cores, padded
+from models.cores import available_cores
+from models.engine import padded
 
 
 class TorchEngine:

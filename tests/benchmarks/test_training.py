@@ -1,23 +1,34 @@
 """Every contender of the training benchmark really trains, and the comparison says by how much they differ."""
 
 import argparse
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from benchmarks import training
-from benchmarks.training import CONTENDERS, comments, make_model
+from benchmarks import training, training_tasks
+from benchmarks.contenders import CONTENDERS, Options
+from benchmarks.training_tasks import made_up, synthetic
+from models.files import read_json
+from tests.checkpoints import write_checkpoint
+from tests.training.conftest import PARAMS, WORDS, make_part, write_parts
 
-ARGUMENTS = argparse.Namespace(size="tiny", step_tokens=400, compile=False)
+ROOT = Path(__file__).parents[2]
+
+OPTIONS = Options(step_tokens=400, learning_rate=1e-3, precision="bf16", compile=False)
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setitem(training.SIZES, "tiny", (1, 16, 2))
+    monkeypatch.setitem(training_tasks.SIZES, "tiny", (1, 16, 2))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
@@ -27,28 +38,74 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_a_contender_changes_the_weights(name: str) -> None:
-    model = make_model("tiny")
-    before = model.state_dict()["classifier.weight"].clone()
-    CONTENDERS[name](model, comments(100), ARGUMENTS)()
-    assert not torch.equal(before, model.state_dict()["classifier.weight"])
+    task = synthetic("tiny", 100)
+    before = task.model.state_dict()["classifier.weight"].clone()
+    CONTENDERS[name](task, OPTIONS)()
+    assert not torch.equal(before, task.model.state_dict()["classifier.weight"])
 
 
 def test_comments_are_as_long_as_real_ones() -> None:
-    lengths = [len(row) for row in comments(5000)]
-    assert 24 <= sorted(lengths)[2500] <= 30
-    assert 33 <= sum(lengths) / 5000 <= 40
-    assert max(lengths) == 128
-    assert comments(10) == comments(10)
+    lengths = made_up(5000).lengths
+    assert 24 <= np.median(lengths) <= 30
+    assert 33 <= lengths.mean() <= 40
+    assert lengths.max() == 128
+    assert made_up(10).rows == made_up(10).rows
 
 
-def test_the_comparison_is_ours_over_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_is_ours_over_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def run(command: list[str], **_: Any) -> Any:
         rate = {"commentwise": 60, "trainer, defaults": 20, "trainer, tuned": 40}[
             command[command.index("--contender") + 1]
         ]
-        Path(command[-1]).write_text(f'{{"comments_per_second": {rate}, "mfu": 0.1}}', encoding="utf-8")
+        measured: dict[str, Any] = {"comments_per_second": rate, "mfu": 0.1, "test_macro_f1": None, "comments": {}}
+        Path(command[-1]).write_text(json.dumps(measured), encoding="utf-8")
         return argparse.Namespace(returncode=0)
 
     monkeypatch.setattr("subprocess.run", run)
-    arguments = argparse.Namespace(size="minilm", comments=100, step_tokens=1200, compile=False, repeats=2)
-    assert training._compare(arguments)["ratios"] == {"trainer, defaults": 3.0, "trainer, tuned": 1.5}
+    monkeypatch.setattr("sys.argv", ["training", "--out", str(tmp_path / "training.json"), "--repeats", "2"])
+    training.main()
+    result = read_json(tmp_path / "training.json")
+    assert result["ratios"] == {"trainer, defaults": 3.0, "trainer, tuned": 1.5}
+    assert (tmp_path / "training.png").stat().st_size > 5000
+
+
+def test_it_runs_with_torch_transformers_and_accelerate_alone(tmp_path: Path) -> None:
+    """Nothing else that the project installs may be imported."""
+    absent = [
+        "onnxruntime",
+        "mlflow",
+        "pandas",
+        "sklearn",
+        "datasets",
+        "pydantic",
+        "rich",
+        "dvc",
+        "matplotlib",
+        "pyarrow",
+    ]
+    out = tmp_path / "run.json"
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({absent}))
+sys.argv = ["training", "--comments", "100", "--contender", "commentwise", "--out", {str(out)!r}]
+from benchmarks.training import main
+from benchmarks.training_tasks import SIZES
+SIZES["minilm"] = (1, 16, 2)
+main()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert read_json(out)["comments_per_second"] > 0
+
+
+def test_on_real_comments_it_also_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(PARAMS, "params.yaml")
+    write_parts(WORDS)
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", make_part(60, WORDS)["text"])
+    for name in CONTENDERS:
+        chosen = ["--data", "data/prepared", "--checkpoint", str(checkpoint), "--epochs", "2"]
+        monkeypatch.setattr("sys.argv", ["training", *chosen, "--contender", name, "--out", "run.json"])
+        training.main()
+        result = read_json(Path("run.json"))
+        assert 0 < result["test_macro_f1"] <= 1
+        assert result["comments"]["count"] == 240

@@ -359,10 +359,7 @@ class Trainer:
         set_optimizer_state_dict(
             self.model, self.optimizer.optimizer, state.get("optimizer", {}), options=self._from_first_process()
         )
-        self.accelerator.print(
-            f"going on after step {self.progress.step}, in epoch {self.progress.epoch} of {self.recipe.epochs}",
-            flush=True,
-        )
+        self.accelerator.print(f"going on after step {self.progress.step}", flush=True)
         for row in self.progress.history:
             self._watch(row)
 

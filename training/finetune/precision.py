@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from models.engine import available_cores
+from models.cores import available_cores
 
 
 def mixed_precision(precision: str) -> str:
