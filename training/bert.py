@@ -35,7 +35,7 @@ from training.candidate import ENCODER, HELD_OUT, Part, read_part, write_results
 from training.finetune.batches import Examples
 from training.finetune.checkpoints import Checkpoints
 from training.finetune.encoded import EncodedComments, encoded
-from training.finetune.loop import Row, Trainer
+from training.finetune.loop import Row, Trainer, end_processes
 from training.finetune.precision import mixed_precision, use_all_cores
 from training.finetune.progress import console
 from training.finetune.recipe import Recipe
@@ -66,7 +66,7 @@ def main() -> None:
         f"train@bert: validation macro-F1 {facts['validation_macro_f1']:.3f} after epoch {facts['chosen']['epoch']} of {options.epochs}, "
         f"in {stopwatch.seconds:.0f} s"
     )
-    accelerator.end_training()
+    end_processes(accelerator)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -364,6 +364,16 @@ class Trainer:
             self._watch(row)
 
 
+def end_processes(accelerator: Accelerator) -> None:
+    """Let the processes of a run part, once no variable names its trainer any more.
+
+    Data parallelism holds the process group. Freed after the group, in garbage collection at exit, it can wait for ever
+    for a thread of gloo that waits for Python (https://github.com/pytorch/pytorch/issues/56297).
+    """
+    accelerator.free_memory()
+    accelerator.end_training()
+
+
 def _peak_memory(device: torch.device) -> int:
     """Bytes: of the device where it has memory of its own, else of the process."""
     return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else peak_resident_bytes()

@@ -19,7 +19,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from models.errors import run_command
 from training.finetune.batches import Examples
 from training.finetune.checkpoints import Checkpoints
-from training.finetune.loop import FULL, Row, Trainer
+from training.finetune.loop import FULL, Row, Trainer, end_processes
 from training.finetune.recipe import Recipe
 
 DEFAULTS = {
@@ -110,18 +110,20 @@ def main() -> None:
     hold = chosen.pop("hold", float("inf"))
 
     def watch(row: Row) -> None:
-        run.accelerator.print(json.dumps(row), flush=True)
+        accelerator.print(json.dumps(row), flush=True)
         if row["step"] >= hold:
             sys.stdin.read()  # until the test has killed this process
 
     run = trainer(Path(folder), watch, **chosen)
-    run.accelerator.print(f"processes: {run.accelerator.num_processes}", flush=True)
+    accelerator = run.accelerator
+    accelerator.print(f"processes: {accelerator.num_processes}", flush=True)
     run.fit()
     run.leave_mixed_precision()
     weights = get_model_state_dict(run.model, options=FULL)
-    if run.accelerator.is_main_process:
+    if accelerator.is_main_process:
         torch.save(weights, Path(folder) / "weights.pt")
-    run.accelerator.end_training()
+    del run, weights
+    end_processes(accelerator)
 
 
 if __name__ == "__main__":
