@@ -40,7 +40,7 @@ def draw_training(result: dict[str, Any], path: Path) -> None:
         inside = speed > 0.6 * max(facts["comments_per_second"] for facts in contenders.values())
         panel.annotate(
             note,
-            (max(high, speed), height),
+            (low if inside else high, height),
             (-4 if inside else 4, 0),
             textcoords="offset points",
             ha="right" if inside else "left",
