@@ -124,7 +124,7 @@ def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=project.folder,
-        env=project.environment,
+        env=project.environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
