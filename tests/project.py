@@ -97,6 +97,17 @@ class Project:
         """Run `python -m name`."""
         return self.run(sys.executable, "-m", name, *arguments, fails=fails, **environment)
 
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `python -m` with these arguments; what it prints, standard error included, can be read line by line."""
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env=self.environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def repro(self, *arguments: str) -> list[str]:
         """Run `dvc repro`; return the names of the stages that ran."""
         printed = self.run("dvc", "repro", *arguments)

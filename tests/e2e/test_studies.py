@@ -1,8 +1,8 @@
 """Several seeds, a search for settings, and adapting the checkpoint, as a person runs them on a prepared project."""
 
+import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,13 @@ def nested(project: Project) -> tuple[Run, list[Run]]:
     inside = [run for run in runs(project) if run.data.tags.get(MLFLOW_PARENT_RUN_ID) == study.info.run_id]
     assert len(inside) + 1 == len(runs(project))
     return study, inside
+
+
+def read_until(process: "subprocess.Popen[str]", printed: str) -> str:
+    assert process.stdout is not None
+    while printed not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    return line
 
 
 def test_more_seeds_add_to_those_before(project: Project) -> None:
@@ -72,17 +79,8 @@ def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
 @pytest.mark.parametrize("arguments", [["training.seeds", "2"], ["training.tune"]], ids=["seeds", "tune"])
 def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project: Project, arguments: list[str]) -> None:
     project.set_params({"families.bert.epochs": 100000})
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    while "epoch 1 of" not in (line := process.stdout.readline()):
-        assert line, process.communicate()
+    process = project.start(*arguments)
+    read_until(process, "epoch 1 of")
     started = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     process.communicate(timeout=60)
@@ -120,23 +118,20 @@ def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: 
 
 
 def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
-    command = ["-m", "training.adapt", "--epochs", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=project.folder,
-        env=project.environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    while "'loss':" not in (line := process.stdout.readline()):
-        assert line, process.communicate()
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    (state,) = (project.folder / "build/adapt").iterdir()
-    assert list(state.glob("checkpoint-*"))
+    def first_epoch_seen() -> float:
+        """Of a run that is stopped as soon as it has said where it is."""
+        process = project.start("training.adapt", "--epochs", "100000")
+        found = re.search(r"'epoch': '?([\d.]+)", read_until(process, "'loss':"))
+        process.terminate()
+        process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert found is not None
+        return float(found[1])
+
+    first_epoch_seen()
+    (saved,) = (project.folder / "build/adapt").glob("*/checkpoint-*/trainer_state.json")
+    stopped_in = read_json(saved)["epoch"]
+    assert first_epoch_seen() > stopped_in
     assert not (project.folder / "build/adapted").exists()
 
 
