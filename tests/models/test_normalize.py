@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.normalize import normalize
@@ -59,6 +59,7 @@ def test_normalize(text: str, expected: str) -> None:
     assert normalize(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text() | tangled)
 def test_normalize_is_idempotent(text: str) -> None:
     once = normalize(text)

@@ -60,7 +60,7 @@ def start(api: YouTubeApi, out: Path, *arguments: str, **variables: str) -> "sub
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
     assert KEY not in stdout + stderr
     assert "Traceback" not in stderr
     return process.returncode, stdout, stderr
