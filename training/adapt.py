@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pandas as pd
 import torch
+from accelerate import PartialState
 from torch.utils.data import Dataset
 from transformers import (
     AutoModel,
@@ -91,7 +92,8 @@ def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespac
             f"checkpoint {arguments.checkpoint!r}: its tokenizer has no mask token; choose an encoder"
         )
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-    rows = encoded(tokenizer_text, settings.max_tokens, texts)
+    with PartialState().local_main_process_first():  # one process writes what all of them read
+        rows = encoded(tokenizer_text, settings.max_tokens, texts)
     state = STORE / _key(tokenizer_text, texts, settings, arguments)
     trainer = Trainer(
         model,

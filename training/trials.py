@@ -37,11 +37,11 @@ def with_changes(params: dict[str, Any], bert: dict[str, Any]) -> dict[str, Any]
     return {**params, "families": {**families, "bert": {**families["bert"], **bert}}}
 
 
-def run_trial(params: dict[str, Any], parent_run: str | None = None) -> Path:
+def run_trial(params: dict[str, Any], parent_run: str) -> Path:
     """Fine-tune the encoder with `params`, the content of a params file, unless this was done before.
 
     Returns the candidate's folder. Its weights are not kept: training.bert makes them again from the params file beside
-    the folder. A trial that was interrupted goes on. Its MLflow run is nested in `parent_run`; with None there is none.
+    the folder. A trial that was interrupted goes on. Its MLflow run is nested in `parent_run`.
     Raises TrialFailed when training ends with an error.
     """
     folder = STORE / study_key(parse_settings(params))
@@ -49,7 +49,7 @@ def run_trial(params: dict[str, Any], parent_run: str | None = None) -> Path:
         given = folder.with_suffix(".yaml")
         with atomic_file(given) as temporary:
             temporary.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        _train(given, folder, ["--parent-run", parent_run] if parent_run else ["--no-track"])
+        _train(given, folder, parent_run)
     shutil.rmtree(folder / ENCODER, ignore_errors=True)
     return folder
 
@@ -75,10 +75,10 @@ def study_key(settings: Settings, *more: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def _train(params: Path, out: Path, tracking: list[str]) -> None:
+def _train(params: Path, out: Path, parent_run: str) -> None:
     launcher = ["accelerate.commands.launch", "--quiet", "--config_file", "accelerate_config.yaml"]
-    stage = ["training.bert", "--params", str(params), "--out", str(out)]
-    command = [sys.executable, "-m", *launcher, "-m", *stage, *tracking]
+    stage = ["training.bert", "--params", str(params), "--out", str(out), "--parent-run", parent_run]
+    command = [sys.executable, "-m", *launcher, "-m", *stage]
     with _children_end_first():
         status = subprocess.Popen(command).wait()
     if status:
