@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pandas as pd
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch.utils.data import Dataset
 from transformers import (
     AutoModel,
@@ -52,6 +53,8 @@ from training.sources import read_rows
 
 MASKED = 0.15
 STORE = Path("build/adapt")
+STEPS_BETWEEN_LOOKS = 10
+"""Steps after which several processes ask each other whether one of them was told to stop."""
 
 
 def main() -> None:
@@ -92,7 +95,9 @@ def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespac
             f"checkpoint {arguments.checkpoint!r}: its tokenizer has no mask token; choose an encoder"
         )
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-    with PartialState().local_main_process_first():  # one process writes what all of them read
+    with PartialState(
+        cpu=not torch.cuda.is_available()
+    ).local_main_process_first():  # one process writes what all of them read
         rows = encoded(tokenizer_text, settings.max_tokens, texts)
     state = STORE / _key(tokenizer_text, texts, settings, arguments)
     trainer = Trainer(
@@ -162,7 +167,11 @@ class _StopWhenAsked(TrainerCallback):
         self._interrupt = interrupt
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._interrupt.signal:
+        signal = self._interrupt.signal
+        if args.world_size > 1:  # the signal reaches processes at different steps, and they must stop after the same
+            signal = max(gather_object([signal])) if state.global_step % STEPS_BETWEEN_LOOKS == 0 else 0
+        if signal:
+            self._interrupt.signal = signal
             control.should_save = control.should_training_stop = True
 
 

@@ -135,6 +135,21 @@ def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
     assert not (project.folder / "build/adapted").exists()
 
 
+def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Project) -> None:
+    launcher = project.start(
+        *["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"],
+        *["--dynamo_backend", "no", "-m", "training.adapt", "--epochs", "100000"],
+    )
+    read_until(launcher, "'loss':")
+    started = psutil.Process(launcher.pid).children(recursive=True)
+    (second,) = [process for process in started if process.environ().get("RANK") == "1"]
+    second.terminate()
+    launcher.communicate(timeout=60)
+    assert not [process for process in started if process.is_running()]
+    (saved,) = (project.folder / "build/adapt").glob("*/checkpoint-*")
+    assert {path.name for path in saved.glob("rng_state_*")} == {"rng_state_0.pth", "rng_state_1.pth"}
+
+
 def test_files_of_comments_can_be_adapted_to(project: Project) -> None:
     (project.folder / "more.jsonl").write_text('{"text": "never seen before"}\n{"text": ""}\n' * 40, encoding="utf-8")
     assert "adapt: 40 comments read 1 times" in project.module("training.adapt", "more.jsonl", "--batch", "8")
