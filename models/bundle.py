@@ -120,8 +120,8 @@ class Prediction:
 class Classifier:
     """A verified bundle, loaded on one device."""
 
-    def __init__(self, folder: Path, device: str = "cpu", threads: int | None = None) -> None:
-        """Verify the bundle in `folder` and load the graph that is best on `device` (`cpu` or `cuda`).
+    def __init__(self, folder: Path, device: str = "cpu", threads: int | None = None, index: int = 0) -> None:
+        """Verify the bundle in `folder` and load the graph that is best on `device` (`cpu`, or the GPU `index` of `cuda`).
 
         Raises CommentwiseError when a file is missing or altered, the text normalisation is another version, or the
         golden texts do not come out as recorded.
@@ -134,7 +134,7 @@ class Classifier:
                 f"the bundle {folder} has no graph for device {device!r}, only for {sorted(self.manifest.devices)}"
             )
         self.tokenizer = load_tokenizer(folder / TOKENIZER, self.manifest.max_tokens)
-        self.engine = Engine(folder / self.graph, device, threads)
+        self.engine = Engine(folder / self.graph, device, threads, index)
         self._check_golden()
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -40,8 +41,10 @@ class Engine:
     dynamic int8 shares one activation scale per batch, so in a batch it would not be.
     """
 
-    def __init__(self, model: Path, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, model: Path, device: str = "cpu", threads: int | None = None, index: int = 0) -> None:
         """Load the graph at `model`. `threads` bounds the comments run at once on the CPU (default: the cores).
+
+        `index` is the number of the GPU.
 
         Raises CommentwiseError when the file is no ONNX graph of that signature or the device is not available.
         """
@@ -54,7 +57,8 @@ class Engine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=[PROVIDERS[device]])
+            provider = (PROVIDERS[device], {"device_id": index} if device == "cuda" else {})
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             reason = str(error).strip().splitlines()[0]
             raise CommentwiseError(
@@ -68,6 +72,7 @@ class Engine:
                 f"{model} takes {sorted(names)}, not input_ids and attention_mask: export the bundle again"
             )
         self._device = device
+        self._index = index
         self._pool = ThreadPoolExecutor(threads or available_cores(), thread_name_prefix="engine")
 
     def __enter__(self) -> "Engine":
@@ -89,4 +94,24 @@ class Engine:
 
     def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of shape (rows, labels) from one call, the rows padded to the longest."""
-        return np.asarray(self._session.run(["logits"], padded(rows))[0], dtype=np.float32)
+        inputs = padded(rows)
+        run = self._on_cpu if self._device == "cpu" else self._bound
+        return np.asarray(run(inputs), dtype=np.float32)
+
+    def warm_up(self, shapes: Sequence[tuple[int, int]]) -> None:
+        """Run batches of these shapes (rows, tokens), so that memory and kernels are there when the first comment is."""
+        for rows, tokens in shapes:
+            self.batch_logits([[0] * tokens] * rows)
+
+    def _on_cpu(self, inputs: dict[str, NDArray[np.int64]]) -> Any:
+        return self._session.run(["logits"], inputs)[0]
+
+    def _bound(self, inputs: dict[str, NDArray[np.int64]]) -> Any:
+        """With inputs and output bound to the device's memory (ONNX Runtime's I/O binding)."""
+        binding = self._session.io_binding()
+        for name, values in inputs.items():
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(values, self._device, self._index)
+            binding.bind_ortvalue_input(name, value)
+        binding.bind_output("logits", self._device, self._index)
+        self._session.run_with_iobinding(binding)
+        return binding.copy_outputs_to_cpu()[0]

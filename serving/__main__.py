@@ -1,6 +1,7 @@
 """Serve a bundle over HTTP: `python -m serving --model artifacts/bundle --port 8000`."""
 
 import sys
+from contextlib import suppress
 
 from models.errors import run_command
 from serving.settings import read_settings
@@ -9,9 +10,15 @@ from serving.settings import read_settings
 def main() -> None:
     """Serve until told to stop."""
     settings = read_settings(sys.argv[1:])
-    from serving.server import serve  # takes a second: `--help` and a wrong flag need not wait for it
+    # What follows takes a second to load: `--help` and a wrong flag need not wait for it.
+    from serving.supervisor import end_on_signals, prepare_to_fork
 
-    serve(settings)
+    with suppress(KeyboardInterrupt):
+        end_on_signals()
+        prepare_to_fork()
+        from serving.server import serve
+
+        serve(settings)
 
 
 if __name__ == "__main__":

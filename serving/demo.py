@@ -43,7 +43,7 @@ def running_server(model: Path) -> Iterator[str]:
     Raises CommentwiseError when the server ends or is not ready in time.
     """
     port = free_port()
-    flags = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port)]
+    flags = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     process = subprocess.Popen([sys.executable, "-m", "serving", *flags], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:

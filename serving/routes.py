@@ -1,174 +1,145 @@
-"""The HTTP face: what requests look like, which texts are refused, what answers and errors look like."""
+"""The application's routes: our own here, those of other servers in serving/protocols."""
 
-import reprlib
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Request, status
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi import Body, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
 
-from models.bundle import Prediction
-from models.normalize import normalize
+from models.errors import CommentwiseError
+from serving.errors import ErrorBody, Refusal
+from serving.faults import add_error_handlers
+from serving.inference import Inference
+from serving.info import info, version
+from serving.protocols import kserve, mlflow_scoring, tei
+from serving.served import Classified, Cut
 from serving.settings import Settings
+from serving.traffic import Exchange
 
-OneOrMore = Annotated[
-    list[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]),
-]
-
-
-class PredictRequest(BaseModel):
-    """The request of Hugging Face's text-classification task. Its `parameters` are accepted and not read."""
-
-    inputs: OneOrMore
+EXAMPLE_TEXT = "best tutorial ever"
 
 
 class AnalyzeRequest(BaseModel):
-    """One comment."""
+    """One comment as `text`, or several as `texts`."""
 
-    text: str
-
-
-class Score(BaseModel):
-    """One label's calibrated probability."""
-
-    label: str
-    score: float
+    text: str | None = Field(default=None, examples=[EXAMPLE_TEXT])
+    texts: list[str] | None = Field(default=None, examples=[[EXAMPLE_TEXT, "worst update ever"]])
+    truncate: bool | None = Field(
+        default=None, description="cut texts that are too long; default: as the server is set"
+    )
+    unsure_below: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="least confidence of an answer that is not unsure; default: as the server is set",
+    )
 
 
 class Analysis(BaseModel):
     """One comment's sentiment."""
 
-    sentiment: str
-    confidence: float
+    sentiment: str = Field(description="the most probable label")
+    confidence: float = Field(description="its calibrated probability")
     probabilities: dict[str, float]
+    unsure: bool = Field(description="whether the confidence is below unsure_below")
+    tokens: int = Field(description="tokens the model read")
+    truncated: bool = Field(description="whether the comment had more of them")
 
 
-class ErrorBody(BaseModel):
-    """The errors of Text Embeddings Inference, which its clients and Hugging Face's show to people."""
+class Analyses(BaseModel):
+    """Several comments' sentiments, in order; one that cannot be answered has its error instead."""
 
-    error: str
-    error_type: Literal["Validation", "Backend"]
-
-
-class Backend(Protocol):
-    """What stands behind the routes."""
-
-    def ready(self) -> bool:
-        """Whether the model is loaded."""
-
-    def info(self) -> dict[str, Any]:
-        """Facts about the model."""
-
-    async def classify(self, texts: list[str]) -> list[Prediction]:
-        """Answer texts, in order."""
+    results: list[Analysis | ErrorBody]
+    bundle_id: str
 
 
-def add_routes(app: FastAPI, backend: Backend, settings: Settings) -> None:
+def add_routes(app: FastAPI, inference: Inference, settings: Settings) -> None:
     """Give `app` its routes and the one form of its errors."""
     app.title = "Commentwise"
+    app.version = version()
+    deployment = inference.deployment
+    errors: dict[int | str, dict[str, Any]] = {
+        code: {"model": ErrorBody} for code in (400, 401, 408, 413, 422, 424, 429, 500, 503, 504)
+    }
 
-    errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code in (413, 422, 500, 504)}
-
-    @app.post("/predict", responses=errors)
-    async def predict(request: PredictRequest) -> list[list[Score]]:
-        """Every label's score for each text, highest first, in the form Hugging Face's clients read."""
-        return [_scores(found) for found in await backend.classify(accepted_texts("inputs", request.inputs, settings))]
-
-    @app.post("/analyze", responses=errors)
-    async def analyze(request: AnalyzeRequest) -> Analysis:
-        """The sentiment of one comment."""
-        (found,) = await backend.classify(accepted_texts("text", [request.text], settings))
-        return Analysis(
-            sentiment=found.label, confidence=found.probabilities[found.label], probabilities=found.probabilities
+    @app.post("/analyze", responses=errors, tags=["Commentwise"])
+    async def analyze(
+        request: Request,
+        asked: Annotated[
+            AnalyzeRequest,
+            Body(
+                openapi_examples={
+                    "one": {"value": {"text": EXAMPLE_TEXT}},
+                    "several": {"value": {"texts": [EXAMPLE_TEXT, "worst update ever"], "unsure_below": 0.6}},
+                }
+            ),
+        ],
+    ) -> Analysis | Analyses:
+        """The sentiment of one comment, or of several."""
+        exchange: Exchange = request.state.exchange
+        cut = Cut(settings.truncate if asked.truncate is None else asked.truncate)
+        least = settings.unsure_below if asked.unsure_below is None else asked.unsure_below
+        if (asked.text is None) == (asked.texts is None):
+            raise Refusal("Validation", "give either text, one comment, or texts, a list of them")
+        labels = deployment.live.bundle.manifest.labels
+        if asked.text is not None:
+            (found,) = await inference.classify(exchange, "text", [asked.text], cut)
+            return _analysis(found, labels, least, inference)
+        results = await inference.classify_each(exchange, "texts", asked.texts or [], cut)
+        return Analyses(
+            results=[
+                _analysis(found, labels, least, inference) if isinstance(found, Classified) else found.body()
+                for found in results
+            ],
+            bundle_id=deployment.live.bundle.bundle_id,
         )
 
-    @app.get("/health", responses={503: {"model": ErrorBody}})
+    @app.get("/health", responses={503: {"model": ErrorBody}}, tags=["health"])
     async def health() -> JSONResponse:
-        """200 once the model is ready, 503 before."""
-        if backend.ready():
-            return JSONResponse({"status": "ready"})
-        return _error_response(status.HTTP_503_SERVICE_UNAVAILABLE, "the model is not ready")
+        """Readiness: 200 while the model answers; 503 before, when it does not, and once the server is told to stop."""
+        if not await deployment.ready():
+            raise Refusal("Unhealthy", "the model is not ready")
+        return JSONResponse({"status": "ready"})
 
-    @app.get("/info")
-    async def info() -> dict[str, Any]:
-        """What is being served."""
-        return backend.info()
+    @app.get("/health/live", tags=["health"])
+    async def live() -> dict[Literal["status"], str]:
+        """Liveness: 200 as long as the server can answer at all."""
+        return {"status": "live"}
 
-    _add_error_handlers(app, settings)
+    @app.get("/info", tags=["Text Embeddings Inference"])
+    async def about() -> dict[str, Any]:
+        """What is being served, with the fields of Text Embeddings Inference."""
+        return info(deployment.live.bundle, settings)
 
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def figures() -> Response:
+        """Everything counted, for Prometheus."""
+        return Response(deployment.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-def _scores(prediction: Prediction) -> list[Score]:
-    scores = [Score(label=label, score=score) for label, score in prediction.probabilities.items()]
-    return sorted(scores, key=lambda entry: entry.score, reverse=True)
+    @app.post("/admin/reload", responses={401: {"model": ErrorBody}, 403: {"model": ErrorBody}}, tags=["admin"])
+    async def reload() -> dict[str, Any]:
+        """Look for a new version of --model now, and swap it in. The old one goes on where the new one is unfit."""
+        try:
+            swapped = await deployment.reload()
+        except CommentwiseError as error:
+            raise Refusal("Backend", f"the bundle that runs goes on: {error}") from None
+        return {"swapped": swapped, "bundle_id": deployment.live.bundle.bundle_id}
 
-
-def accepted_texts(field: str, texts: list[str], settings: Settings) -> list[str]:
-    """Return a request's texts, normalised.
-
-    Raises HTTPException 422 when there are none or too many, or one is too long or has nothing left to classify.
-    """
-    if not texts:
-        raise _refusal(f"{field} is empty: give at least one text")
-    if len(texts) > settings.max_batch:
-        raise _refusal(
-            f"{field} has {len(texts)} texts and the limit is {settings.max_batch}: send them in several requests"
-        )
-    names = [field] if len(texts) == 1 else [f"{field}[{index}]" for index in range(len(texts))]
-    return [_accepted_text(name, text, settings.max_characters) for name, text in zip(names, texts, strict=True)]
-
-
-def _accepted_text(name: str, text: str, max_characters: int) -> str:
-    if len(text) > max_characters:
-        raise _refusal(f"{name} has {len(text)} characters and the limit is {max_characters}: shorten it")
-    normalized = normalize(text)
-    if not normalized:
-        raise _refusal(
-            f"{name} is {reprlib.repr(text)}: nothing is left of it once white space and invisible characters are dropped"
-        )
-    return normalized
+    tei.add_routes(app, inference, errors)
+    kserve.add_routes(app, inference)
+    mlflow_scoring.add_routes(app, inference)
+    add_error_handlers(app)
 
 
-def _refusal(message: str) -> HTTPException:
-    return HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, message)
-
-
-def _add_error_handlers(app: FastAPI, settings: Settings) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _error_response(status.HTTP_422_UNPROCESSABLE_CONTENT, _explanation(error.errors()[0]))
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
-        if error.status_code == status.HTTP_413_CONTENT_TOO_LARGE:
-            return _error_response(error.status_code, f"the body has more than {settings.max_body} bytes, the limit")
-        if error.status_code == status.HTTP_400_BAD_REQUEST:  # FastAPI's word for bytes that are no JSON text at all
-            return _error_response(status.HTTP_422_UNPROCESSABLE_CONTENT, "the body is not valid JSON in UTF-8")
-        return _error_response(error.status_code, str(error.detail))
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, __: Exception) -> JSONResponse:
-        return _error_response(status.HTTP_500_INTERNAL_SERVER_ERROR, "Internal server error")
-
-
-def _error_response(code: int, message: str) -> JSONResponse:
-    body = ErrorBody(error=message, error_type="Validation" if code < 500 else "Backend")
-    return JSONResponse(body.model_dump(), code)
-
-
-_EXPECTED = {"string_type": "it must be a text", "list_type": "it must be a text or a list of texts"}
-
-
-def _explanation(error: dict[str, Any]) -> str:
-    """One of pydantic's errors in one line: field, value and what was expected."""
-    _, *place = error["loc"]
-    if error["type"] == "json_invalid":
-        return f"the body is not valid JSON: {error['ctx']['error']} at character {place[0]}"
-    if not place:
-        return "the body must be a JSON object, sent with the header Content-Type: application/json"
-    field = str(place[0]) + "".join(f"[{index}]" for index in place[1:])
-    if error["type"] == "missing":
-        return f"the field {field} is missing"
-    return f"{field} is {reprlib.repr(error['input'])}: {_EXPECTED.get(error['type'], error['msg'])}"
+def _analysis(found: Classified, labels: list[str], least: float, inference: Inference) -> Analysis:
+    confidence = max(found.probabilities)
+    if unsure := confidence < least:
+        inference.metrics.unsure.inc()
+    return Analysis(
+        sentiment=found.label,
+        confidence=confidence,
+        probabilities=dict(zip(labels, found.probabilities, strict=True)),
+        unsure=unsure,
+        tokens=found.tokens,
+        truncated=found.truncated,
+    )

@@ -1,75 +1,92 @@
-"""LitServe's part: the processes, the queue between them, and how they start and end.
+"""LitServe's part: its application, its HTTP process, its workers, and how they start and end.
 
-LitServe runs one HTTP process and one inference worker, and stops neither on SIGTERM. What this module overrides of
-it is held by the tests and by the pinned version.
+What this module overrides of LitServe is held by the tests and by the pinned version: its queues (see channel.py), its
+routes, its monitoring (see supervisor.py) and its end, which would leave processes and lose requests.
 """
 
 import multiprocessing
+import os
+import shutil
 import signal
 import socket
-import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import resource_tracker
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import litserve
-from litserve.server import RegularRequestHandler
-from litserve.utils import WorkerSetupStatus
+from fastapi import FastAPI
+from litserve.loops import inference_worker
+from starlette.middleware.cors import CORSMiddleware
 
-from models.bundle import Classifier, Manifest, Prediction, bundle_id, verify_files
-from models.engine import available_device
+from models.bundle import verify_files
 from models.errors import CommentwiseError
+from serving.deployment import Deployment
+from serving.inference import Inference
+from serving.log import log, set_level
+from serving.plan import Plan, make_plan
 from serving.routes import add_routes
+from serving.served import Bundle
 from serving.settings import Settings
+from serving.slowloris import PatientProtocol
+from serving.source import resolve
+from serving.supervisor import Order, Supervisor
+from serving.tracing import start_tracing
+from serving.traffic import Traffic
+from serving.worker import Assignment, BundleAPI
 
-DRAIN_SECONDS = 10
-"""How long requests may take to finish after the server was told to stop."""
-
-_AFTER_DEATH = "start the server again; if that repeats without a reason above, see whether memory runs out"
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the idle time of common load balancers, so that they close first and no request meets a closed door."""
+GRACE_SECONDS = 5
 
 
 def serve(settings: Settings) -> None:
     """Serve the bundle until SIGTERM or Ctrl-C, then let running requests finish and exit with 0.
 
-    Raises CommentwiseError when the bundle is unfit, the device or the port is not available, or a process dies.
+    Raises CommentwiseError when the bundle is unfit, the device or the port is not available, or the HTTP process dies.
     """
-    device = resolve_device(settings.device, verify_files(settings.model))
-    check_port(settings.host, settings.port)
-    server = BundleServer(settings, device)
-    add_routes(server.app, server, settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the cores are the workers'
+    set_level(settings.log_level)
+    store = Path(tempfile.mkdtemp(prefix="commentwise-"))
     try:
-        server.run(
-            host=settings.host,
-            port=settings.port,
-            num_api_servers=1,
-            log_level="error",
-            generate_client_file=False,
-        )
-    except KeyboardInterrupt:
-        pass  # told to stop while still starting
-    except (EOFError, ConnectionError):
-        raise CommentwiseError(f"the process that holds the queues died: {_AFTER_DEATH}") from None
+        _serve(settings, store)
     finally:
         _end_children()
-    server.check_processes()
+        shutil.rmtree(store, ignore_errors=True)
 
 
-def resolve_device(device: str, manifest: Manifest) -> str:
-    """Resolve `auto` to the device that both this machine and the bundle offer."""
-    if device != "auto":
-        return device
-    available = available_device()
-    return available if available in manifest.devices else "cpu"
+def _serve(settings: Settings, store: Path) -> None:
+    folder = resolve(settings.model, store)
+    bundle, plan = load_bundle(folder, settings)
+    check_port(settings.host, settings.port)
+    server = BundleServer(settings, plan, bundle, store)
+    server.run(
+        host=settings.host,
+        port=settings.port,
+        num_api_servers=1,
+        log_level="error",
+        generate_client_file=False,
+        http=PatientProtocol,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    if server.failure:
+        raise CommentwiseError(server.failure)
+
+
+def load_bundle(folder: Path, settings: Settings) -> tuple[Bundle, Plan]:
+    """The verified bundle in `folder`, and how this machine runs it. Raises CommentwiseError when it is unfit."""
+    plan = make_plan(settings, verify_files(folder))
+    return Bundle.load(folder, plan.device), plan
 
 
 def check_port(host: str, port: int) -> None:
@@ -84,154 +101,140 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
-class BundleAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
-    """The inference worker: it holds the classifier and answers one request's texts at a time."""
+class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no types
+    """LitServe with our routes, our way to the workers, and an eye on its processes."""
 
-    def __init__(self, folder: Path, threads: int, report: Connection) -> None:
-        super().__init__()
-        self._folder = folder
-        self._threads = threads
-        self._report = report
-
-    def setup(self, device: str) -> None:
-        """Load the bundle, and report what was loaded or why not."""
-        kind, _, _ = device.partition(":")
-        try:
-            self._classifier = Classifier(self._folder, kind, self._threads or None)
-        except CommentwiseError as error:
-            self._report.send(error)
-            sys.exit(1)
-        self._report.send(_info(self._classifier, kind))
-
-    def predict(self, texts: list[str]) -> list[Prediction]:
-        """Classify texts, in order."""
-        return self._classifier.predict(texts)
-
-
-def _info(classifier: Classifier, device: str) -> dict[str, Any]:
-    manifest = classifier.manifest
-    return {
-        "family": manifest.family,
-        "checkpoint": manifest.checkpoint,
-        "labels": manifest.labels,
-        "max_tokens": manifest.max_tokens,
-        "device": device,
-        "graph": classifier.graph,
-        "precision": manifest.files[classifier.graph]["precision"],
-        "bundle_id": bundle_id(classifier.folder),
-        "version": _version(),
-        "metrics": manifest.metrics.get("test", {}),
-    }
-
-
-def _version() -> str:
-    try:
-        return version("commentwise")
-    except PackageNotFoundError:
-        return "checkout"
-
-
-class BundleServer(litserve.LitServer):  # type: ignore[misc]
-    """LitServe with our routes, which ask one inference worker, and with an eye on its processes."""
-
-    def __init__(self, settings: Settings, device: str) -> None:
-        self._loaded, report = multiprocessing.Pipe(duplex=False)
-        self.url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
-        self._address = (settings.host, settings.port)
-        self._processes: list[BaseProcess] = []
-        api = BundleAPI(settings.model, settings.threads, report)
-        super().__init__(api, accelerator=device, devices=1, max_payload_size=settings.max_body)
-        self.uvicorn_graceful_timeout = DRAIN_SECONDS
-        self._handler = RegularRequestHandler(api, self)
+    def __init__(self, settings: Settings, plan: Plan, bundle: Bundle, store: Path) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._socket = store / "workers"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._socket))
+        self._listener.listen()
+        self._control, self._control_of_http = multiprocessing.Pipe()
+        self._supervisor = Supervisor(plan.worker_count, self._launch)
+        self._order = Order(1, bundle.folder, bundle.bundle_id)
+        self.failure = ""
+        scheme = "https" if settings.tls_cert else "http"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"{scheme}://{host}:{settings.port}"
+        self.deployment = Deployment(settings, plan, bundle, store)
+        api = BundleAPI(self._assignment(self._order), self._control)
+        super().__init__(api, accelerator=plan.device, devices=max(1, plan.gpus), workers_per_device=plan.workers)
+        self.uvicorn_graceful_timeout = int(settings.drain_timeout)
+        add_routes(self.app, Inference(settings, self.deployment, self.deployment.metrics), settings)
 
     def register_endpoints(self) -> None:
         """Leave LitServe's own routes out."""
 
-    def ready(self) -> bool:
-        """Whether the worker has loaded the bundle."""
-        states = self.workers_setup_status.values()
-        return bool(states) and all(state == WorkerSetupStatus.READY for state in states)
+    def _register_middleware(self) -> None:
+        """Put our own around the application, and not LitServe's compression, which costs more than it saves here."""
+        self.app.add_middleware(
+            Traffic, settings=self._settings, deployment=self.deployment, metrics=self.deployment.metrics
+        )
+        if self._settings.origins:
+            self.app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self._settings.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type", "request-timeout", "x-request-id"],
+                expose_headers=["retry-after", "x-request-id"],
+            )
 
-    def info(self) -> dict[str, Any]:
-        """Facts about the bundle, as the worker reported them."""
-        return self._info
+    def _init_manager(self, _: int) -> Any:
+        """Do without LitServe's process for queues: what it would share, nobody here asks for."""
+        self.workers_setup_status: dict[str, str] = {}
+        self._shutdown_event = multiprocessing.Event()
+        self._transport = SimpleNamespace(close=lambda **_: None)
+        return SimpleNamespace(shutdown=lambda: None)
 
-    async def classify(self, texts: list[str]) -> list[Prediction]:
-        """Have the worker answer texts. Raises HTTPException 504 when they waited too long, 500 when it fails."""
-        return cast(list[Prediction], await self._handler.handle_request(texts, list))
+    def launch_inference_worker(self, _: BundleAPI) -> list[BaseProcess]:
+        """Start the first workers."""
+        self._supervisor.start(self._order)
+        return []  # LitServe is to leave them to the supervisor
 
-    def _init_manager(self, num_api_servers: int) -> object:
-        """Start the process of the queues deaf to signals: it ends when the others have ended."""
-        with _blocked(signal.SIGINT, signal.SIGTERM):
-            return super()._init_manager(num_api_servers)
+    def _launch(self, number: int, order: Order, report: Connection) -> BaseProcess:
+        device = self._inference_workers_config_for_api(self.lit_api.api_path)[number]
+        if isinstance(device, list):  # LitServe has a list of one per GPU
+            (device,) = device
+        api = BundleAPI(self._assignment(order), report)
+        process = multiprocessing.get_context("forkserver").Process(
+            target=inference_worker,
+            args=(api, device, number, None, None, {}, self._callback_runner, False),
+            name=f"inference-{order.generation}-{number}",
+        )
+        process.start()
+        return process
 
-    def launch_inference_worker(self, lit_api: BundleAPI) -> list[BaseProcess]:
-        """Start the worker deaf to Ctrl-C, which reaches it too and must not cost the running requests."""
-        resource_tracker.ensure_running()  # else it starts along with the worker, and unblocks the signals as it does
-        with _blocked(signal.SIGINT):
-            return cast(list[BaseProcess], super().launch_inference_worker(lit_api))
+    def _assignment(self, order: Order) -> Assignment:
+        plan = self._plan
+        return Assignment(
+            order.generation, order.folder, order.bundle_id, plan.threads, plan.batch_tokens, self._socket
+        )
 
     def verify_worker_status(self) -> None:
-        """Wait for the worker's report. LitServe's own method waits for ever when the worker dies while loading.
+        """Let the HTTP process start while the workers load; `_start_worker_monitoring` waits for both."""
 
-        Raises CommentwiseError when the bundle cannot be loaded.
-        """
-        (worker,) = self.inference_workers
-        wait([self._loaded, worker.sentinel])
-        if not self._loaded.poll():
-            worker.join()
-            raise CommentwiseError(
-                f"the inference worker died while loading the bundle (exit code {worker.exitcode}): {_AFTER_DEATH}"
-            )
-        report = self._loaded.recv()
-        if isinstance(report, CommentwiseError):
-            raise report
-        self._info: dict[str, Any] = report
-
-    def _start_worker_monitoring(self, manager: object, uvicorn_workers: dict[int, BaseProcess]) -> None:
-        """Watch all processes, where LitServe's own method looks at the worker alone, and say that the server is up."""
-        self._processes = multiprocessing.active_children()
-        threading.Thread(target=self._watch, daemon=True).start()
-        while not _listens(self._address):
-            if not uvicorn_workers[0].is_alive():
-                return
-            time.sleep(0.01)
-        print(f"serving bundle {self._info['bundle_id'][:12]} on {self._info['device']} at {self.url}", flush=True)
-
-    def _watch(self) -> None:
-        wait([process.sentinel for process in self._processes])
-        with suppress(EOFError, OSError):  # the event lives in one of those processes; without it, `run` ends too
-            self._shutdown_event.set()
-
-    def check_processes(self) -> None:
-        """Raise CommentwiseError when a process ended in another way than by being told to."""
-        for process in self._processes:
-            if process.exitcode not in (0, -signal.SIGTERM):
-                raise CommentwiseError(
-                    f"the process {process.name} died (exit code {process.exitcode}): {_AFTER_DEATH}"
-                )
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a second signal must not cut the ending short
-    if multiprocessing.parent_process() is None:
-        raise KeyboardInterrupt  # what LitServe ends on in good order
-    sys.exit(0)
-
-
-@contextmanager
-def _blocked(*numbers: signal.Signals) -> Iterator[None]:
-    """Put signals off; a process started meanwhile puts them off for good."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Begin and end in the HTTP process, inside its event loop."""
+        self._control.close()  # the main process's end, which this one inherited
+        end = signal.getsignal(signal.SIGTERM)  # uvicorn's
+        assert callable(end)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the main process says when it is time
+        control = socket.socket(fileno=os.dup(self._control_of_http.fileno()))
+        control.setblocking(False)
+        self._listener.setblocking(False)
+        endpoint = self._settings.otlp_endpoint
+        send_spans = start_tracing(endpoint) if endpoint else None
+        await self.deployment.start(self._listener, control, lambda: end(signal.SIGTERM, None))
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        await self.deployment.close()
+        if send_spans:
+            send_spans()
+
+    def _start_worker_monitoring(self, _: object, uvicorn_workers: dict[int, BaseProcess]) -> None:
+        """Wait until all is up, say so, and watch from then on."""
+        http = uvicorn_workers[0]
+        self._listener.close()
+        self._control_of_http.close()
+        self._supervisor.wait_until_loaded(http)
+        while not _listens(self._settings.host, self._settings.port):
+            if not http.is_alive():
+                raise CommentwiseError("the HTTP process died while starting; its reason stands above")
+            time.sleep(0.01)
+        threading.Thread(target=self._supervisor.watch, args=(self._control,), daemon=True).start()
+        threading.Thread(target=self._watch_http, args=(http,), daemon=True).start()
+        bundle = self._order.bundle_id[:12]
+        print(f"serving bundle {bundle} on {self._plan.device} at {self.url}", flush=True)
+
+    def _watch_http(self, http: BaseProcess) -> None:
+        wait([http.sentinel])
+        http.join()
+        if http.exitcode:
+            self.failure = f"the HTTP process died (exit code {http.exitcode}): start the server again; see whether memory runs out"
+        self._shutdown_event.set()
+
+    def _perform_graceful_shutdown(
+        self, _: object, uvicorn_workers: dict[int, BaseProcess], shutdown_reason: str = "normal"
+    ) -> None:
+        """End in order: not ready any more, running requests answered, HTTP closed, workers gone."""
+        self._supervisor.stop()
+        for http in uvicorn_workers.values():
+            with suppress(OSError):
+                self._control.send(("stop",))
+            http.join(self._settings.drain_delay + self._settings.drain_timeout + GRACE_SECONDS)
+            if http.is_alive():
+                log("HTTP process killed", "error", reason="it did not end in time")
+                http.kill()
+                http.join()
+        for worker in self._supervisor.processes():
+            worker.join(GRACE_SECONDS)
 
 
 def _end_children() -> None:
-    """End what LitServe leaves behind when it is stopped while starting; after a proper end there is nothing."""
+    """End what is left when the server is stopped while starting; after a proper end there is nothing."""
     for child in multiprocessing.active_children():
         child.kill()
         child.join()
@@ -241,6 +244,6 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _listens(address: tuple[str, int]) -> bool:
-    with socket.socket(_family(address[0])) as probe:
-        return probe.connect_ex(address) == 0
+def _listens(host: str, port: int) -> bool:
+    with socket.socket(_family(host)) as probe:
+        return probe.connect_ex((host, port)) == 0

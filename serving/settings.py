@@ -3,14 +3,16 @@
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from models.errors import CommentwiseError
+from serving.access import parse_keys
 
 PREFIX = "COMMENTWISE_"
+LOOPBACK: Literal["127.0.0.1"] = "127.0.0.1"
 
 
 class Settings(BaseSettings):
@@ -22,21 +24,114 @@ class Settings(BaseSettings):
         frozen=True,
         cli_prog_name="python -m serving",
         cli_kebab_case=True,
+        cli_implicit_flags=True,
         cli_exit_on_error=False,
     )
 
-    model: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle")
+    model: str = Field(
+        default="artifacts/bundle",
+        description="folder of the bundle, or models:/NAME@ALIAS in an MLflow registry (needs mlflow)",
+    )
     host: Literal["127.0.0.1", "0.0.0.0", "::"] = Field(
-        default="127.0.0.1", description="address to listen on; 0.0.0.0 and :: let other machines in"
+        default=LOOPBACK, description="address to listen on; 0.0.0.0 and :: let other machines in, and want API keys"
     )
     port: int = Field(default=8000, ge=1024, le=65535, description="port to listen on")
+    tls_cert: Path | None = Field(default=None, description="certificate chain (PEM); with --tls-key, HTTPS is spoken")
+    tls_key: Path | None = Field(default=None, description="private key (PEM) of --tls-cert")
+
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where the model runs; auto is cuda where ONNX Runtime and the bundle both offer it"
     )
-    threads: int = Field(default=0, ge=0, description="comments classified at once on the CPU; 0 means one per core")
+    workers: int = Field(
+        default=0,
+        ge=0,
+        description="inference processes, on cuda per GPU; 0: on the CPU one per 8 cores, 2 at least; 1 on cuda",
+    )
+    threads: int = Field(
+        default=0, ge=0, description="comments a worker classifies at once on the CPU; 0: the cores are shared out"
+    )
+    gpus: int = Field(default=1, ge=1, description="GPUs to use with cuda")
+    batch_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="tokens of a batch, padding included; 0: one comment per call on the CPU, 16384 on cuda",
+    )
+    cache: int = Field(default=10_000, ge=0, description="answers kept for comments that come again; 0: none")
+
+    max_queue: int = Field(default=512, ge=1, description="comments that may wait; more get 429")
     max_batch: int = Field(default=256, ge=1, description="most texts in one request")
     max_characters: int = Field(default=20_000, ge=1, description="longest text, in characters")
     max_body: int = Field(default=2_000_000, ge=1, description="longest request body, in bytes")
+    timeout: float = Field(
+        default=10,
+        gt=0,
+        description="seconds a request may take; a client asks for less with the header Request-Timeout",
+    )
+    truncate: bool = Field(
+        default=True, description="cut texts of more tokens than the model takes, unless the request says otherwise"
+    )
+    unsure_below: float = Field(
+        default=0, ge=0, le=1, description="answers of /analyze with less confidence are marked as unsure"
+    )
+
+    api_keys: str = Field(
+        default="",
+        description="NAME:SHA256 entries, separated by spaces, as `python -m serving.access NAME` prints them",
+    )
+    api_keys_file: Path | None = Field(default=None, description="file with one such entry per line")
+    allow_anonymous: bool = Field(default=False, description="listen to other machines without API keys")
+    open_health: bool = Field(default=True, description="answer health checks without an API key")
+    open_metrics: bool = Field(default=False, description="answer /metrics without an API key")
+    rate_limit: float = Field(
+        default=0, ge=0, description="requests per second of one API key, or of one address without keys; 0: no limit"
+    )
+    cors_origins: str = Field(
+        default="", description="origins whose pages may ask, separated by spaces, e.g. chrome-extension://ID"
+    )
+
+    poll: float = Field(default=0, ge=0, description="seconds between two looks for a new version of --model; 0: never")
+    shadow: str = Field(default="", description="a second bundle that answers along, for comparison only; like --model")
+    shadow_share: float = Field(default=0.1, gt=0, le=1, description="share of the comments that --shadow gets too")
+    drain_delay: float = Field(
+        default=0, ge=0, description="seconds between not being ready any more and not listening any more, when stopped"
+    )
+    drain_timeout: float = Field(default=10, gt=0, description="seconds that running requests may take when stopped")
+    log_level: Literal["info", "warning"] = Field(
+        default="info", description="info writes one JSON line per request to standard error, never with text"
+    )
+    otlp_endpoint: str = Field(
+        default="", description="OpenTelemetry collector for traces, e.g. http://localhost:4318 (needs the extra otel)"
+    )
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of --cors-origins."""
+        return self.cors_origins.split()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.max_batch > self.max_queue:
+            raise ValueError(
+                f"--max-batch {self.max_batch} is more than --max-queue {self.max_queue}: no such request could ever wait"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together: name both")
+        for path in filter(None, (self.tls_cert, self.tls_key, self.api_keys_file)):
+            if not path.is_file():
+                raise ValueError(f"there is no file {path}")
+        if "*" in self.cors_origins:
+            raise ValueError("--cors-origins takes no '*': name each origin")
+        if self.host != LOOPBACK and not self.key_entries() and not self.allow_anonymous:
+            raise ValueError(
+                f"--host {self.host} lets other machines in: give --api-keys or --api-keys-file, or say --allow-anonymous"
+            )
+        parse_keys(self.key_entries())
+        return self
+
+    def key_entries(self) -> list[str]:
+        """The entries of --api-keys and --api-keys-file; lines that start with # are comments."""
+        lines = [] if self.api_keys_file is None else self.api_keys_file.read_text(encoding="utf-8").splitlines()
+        return [*self.api_keys.split(), *(line.strip() for line in lines if line.strip() and not line.startswith("#"))]
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -53,6 +148,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     except ValidationError as error:
         problems = [
             f"{_flag(str(entry['loc'][0]))} is {reprlib.repr(entry['input'])}: {entry['msg'].lower()}"
+            if entry["loc"]
+            else entry["msg"].removeprefix("Value error, ")
             for entry in error.errors()
         ]
         raise CommentwiseError("; ".join(problems)) from None
@@ -60,3 +157,16 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')} (or {PREFIX}{name.upper()})"
+
+
+def reference() -> str:
+    """Every setting as a Markdown table; docs/serving.md holds it."""
+    lines = ["| flag | variable | default | what it sets |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        lines.append(f"| `--{name.replace('_', '-')}` | `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

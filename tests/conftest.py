@@ -23,6 +23,15 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like the tiny one, but a comment takes a while."""
+    folder = tmp_path_factory.mktemp("slow") / "bundle"
+    folder.mkdir()
+    write_tiny_bundle(folder, slow=True)
+    return folder
+
+
 @pytest.fixture
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle that the test may damage."""

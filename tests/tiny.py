@@ -30,10 +30,14 @@ NEUTRAL = ["a", "video", "the", "is", "this", "i", "at", "user", "http", "@"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *NEGATIVE, *POSITIVE, *NEUTRAL])}
 
 
-def write_tiny_bundle(folder: Path, strength: float = 6.0) -> None:
-    """Write the bundle into an empty folder; with a negative `strength` it is mistaken about every opinion."""
+def write_tiny_bundle(folder: Path, strength: float = 6.0, slow: bool = False) -> None:
+    """Write the bundle into an empty folder; with a negative `strength` it is mistaken about every opinion.
+
+    A slow one takes about a tenth of a second per comment, so that others have to wait.
+    """
     _tokenizer().save(str(folder / "tokenizer.json"))
-    onnx.save(tiny_graph(strength), folder / GRAPH)
+    graph = tiny_graph(strength)
+    onnx.save(slowed(graph) if slow else graph, folder / GRAPH)
     (folder / "golden.json").write_text(json.dumps(_golden(folder)), encoding="utf-8")
     write_tiny_manifest(folder)
 
@@ -66,6 +70,24 @@ def tiny_graph(strength: float = 6.0) -> onnx.ModelProto:
     ngrams = [(token,) for word, token in VOCABULARY.items() if word not in SPECIAL]
     coefficients = coefficients[:, len(SPECIAL) :]  # as in training, special tokens are no features
     return linear_graph(ngrams, np.ones(len(ngrams)), coefficients, np.array([0.0, 1.0, 0.0]))
+
+
+def slowed(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with work in it that changes nothing."""
+    (last,) = (node for node in graph.graph.node if "logits" in node.output)
+    last.output[list(last.output).index("logits")] = "fast"
+    helper = onnx.helper
+    graph.graph.node.extend(
+        [
+            # Random numbers, or ONNX Runtime would do the work once, when it loads the graph.
+            helper.make_node("RandomNormal", [], ["noise"], shape=[1200, 1200], dtype=onnx.TensorProto.FLOAT),
+            helper.make_node("MatMul", ["noise", "noise"], ["square"]),
+            helper.make_node("ReduceMax", ["square"], ["most"], keepdims=0),
+            helper.make_node("Sub", ["most", "most"], ["nothing"]),
+            helper.make_node("Add", ["fast", "nothing"], ["logits"]),
+        ]
+    )
+    return graph
 
 
 def _tokenizer() -> Tokenizer:

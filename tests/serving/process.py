@@ -26,37 +26,55 @@ class Server:
     port: int
     process: subprocess.Popen[str]
     first_line: str
+    log: Path
 
-    def children(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
+        """All that belong to it but the first."""
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def workers(self) -> list[psutil.Process]:
+        """Its inference processes, which are forked from one that has loaded everything."""
+        (server,) = (
+            process
+            for process in self.processes()
+            if "multiprocessing.forkserver" in " ".join(process.cmdline()) and process.children()
+        )
+        return server.children()
+
+    def http_process(self) -> psutil.Process:
+        """The one that speaks HTTP, forked from the first."""
+        first = psutil.Process(self.process.pid)
+        (found,) = (child for child in first.children() if child.cmdline() == first.cmdline())
+        return found
 
 
 def spawn(folder: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `python -m serving` in a folder of its own."""
+    """Start `python -m serving` in a folder of its own; what it logs goes to the file `log` there."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMMENTWISE_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "serving", *flags],
-        cwd=folder,
-        env=inherited | {"PYTHONPATH": str(ROOT)} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with (folder / "log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "serving", *flags],
+            cwd=folder,
+            env=inherited | {"PYTHONPATH": str(ROOT)} | variables,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
 
 
 @contextmanager
-def started(folder: Path, *flags: str) -> Iterator[Server]:
+def started(folder: Path, *flags: str, **variables: str) -> Iterator[Server]:
     """Start a server on a free port, wait for the line that says it listens, and leave no process behind."""
     port = free_port()
-    process = spawn(folder, "--port", str(port), *flags)
+    process = spawn(folder, "--port", str(port), *flags, **variables)
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None
         first_line = process.stdout.readline()
         if not first_line:
-            raise AssertionError(f"the server did not start: {process.communicate()[1]}")
-        yield Server(f"http://127.0.0.1:{port}", port, process, first_line)
+            raise AssertionError(f"the server did not start: {(folder / 'log').read_text()}")
+        yield Server(f"http://127.0.0.1:{port}", port, process, first_line, folder / "log")
     finally:
         watchdog.cancel()
         end(process)
@@ -68,6 +86,9 @@ def end(process: subprocess.Popen[str]) -> None:
         return
     children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
-    process.communicate(timeout=PATIENCE)
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
     for child in psutil.wait_procs(children, timeout=PATIENCE)[1]:
         child.kill()

@@ -1,4 +1,4 @@
-import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,13 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from huggingface_hub import InferenceClient
-from litserve.utils import WorkerSetupStatus
 
 from models.bundle import Classifier, bundle_id
-from serving.routes import add_routes
-from serving.server import BundleServer
-from serving.settings import Settings
 from tests.serving.process import Server, started
 from tests.tiny import GRAPH, LABELS, MAX_TOKENS
 
@@ -43,10 +38,10 @@ def labels_of(answers: list[list[dict[str, Any]]]) -> list[str]:
     return [scores[0]["label"] for scores in answers]
 
 
-def test_predict_answers_one_text_with_a_nested_list(client: httpx.Client, classifier: Classifier) -> None:
+def test_predict_answers_one_text_with_its_scores(client: httpx.Client, classifier: Classifier) -> None:
     response = client.post("/predict", json={"inputs": "a good video"})
     assert response.status_code == 200
-    (scores,) = response.json()
+    scores = response.json()
     assert [score["label"] for score in scores] == ["positive", "neutral", "negative"]
     (expected,) = classifier.predict(["a good video"])
     assert {score["label"]: score["score"] for score in scores} == expected.probabilities
@@ -72,7 +67,31 @@ def test_analyze(client: httpx.Client, classifier: Classifier) -> None:
         "sentiment": "negative",
         "confidence": expected.probabilities["negative"],
         "probabilities": expected.probabilities,
+        "unsure": False,
+        "tokens": expected.tokens,
+        "truncated": False,
     }
+
+
+def test_analyze_several_and_one_bad_among_them(client: httpx.Client, tiny_bundle: Path) -> None:
+    answer = client.post("/analyze", json={"texts": ["an awful video", " ", "good"]}).json()
+    first, second, third = answer["results"]
+    assert (first["sentiment"], third["sentiment"]) == ("negative", "positive")
+    assert second["error"].startswith("texts[1] is ' ': nothing is left")
+    assert answer["bundle_id"] == bundle_id(tiny_bundle)
+
+
+def test_analyze_marks_what_it_is_unsure_of(client: httpx.Client) -> None:
+    texts = {"texts": ["good", "a video"], "unsure_below": 0.6}
+    assert [result["unsure"] for result in client.post("/analyze", json=texts).json()["results"]] == [False, True]
+
+
+def test_analyze_says_what_was_cut(client: httpx.Client) -> None:
+    long = client.post("/analyze", json={"text": "good " * 100}).json()
+    assert (long["tokens"], long["truncated"]) == (MAX_TOKENS, True)
+    refused = client.post("/analyze", json={"texts": ["good", "good " * 100], "truncate": False}).json()
+    assert [("error" in result) for result in refused["results"]] == [False, True]
+    assert "has 102 tokens" in refused["results"][1]["error"]
 
 
 def test_health(client: httpx.Client) -> None:
@@ -80,32 +99,28 @@ def test_health(client: httpx.Client) -> None:
     assert (response.status_code, response.json()) == (200, {"status": "ready"})
 
 
-def test_health_is_503_until_the_worker_is_ready(tiny_bundle: Path) -> None:
-    server = BundleServer(Settings(model=tiny_bundle), "cpu")
-    add_routes(server.app, server, Settings(model=tiny_bundle))
-
-    async def code(states: dict[str, str]) -> int:
-        server.workers_setup_status = states
-        transport = httpx.ASGITransport(server.app)
-        async with httpx.AsyncClient(transport=transport, base_url=server.url) as client:
-            return (await client.get("/health")).status_code
-
-    assert asyncio.run(code({})) == 503
-    assert asyncio.run(code({"predict_0": WorkerSetupStatus.STARTING})) == 503
-    assert asyncio.run(code({"predict_0": WorkerSetupStatus.READY})) == 200
-
-
 def test_info(client: httpx.Client, tiny_bundle: Path) -> None:
     info = client.get("/info").json()
     assert info.pop("version")
     assert info == {
+        "model_id": "tiny",
+        "model_sha": bundle_id(tiny_bundle),
+        "model_dtype": "fp32",
+        "model_type": {
+            "classifier": {
+                "id2label": {str(index): label for index, label in enumerate(LABELS)},
+                "label2id": {label: index for index, label in enumerate(LABELS)},
+            }
+        },
+        "max_concurrent_requests": 512,
+        "max_input_length": MAX_TOKENS,
+        "max_batch_tokens": MAX_TOKENS,
+        "max_client_batch_size": MAX_BATCH,
+        "auto_truncate": True,
         "family": "logreg",
-        "checkpoint": "tiny",
         "labels": LABELS,
-        "max_tokens": MAX_TOKENS,
         "device": "cpu",
         "graph": GRAPH,
-        "precision": "fp32",
         "bundle_id": bundle_id(tiny_bundle),
         "metrics": {"macro_f1": 0.9},
     }
@@ -116,14 +131,26 @@ REFUSALS: dict[str, tuple[str, Any, list[str]]] = {
     "white space": ("/analyze", {"text": " \t\n"}, ["text is ", "nothing is left"]),
     "invisible characters": ("/predict", {"inputs": "\u200b\x00"}, ["inputs is ", "nothing is left"]),
     "one empty text of several": ("/predict", {"inputs": ["good", "", "bad"]}, ["inputs[1] is ''"]),
-    "no texts": ("/predict", {"inputs": []}, ["inputs is empty", "at least one"]),
     "number": ("/analyze", {"text": 5}, ["text is 5", "must be a text"]),
     "null": ("/predict", {"inputs": None}, ["inputs is None", "a text or a list of texts"]),
     "object": ("/predict", {"inputs": {"a": "good"}}, ["inputs is {'a': 'good'}", "a text or a list of texts"]),
     "number among texts": ("/predict", {"inputs": ["good", 5]}, ["inputs[1] is 5", "must be a text"]),
-    "list in a list": ("/predict", {"inputs": [["good"]]}, ["inputs[0] is ['good']", "must be a text"]),
+    "pair of texts": ("/predict", {"inputs": [["good", "bad"]]}, ["inputs[0] is ['good', 'bad']", "must be a text"]),
     "list for one text": ("/analyze", {"text": ["good"]}, ["text is ['good']", "must be a text"]),
-    "missing text": ("/analyze", {"inputs": "good"}, ["field text is missing"]),
+    "missing text": ("/analyze", {"inputs": "good"}, ["give either text", "or texts"]),
+    "text and texts": ("/analyze", {"text": "good", "texts": ["good"]}, ["give either text", "or texts"]),
+    "impossible share": (
+        "/analyze",
+        {"text": "good", "unsure_below": 2},
+        ["unsure_below is 2", "less than or equal to 1"],
+    ),
+    "no side": ("/predict", {"inputs": "good", "truncation_direction": "up"}, ["truncation_direction is 'up'"]),
+    "no function": (
+        "/predict",
+        {"inputs": "good", "parameters": {"function_to_apply": "max"}},
+        ["function_to_apply is 'max'"],
+    ),
+    "no labels": ("/predict", {"inputs": "good", "parameters": {"top_k": 0}}, ["parameters.top_k is 0"]),
     "missing inputs": ("/predict", {"text": "good"}, ["field inputs is missing"]),
     "list as body": ("/predict", ["good"], ["must be a JSON object"]),
     "too many texts": (
@@ -149,6 +176,11 @@ def test_refused_with_field_value_and_limit(client: httpx.Client, path: str, bod
     assert_refused(client.post(path, json=body), 422, messages)
 
 
+def test_no_texts_at_all(client: httpx.Client) -> None:
+    response = client.post("/predict", json={"inputs": []})
+    assert (response.status_code, response.json()["error_type"]) == (400, "Empty")
+
+
 UNREADABLE: dict[str, tuple[bytes, dict[str, str], str]] = {
     "cut short": (b'{"text": "good', JSON, "not valid JSON"),
     "no JSON": (b"good", JSON, "not valid JSON"),
@@ -166,7 +198,7 @@ def test_unreadable_body_is_refused(client: httpx.Client, body: bytes, headers: 
 
 @pytest.mark.parametrize("path", ["/predict", "/analyze"])
 def test_long_body_is_refused(client: httpx.Client, path: str) -> None:
-    response = client.post(path, json={"inputs": "a" * MAX_BODY})
+    response = client.post(path, json={"inputs": "a" * 10_000_000})
     assert_refused(response, 413, [f"{MAX_BODY} bytes"])
 
 
@@ -177,7 +209,9 @@ def test_body_sent_in_pieces_is_measured_too(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(("method", "path", "code"), [("GET", "/nowhere", 404), ("GET", "/predict", 405)])
 def test_other_errors_look_alike(client: httpx.Client, method: str, path: str, code: int) -> None:
-    assert_refused(client.request(method, path), code, [])
+    response = client.request(method, path)
+    assert response.status_code == code
+    assert set(response.json()) == {"error", "error_type"}
 
 
 def assert_refused(response: httpx.Response, code: int, messages: list[str]) -> None:
@@ -192,7 +226,7 @@ def assert_refused(response: httpx.Response, code: int, messages: list[str]) -> 
 
 def test_limits_themselves_are_allowed(client: httpx.Client) -> None:
     longest = "good " * (MAX_CHARACTERS // 5)
-    assert labels_of(client.post("/predict", json={"inputs": longest}).json()) == ["positive"]
+    assert labels_of(client.post("/predict", json={"inputs": [longest]}).json()) == ["positive"]
     assert labels_of(client.post("/predict", json={"inputs": ["bad"] * MAX_BATCH}).json()) == ["negative"] * MAX_BATCH
 
 
@@ -217,11 +251,57 @@ def test_concurrent_requests_get_their_own_answers(client: httpx.Client, classif
     assert answers == [prediction.probabilities for prediction in classifier.predict(texts)]
 
 
-def test_hugging_face_client(server: Server) -> None:
-    found = InferenceClient(f"{server.url}/predict").text_classification("a good video")
-    assert [element.label for element in found] == ["positive", "neutral", "negative"]
-    assert found[0].score > found[1].score > found[2].score
-
-
 def test_server_says_where_it_is(server: Server, tiny_bundle: Path) -> None:
     assert server.first_line == f"serving bundle {bundle_id(tiny_bundle)[:12]} on cpu at {server.url}\n"
+
+
+def test_request_id_and_security_headers(client: httpx.Client) -> None:
+    headers = client.get("/info", headers={"X-Request-Id": "mine"}).headers
+    assert headers["x-request-id"] == "mine"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert len(client.get("/info", headers={"X-Request-Id": "a b"}).headers["x-request-id"]) == 32
+    assert "content-security-policy" not in client.get("/docs").headers
+
+
+def test_log_has_the_request_and_never_its_text(server: Server, client: httpx.Client) -> None:
+    client.post("/analyze", json={"text": "a very secret video"}, headers={"X-Request-Id": "logged"})
+    text = server.log.read_text(encoding="utf-8")
+    (line,) = (line for line in map(json.loads, text.splitlines()) if line["request_id"] == "logged")
+    assert (line["route"], line["status"], line["texts"], line["tokens"]) == ("/analyze", 200, 1, 6)
+    assert set(line["ms"]) == {"tokenization", "queue", "inference", "total"}
+    assert "secret" not in text
+
+
+def test_metrics(client: httpx.Client) -> None:
+    before = samples(client)
+    for texts in (["good one", "bad one"], ["good one"]):
+        client.post("/analyze", json={"texts": texts})
+    client.post("/analyze", json={"text": " "})
+    after = samples(client)
+
+    def grown(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    assert grown('commentwise_requests_total{route="/analyze",status="200"}') == 2
+    assert grown('commentwise_requests_total{route="/analyze",status="422"}') == 1
+    assert grown('commentwise_predictions_total{label="positive"}') == 2
+    assert grown('commentwise_predictions_total{label="negative"}') == 1
+    assert grown("commentwise_cache_hits_total") == 1
+    assert grown("commentwise_cache_misses_total") == 2
+    assert grown("commentwise_tokens_total") == 8
+    assert grown("commentwise_padding_tokens_total") == 0
+    assert grown("te_request_count") == 3
+    assert grown("te_request_success") == 2
+    assert grown('te_request_failure{err="Validation"}') == 1
+    assert grown("te_batch_next_size_count") == 2
+    assert grown("te_request_queue_duration_count") == 2
+    assert after["te_queue_size"] == 0
+    assert after["commentwise_workers"] >= 1
+
+
+def samples(client: httpx.Client) -> dict[str, float]:
+    lines = client.get("/metrics").text.splitlines()
+    return {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }

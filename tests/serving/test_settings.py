@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import CommentwiseError
-from serving.settings import Settings, read_settings
+from serving.settings import Settings, read_settings, reference
 
 
 @pytest.fixture(autouse=True)
@@ -12,17 +12,10 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"COMMENTWISE_{name.upper()}", raising=False)
 
 
-def test_defaults() -> None:
-    assert read_settings([]).model_dump() == {
-        "model": Path("artifacts/bundle"),
-        "host": "127.0.0.1",
-        "port": 8000,
-        "device": "auto",
-        "threads": 0,
-        "max_batch": 256,
-        "max_characters": 20_000,
-        "max_body": 2_000_000,
-    }
+def test_defaults_are_safe() -> None:
+    settings = read_settings([])
+    assert (settings.host, settings.allow_anonymous, settings.origins) == ("127.0.0.1", False, [])
+    assert (settings.timeout, settings.max_queue) == (10, 512)
 
 
 def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +24,7 @@ def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: py
     monkeypatch.setenv("COMMENTWISE_THREADS", "")
     settings = read_settings(["--port", "8002", "--model", "elsewhere"])
     assert (settings.port, settings.max_batch, settings.threads) == (8002, 4, 0)
-    assert settings.model == Path("elsewhere")
+    assert settings.model == "elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +42,14 @@ def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: py
         (["--unknown", "1"], ["--unknown", "--help"]),
         (["--port"], ["--port", "--help"]),
         (["extra"], ["extra", "--help"]),
+        (["--max-queue", "8"], ["--max-batch 256 is more than --max-queue 8"]),
+        (["--tls-cert", "x"], ["--tls-cert and --tls-key go together"]),
+        (["--tls-cert", "x", "--tls-key", "y"], ["there is no file x"]),
+        (["--api-keys-file", "keys"], ["there is no file keys"]),
+        (["--api-keys", "me:secret"], ["the API key entry 'me'… is not NAME:SHA256", "python -m serving.access"]),
+        (["--cors-origins", "*"], ["takes no '*'"]),
+        (["--host", "0.0.0.0"], ["lets other machines in", "--allow-anonymous"]),
+        (["--unsure-below", "2"], ["--unsure-below"]),
     ],
 )
 def test_unfit_flag_is_named(flags: list[str], messages: list[str]) -> None:
@@ -71,3 +72,14 @@ def test_help_documents_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert [name for name in Settings.model_fields if f"--{name.replace('_', '-')} " not in text] == []
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_reference_in_the_documentation_is_what_the_class_says() -> None:
+    assert reference() in (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+
+
+def test_key_entries_come_from_both_places(tmp_path: Path) -> None:
+    entry = "you:" + "0" * 64
+    (tmp_path / "keys").write_text(f"# who\n{entry}:admin\n\n")
+    settings = read_settings(["--api-keys", "me:" + "1" * 64, "--api-keys-file", str(tmp_path / "keys")])
+    assert settings.key_entries() == ["me:" + "1" * 64, f"{entry}:admin"]

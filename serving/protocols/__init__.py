@@ -1,0 +1,1 @@
+"""The wire formats of other servers, so that their clients work unchanged."""

@@ -1,0 +1,140 @@
+"""MLflow's scoring server (https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/): /invocations, /ping, /version."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
+
+from serving.errors import Refusal
+from serving.inference import Inference
+from serving.info import version
+from serving.served import Cut
+from serving.traffic import Exchange
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+COLUMN = "text"
+
+
+class Prediction(BaseModel):
+    """One text's answer."""
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class Predictions(BaseModel):
+    """The answers, in order."""
+
+    predictions: list[Prediction]
+
+
+class ScoringError(BaseModel):
+    """MLflow's form of an error."""
+
+    error_code: str = Field(examples=["BAD_REQUEST"])
+    message: str
+
+
+_EXAMPLES = {
+    "records": {"value": {"dataframe_records": [{COLUMN: "best tutorial ever"}]}},
+    "split": {"value": {"dataframe_split": {"columns": [COLUMN], "data": [["best tutorial ever"]]}}},
+    "inputs": {"value": {"inputs": ["best tutorial ever", "worst update ever"]}},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "examples": _EXAMPLES},
+            "text/csv": {"schema": {"type": "string"}, "example": f"{COLUMN}\nbest tutorial ever\n"},
+        },
+    }
+}
+
+
+def add_routes(app: FastAPI, inference: Inference) -> None:
+    """Give `app` the scoring server's routes."""
+    tags: Any = ["MLflow"]
+    errors: Any = {code: {"model": ScoringError} for code in (400, 413, 415, 422, 424, 429, 503, 504)}
+
+    @app.post("/invocations", tags=tags, responses=errors, openapi_extra=_BODY)
+    async def invocations(request: Request) -> Predictions:
+        """The labels and probabilities of texts, in any of MLflow's JSON formats, or CSV with a column `text`."""
+        exchange: Exchange = request.state.exchange
+        texts, cut = _parsed(await request.body(), request.headers.get("content-type", ""), inference.settings.truncate)
+        labels = inference.deployment.live.bundle.manifest.labels
+        found = await inference.classify(exchange, "inputs", texts, cut)
+        return Predictions(
+            predictions=[
+                Prediction(
+                    label=answer.label,
+                    score=max(answer.probabilities),
+                    probabilities=dict(zip(labels, answer.probabilities, strict=True)),
+                )
+                for answer in found
+            ]
+        )
+
+    @app.get("/ping", tags=tags, response_class=PlainTextResponse)
+    async def ping() -> str:
+        """Readiness."""
+        if not await inference.deployment.ready():
+            raise Refusal("Unhealthy", "the model is not ready")
+        return "\n"
+
+    @app.get("/version", tags=tags, response_class=PlainTextResponse)
+    async def what_version() -> str:
+        """This program's version."""
+        return version()
+
+
+def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], Cut]:
+    """The texts, and whether they may be cut. Raises Refusal."""
+    kind = content_type.partition(";")[0].strip().lower()
+    try:
+        if kind == "text/csv":
+            return _texts("dataframe_records", list(csv.DictReader(io.StringIO(body.decode())))), Cut(truncate)
+        if kind != "application/json":
+            raise Refusal(
+                "Validation", f"the content type is {kind[:40]!r}: it must be application/json or text/csv", 415
+            )
+        content = json.loads(body)
+    except (ValueError, RecursionError, csv.Error):
+        raise Refusal("Validation", "the body is not readable in its content type and UTF-8") from None
+    found = [name for name in FORMATS if isinstance(content, dict) and name in content]
+    if len(found) != 1:
+        raise Refusal("Validation", f"the body must be a JSON object with exactly one of {', '.join(FORMATS)}")
+    params = content.get("params") or {}
+    if not isinstance(params, dict) or not isinstance(params.get("truncate", truncate), bool):
+        raise Refusal("Validation", "params must be an object; of it, truncate is read, true or false")
+    return _texts(found[0], content[found[0]]), Cut(params.get("truncate", truncate))
+
+
+def _texts(name: str, rows: Any) -> list[str]:
+    """The texts in one of the formats. Raises Refusal where there are none."""
+    if name == "dataframe_split":
+        columns, data = (rows.get("columns"), rows.get("data")) if isinstance(rows, dict) else (None, None)
+        if not isinstance(columns, list) or not isinstance(data, list):
+            raise Refusal("Validation", f"{name} must have columns and data, two lists")
+        rows = [dict(zip(map(str, columns), row, strict=False)) if isinstance(row, list) else row for row in data]
+    if isinstance(rows, str):
+        rows = [rows]
+    elif isinstance(rows, dict) and isinstance(rows.get(COLUMN), str | list):
+        rows = [rows[COLUMN]] if isinstance(rows[COLUMN], str) else rows[COLUMN]  # inputs by name of the column
+    if not isinstance(rows, list):
+        raise Refusal("Validation", f"{name} must be a list")
+    texts = [row.get(COLUMN) if isinstance(row, dict) else row[0] if _single(row) else row for row in rows]
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise Refusal(
+                "Validation", f"{name}[{index}] has no text: it must be a text, or have one in the column {COLUMN!r}"
+            )
+    return [str(text) for text in texts]
+
+
+def _single(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 1
