@@ -11,11 +11,11 @@ from tokenizers import Encoding
 from models.normalize import normalize
 from serving.deployment import Deployment
 from serving.errors import Refusal, overloaded
+from serving.exchange import Exchange
 from serving.metrics import Metrics
 from serving.scheduler import InferenceFailed, Overloaded, WorkerLost
 from serving.served import CHARACTERS_AT_ONCE, Classified, Cut, token_count
 from serving.settings import Settings
-from serving.traffic import Exchange
 
 Old = TypeVar("Old")
 New = TypeVar("New")

@@ -2,19 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from models.errors import CommentwiseError
 from serving.errors import ErrorBody, Refusal
+from serving.exchange import CurrentExchange
 from serving.faults import add_error_handlers
 from serving.inference import Inference
 from serving.info import info, version
 from serving.protocols import kserve, mlflow_scoring, tei
 from serving.served import Classified, Cut
 from serving.settings import Settings
-from serving.traffic import Exchange
 
 EXAMPLE_TEXT = "best tutorial ever"
 
@@ -64,7 +64,6 @@ def add_routes(app: FastAPI, inference: Inference, settings: Settings) -> None:
 
     @app.post("/analyze", responses=errors, tags=["Commentwise"])
     async def analyze(
-        request: Request,
         asked: Annotated[
             AnalyzeRequest,
             Body(
@@ -74,9 +73,9 @@ def add_routes(app: FastAPI, inference: Inference, settings: Settings) -> None:
                 }
             ),
         ],
+        exchange: CurrentExchange,
     ) -> Analysis | Analyses:
         """The sentiment of one comment, or of several."""
-        exchange: Exchange = request.state.exchange
         cut = Cut(settings.truncate if asked.truncate is None else asked.truncate)
         least = settings.unsure_below if asked.unsure_below is None else asked.unsure_below
         if (asked.text is None) == (asked.texts is None):

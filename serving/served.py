@@ -1,7 +1,6 @@
 """A bundle that answers texts: tokenising, looking up what is known already, and waiting for the workers' answers."""
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -10,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import TOKENIZER, Manifest, bundle_id, verify_files
 from models.errors import CommentwiseError
-from models.probabilities import softmax
+from models.probabilities import softmax_of_one
 from models.tokens import load_tokenizer
 from serving.metrics import Metrics
 from serving.scheduler import Answer, Job, Scheduler
@@ -83,9 +81,9 @@ class Served:
         self.generation = generation
         self.bundle = bundle
         self.scheduler = scheduler
-        self._known: OrderedDict[bytes, Answer] = OrderedDict()
+        self._known: OrderedDict[tuple[int, ...], Answer] = OrderedDict()
         self._cache = cache
-        self._coming: dict[bytes, Job] = {}
+        self._coming: dict[tuple[int, ...], Job] = {}
         self._metrics = metrics
         self._users = 0
         self._unused = asyncio.Event()
@@ -121,7 +119,7 @@ class Served:
         Raises Overloaded when there is no room in the queue for all of them.
         """
         rows = [encoding.ids for encoding in encodings]
-        keys = [hashlib.blake2b(np.array(row, dtype=np.int32).tobytes(), digest_size=16).digest() for row in rows]
+        keys = [tuple(row) for row in rows]
         new = sum(key not in self._known and key not in self._coming for key in set(keys))
         self.scheduler.check_room(new)
         sources = [self._source(key, row, deadline) for key, row in zip(keys, rows, strict=True)]
@@ -136,7 +134,7 @@ class Served:
             for encoding, answer in zip(encodings, answers, strict=True)
         ]
 
-    def _source(self, key: bytes, row: list[int], deadline: float) -> Answer | Job:
+    def _source(self, key: tuple[int, ...], row: list[int], deadline: float) -> Answer | Job:
         """The answer if it is known, or the job that will have it."""
         if known := self._known.get(key):
             self._known.move_to_end(key)
@@ -157,7 +155,7 @@ class Served:
         self.scheduler.submit(job)
         return job
 
-    def _keep(self, key: bytes, job: Job) -> None:
+    def _keep(self, key: tuple[int, ...], job: Job) -> None:
         if self._coming.get(key) is job:
             del self._coming[key]
         if job.answer.cancelled() or job.answer.exception():
@@ -168,10 +166,11 @@ class Served:
             self._known.popitem(last=False)
 
     def _classified(self, encoding: Encoding, answer: Answer) -> Classified:
-        probabilities = softmax(np.array(answer.logits, dtype=np.float32), self.bundle.manifest.temperature)
+        manifest = self.bundle.manifest
+        probabilities = softmax_of_one(answer.logits, manifest.temperature)
         return Classified(
-            self.bundle.manifest.labels[int(probabilities.argmax())],
-            probabilities.tolist(),
+            manifest.labels[probabilities.index(max(probabilities))],
+            probabilities,
             answer.logits,
             len(encoding.ids),
             bool(encoding.overflowing),

@@ -24,10 +24,12 @@ import litserve
 from fastapi import FastAPI
 from litserve.loops import inference_worker
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from models.bundle import verify_files
 from models.errors import CommentwiseError
 from serving.deployment import Deployment
+from serving.direct import Direct
 from serving.inference import Inference
 from serving.log import log, set_level
 from serving.plan import Plan, make_plan
@@ -41,6 +43,7 @@ from serving.tracing import start_tracing
 from serving.traffic import Traffic
 from serving.worker import Assignment, BundleAPI
 
+FREQUENT = ("/", "/predict", "/analyze")
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of common load balancers, so that they close first and no request meets a closed door."""
 GRACE_SECONDS = 5
@@ -75,6 +78,7 @@ def _serve(settings: Settings, store: Path) -> None:
         http=PatientProtocol,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
@@ -123,23 +127,32 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
         super().__init__(api, accelerator=plan.device, devices=max(1, plan.gpus), workers_per_device=plan.workers)
         self.uvicorn_graceful_timeout = int(settings.drain_timeout)
         add_routes(self.app, Inference(settings, self.deployment, self.deployment.metrics), settings)
+        self._surround()
 
     def register_endpoints(self) -> None:
         """Leave LitServe's own routes out."""
 
     def _register_middleware(self) -> None:
-        """Put our own around the application, and not LitServe's compression, which costs more than it saves here."""
-        self.app.add_middleware(
-            Traffic, settings=self._settings, deployment=self.deployment, metrics=self.deployment.metrics
-        )
-        if self._settings.origins:
-            self.app.add_middleware(
-                CORSMiddleware,
+        """Leave LitServe's middlewares out: what compression saves on answers this short is less than it costs."""
+
+    def _surround(self) -> None:
+        """Put what all requests go through around the whole application, with nothing of FastAPI's outside it."""
+        build = self.app.build_middleware_stack
+        direct = Direct(self.app, FREQUENT)
+
+        def surrounded() -> ASGIApp:
+            stack: ASGIApp = Traffic(build(), direct, self._settings, self.deployment, self.deployment.metrics)
+            if not self._settings.origins:
+                return stack
+            return CORSMiddleware(
+                stack,
                 allow_origins=self._settings.origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type", "request-timeout", "x-request-id"],
                 expose_headers=["retry-after", "x-request-id"],
             )
+
+        self.app.build_middleware_stack = surrounded
 
     def _init_manager(self, _: int) -> Any:
         """Do without LitServe's process for queues: what it would share, nobody here asks for."""

@@ -4,18 +4,19 @@ Plain ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html), around the ap
 """
 
 import asyncio
+import random
 import re
 import time
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import RateLimit, find_key, parse_keys
 from serving.deployment import Deployment
+from serving.direct import Direct
 from serving.errors import Refusal, error_response, overloaded
+from serving.exchange import Exchange
 from serving.log import log
 from serving.metrics import Metrics
 from serving.scheduler import Overloaded
@@ -25,6 +26,8 @@ PREDICTING = re.compile(r"/|/predict|/analyze|/invocations|/v2/models/[^/]+(/ver
 PROBES = ("/health", "/health/live", "/ping", "/v2/health/live", "/v2/health/ready")
 METRICS = "/metrics"
 ADMIN = "/admin/"
+PATIENT_SECONDS = 0.1
+"""After which a client that hangs up is noticed."""
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -35,31 +38,14 @@ _ALWAYS = (
 _CLOSED_PAGE = ((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),)
 
 
-@dataclass
-class Exchange:
-    """A request and its answer, as far as everybody who works on it needs to know."""
-
-    request_id: str
-    deadline: float = 0.0
-    """On the clock of time.monotonic."""
-    caller: str = ""
-    """The name of the API key's owner."""
-    texts: int = 0
-    tokens: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    """What tokenising, waiting and running took; empty where nothing was computed."""
-    status: int = 0
-    kind: str = ""
-    """The error's, of a request that was not answered."""
-    complete: bool = False
-    disconnected: bool = False
-
-
 class Traffic:
     """The middleware."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, deployment: Deployment, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, direct: Direct, settings: Settings, deployment: Deployment, metrics: Metrics
+    ) -> None:
         self._app = app
+        self._direct = direct
         self._settings = settings
         self._deployment = deployment
         self._metrics = metrics
@@ -89,9 +75,8 @@ class Traffic:
 
         try:
             self._admit(scope, headers, exchange)
-            if scope["method"] == "POST":
-                if predicting:
-                    self._check_room()  # before the work of reading the body
+            if predicting:
+                self._check_room()  # before the work of reading the body
                 await self._in_time(scope, headers, exchange, receive, respond)
             else:
                 await self._app(scope, receive, respond)
@@ -131,17 +116,24 @@ class Traffic:
         """Have the application answer before the deadline, and stop it when the client is gone."""
         seconds = self._seconds(headers.get(b"request-timeout"))
         exchange.deadline = time.monotonic() + seconds
-        watcher: asyncio.Task[None] | None = None
         body: bytes | None = None
+        watchers: list[asyncio.Task[None]] = []
+        task = asyncio.current_task()
+        assert task is not None
+
+        def look() -> None:
+            if body is not None:
+                watchers.append(asyncio.create_task(_watch(receive, task, exchange)))
+
+        # Most answers are there sooner than it would pay to look whether somebody still waits for them.
+        timer = asyncio.get_running_loop().call_later(PATIENT_SECONDS, look)
         try:
             async with asyncio.timeout(seconds):
                 if (body := await self._body(headers, receive)) is None:
                     exchange.disconnected = True
                     return
-                task = asyncio.current_task()
-                assert task is not None
-                watcher = asyncio.create_task(_watch(receive, task, exchange))
-                await self._app(scope, _replayed(body), respond)
+                if not await self._direct.answer(scope, headers, exchange, body, respond):
+                    await self._app(scope, _replayed(body), respond)
         except TimeoutError:
             if body is None:
                 message = f"the body did not arrive within {seconds:g} seconds"
@@ -153,7 +145,8 @@ class Traffic:
                 message = "the server is being stopped: ask again"
                 raise Refusal("Unhealthy", message, headers={"Retry-After": "1"}) from None
         finally:
-            if watcher:
+            timer.cancel()
+            for watcher in watchers:
                 watcher.cancel()
 
     def _seconds(self, asked: bytes | None) -> float:
@@ -230,7 +223,7 @@ def _replayed(body: bytes) -> Receive:
 
 
 def _request_id(given: bytes) -> str:
-    return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def _headers(path: str, exchange: Exchange) -> Iterable[tuple[bytes, bytes]]:

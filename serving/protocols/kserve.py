@@ -14,10 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
 from serving.errors import ErrorBody, Refusal
+from serving.exchange import Exchange
 from serving.inference import Inference
 from serving.info import version
 from serving.served import Classified, Cut
-from serving.traffic import Exchange
 
 MODEL = "commentwise"
 BINARY_HEADER = "Inference-Header-Content-Length"

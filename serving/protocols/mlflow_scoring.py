@@ -10,10 +10,10 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from serving.errors import Refusal
+from serving.exchange import Exchange
 from serving.inference import Inference
 from serving.info import version
 from serving.served import Cut
-from serving.traffic import Exchange
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 COLUMN = "text"

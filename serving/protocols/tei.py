@@ -8,12 +8,12 @@ Only the latter's clients send `parameters`, always.
 import math
 from typing import Annotated, Any, Literal
 
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI
 from pydantic import BaseModel, BeforeValidator, Field
 
+from serving.exchange import CurrentExchange
 from serving.inference import Inference
 from serving.served import Classified, Cut
-from serving.traffic import Exchange
 
 
 def _texts(value: Any) -> Any:
@@ -66,7 +66,6 @@ def add_routes(app: FastAPI, inference: Inference, errors: dict[int | str, dict[
     @app.post("/", responses=errors, tags=["Hugging Face"])
     @app.post("/predict", responses=errors, tags=["Text Embeddings Inference"])
     async def predict(
-        request: Request,
         asked: Annotated[
             PredictRequest,
             Body(
@@ -77,9 +76,9 @@ def add_routes(app: FastAPI, inference: Inference, errors: dict[int | str, dict[
                 }
             ),
         ],
+        exchange: CurrentExchange,
     ) -> list[Score] | list[list[Score]]:
         """Every label's score for each text, highest first."""
-        exchange: Exchange = request.state.exchange
         allowed = inference.settings.truncate if asked.truncate is None else asked.truncate
         cut = Cut(allowed, asked.truncation_direction)
         texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
