@@ -52,7 +52,7 @@ bench: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml a
 # torch pins its own CUDA packages: leaving them out lets one lock serve CPU and CUDA builds.
 lock: pyproject.toml  ## pin every dependency anew in requirements.lock (needs uv)
 	echo 'torch==2.13.0' | uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
-		--constraint - --quiet | grep -vE '^(nvidia|cuda|triton)' > requirements.lock.new
+		--constraint - --quiet | grep -vE '^(nvidia|cuda|triton)[^c]' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
 clean:  ## remove the environments
