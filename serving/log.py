@@ -7,6 +7,7 @@ from typing import Any
 
 _LEVELS = {"info": 0, "warning": 1, "error": 2}
 _least = 0
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def set_level(level: str) -> None:
@@ -19,4 +20,5 @@ def log(event: str, level: str = "info", **facts: Any) -> None:
     """Write one line."""
     if _LEVELS[level] >= _least:
         line = {"time": round(time.time(), 3), "level": level, "event": event, **facts}
-        print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
+        sys.stderr.write(_encode(line) + "\n")
+        sys.stderr.flush()

@@ -14,6 +14,9 @@ CORES_PER_WORKER = 8
 """With more threads than this a worker's Python would be the bottleneck."""
 
 
+PREPARED = 2
+
+
 @dataclass(frozen=True)
 class Plan:
     """The division of work. On the CPU all threads together are as many as there are cores."""
@@ -34,8 +37,8 @@ class Plan:
 
     @property
     def room(self) -> int:
-        """Pieces of work that a worker holds: those it runs, and one to go on with."""
-        return self.threads + 1
+        """Pieces of work that a worker holds: those it runs, and two to go on with while answers travel."""
+        return self.threads + PREPARED
 
 
 def make_plan(settings: Settings, manifest: Manifest) -> Plan:

@@ -75,26 +75,42 @@ class Worker:
 class Scheduler:
     """The queue of one bundle, and its workers."""
 
-    def __init__(self, room: int, max_queue: int, batch_tokens: int, metrics: Metrics) -> None:
-        """`room`: pieces of work that a worker is given at once. `batch_tokens`: 0 for one comment per piece."""
+    def __init__(
+        self, room: int, threads: int, max_queue: int, max_wait: float, batch_tokens: int, metrics: Metrics
+    ) -> None:
+        """`room`: pieces of work that a worker is given at once, of which it runs `threads`. `batch_tokens`: 0 for one
+        comment per piece.
+
+        At most `max_queue` comments wait, and about `max_wait` seconds.
+        """
         self.workers: list[Worker] = []
         self.waiting: deque[Job] = deque()
         self.last_answer = -math.inf
         """When the model answered last, on the clock of time.monotonic."""
         self._room = room
+        self._threads = threads
         self._max_queue = max_queue
+        self._max_wait = max_wait
         self._batch_tokens = batch_tokens
         self._metrics = metrics
         self._numbers = itertools.count()
         self._seconds_per_comment = 0.01
+        self._abandoned = 0
 
     def check_room(self, comments: int) -> None:
-        """Raise Overloaded when so many comments more are too many."""
-        if len(self.waiting) + comments > self._max_queue:
-            self._forget_abandoned()
-            if len(self.waiting) + comments > self._max_queue:
-                lanes = max(1, len(self.workers)) * max(1, self._room - 1)
-                raise Overloaded(max(1, math.ceil(len(self.waiting) * self._seconds_per_comment / lanes)))
+        """Raise Overloaded when so many comments more are too many, or would wait longer than anybody will."""
+        if not self._has_room(comments):
+            if self._abandoned:
+                self._forget_abandoned()
+            if not self._has_room(comments):
+                raise Overloaded(max(1, math.ceil(self._wait())))
+
+    def _has_room(self, comments: int) -> bool:
+        return len(self.waiting) + comments <= self._max_queue and self._wait() <= self._max_wait
+
+    def _wait(self) -> float:
+        """About how many seconds a comment waits that comes now."""
+        return len(self.waiting) * self._seconds_per_comment / (max(1, len(self.workers)) * self._threads)
 
     def submit(self, job: Job, first: bool = False) -> None:
         """Run a job as soon as there is room; `first` passes those that wait."""
@@ -103,6 +119,12 @@ class Scheduler:
         else:
             self.waiting.append(job)
         self._hand_out()
+
+    def release(self, job: Job) -> None:
+        """Note that a request does not want a job any more."""
+        job.waiting -= 1
+        if not job.waiting and not job.answer.done():
+            self._abandoned += 1
 
     def add(self, link: Link, process: int) -> None:
         """Take in a worker that has loaded the bundle."""
@@ -170,6 +192,7 @@ class Scheduler:
         return []
 
     def _forget_abandoned(self) -> None:
+        self._abandoned = 0
         for job in self.waiting:
             if not job.waiting:
                 job.answer.cancel()

@@ -128,7 +128,7 @@ class Served:
         finally:
             for source in sources:
                 if isinstance(source, Job):
-                    source.waiting -= 1
+                    self.scheduler.release(source)
         return [
             answer if isinstance(answer, Exception) else self._classified(encoding, answer)
             for encoding, answer in zip(encodings, answers, strict=True)
@@ -189,7 +189,7 @@ class Served:
         except TimeoutError:
             return False
         finally:
-            job.waiting -= 1
+            self.scheduler.release(job)
 
 
 def token_count(encoding: Encoding) -> int:

@@ -140,7 +140,7 @@ def test_killed_worker_is_replaced_and_costs_only_what_it_ran(slow_bundle: Path,
             answers = [future.result() for future in futures]
         statuses = [answer.status_code for answer in answers]
         assert set(statuses) == {200, 503}
-        assert 1 <= statuses.count(503) <= 2  # the comment it ran, and the one it was given to go on with
+        assert 1 <= statuses.count(503) <= 3  # the comment it ran, and what it was given to go on with
         lost = next(answer for answer in answers if answer.status_code == 503)
         assert (lost.headers["retry-after"], lost.json()["error_type"]) == ("1", "Unhealthy")
         until(lambda: len(server.workers()) == 2 and figure(server, "commentwise_workers") == 2)
