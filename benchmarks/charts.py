@@ -59,6 +59,48 @@ def draw_training(result: dict[str, Any], path: Path) -> None:
         figure.savefig(temporary, dpi=160)
 
 
+def draw_serving(result: dict[str, Any], path: Path) -> None:
+    """Write a PNG: each server's requests per second next to the engine's, and our latency as the load grows."""
+    servers = result["servers"]
+    figure = Figure(figsize=(10.4, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    engine = result["engine"]["comments_per_second"]
+    bars = {"the engine alone": (engine, f" {engine:,.0f}")}
+    for name, measured in servers.items():
+        speed = measured.get("peak_per_second", 0)
+        bars[name] = (speed, f" {speed:,.0f}  ({measured['share_of_engine']:.0%})" if speed else " not measured")
+    for height, (name, (speed, note)) in enumerate(bars.items()):
+        left.barh(height, speed, color=ACCENT if name == next(iter(servers)) else QUIET, height=0.6)
+        left.annotate(note, (speed, height), va="center", color=INK, fontsize=9)
+    left.set_yticks(range(len(bars)), list(bars))
+    left.invert_yaxis()
+    left.set_xlim(0, 1.25 * max(speed for speed, _ in bars.values()))
+    left.set_title("one comment per request, requests per second", loc="left", fontsize=11, color=INK)
+    left.set_xlabel(f"share of the engine's speed beside it; {result['machine']['processor']}, {result['machine']['cores']} cores", fontsize=8, color=INK)  # fmt: skip
+    for name, measured in servers.items():
+        if "open" in measured:
+            _draw_open_loop(right, measured["open"], ACCENT if name == next(iter(servers)) else QUIET)
+    right.set_yscale("log")
+    right.set_title("open loop: p99 latency in ms", loc="left", fontsize=11, color=INK)
+    right.set_xlabel("rate over the closed loop's peak;  %: of it answered in time", fontsize=8, color=INK)  # fmt: skip
+    for panel in (left, right):
+        panel.tick_params(colors=INK, labelsize=9)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    left.spines["left"].set_visible(False)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=160)
+
+
+def _draw_open_loop(panel: Axes, rounds: list[dict[str, Any]], colour: str) -> None:
+    places = range(len(rounds))
+    latencies = [facts["latency_ms"]["p99"] if facts["latency_ms"] else float("nan") for facts in rounds]
+    panel.plot(places, latencies, "o-", color=colour)
+    panel.set_xticks(places, [f"{facts['rate_over_peak']:g}×" for facts in rounds])
+    for place, latency, facts in zip(places, latencies, rounds, strict=True):
+        panel.annotate(f"{facts['goodput_over_peak']:.0%}", (place, latency), (0, 6), textcoords="offset points", ha="center", color=colour, fontsize=8)  # fmt: skip
+
+
 def _draw_panel(panel: Axes, result: dict[str, Any]) -> None:
     rows = [(family, facts["test"]["scores"]["macro_f1"]) for family, facts in result["families"].items()]
     for height, (family, score) in enumerate(rows):
