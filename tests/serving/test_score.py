@@ -1,0 +1,599 @@
+"""The command `python -m serving.score`, run as a process on the tiny bundle."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.bundle import Classifier, bundle_id
+from serving.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE
+from tests.serving.process import PATIENCE, ROOT
+from tests.tiny import write_tiny_manifest
+
+TEXTS = ["a good video", 'bad, "awful"\r\nvideo', "the video", "great \U0001f600 été", "i hate\rit", "a good video"]
+ANSWERS = ["label", "confidence", "p_negative", "p_neutral", "p_positive", "bundle"]
+MANY = 20_000
+"""Comments, no two alike, that keep the command busy for seconds: ten chunks."""
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    output: bytes
+    errors: str
+
+
+def spawn(
+    folder: Path,
+    bundle: Path,
+    *arguments: str,
+    stdin: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
+    modules: Path = ROOT,
+) -> subprocess.Popen[bytes]:
+    """Start the command in a folder; `modules` come before those of Python."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "serving.score", "--model", str(bundle), *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+def score(folder: Path, bundle: Path, *arguments: str, text: bytes = b"", modules: Path = ROOT) -> Ended:
+    """Run the command to its end, with `text` as standard input."""
+    process = spawn(folder, bundle, *arguments, stdin=subprocess.PIPE, modules=modules)
+    output, errors = process.communicate(text, timeout=PATIENCE)
+    return Ended(process.returncode, output, errors.decode())
+
+
+def assert_refused(ended: Ended, *messages: str) -> None:
+    assert (ended.code, ended.output) == (1, b"")
+    assert ended.errors.startswith("error: ")
+    assert ended.errors.count("\n") == 1
+    assert [message for message in messages if message not in ended.errors] == []
+
+
+def is_csv(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".csv")
+
+
+def rows_of(path: Path) -> Rows:
+    if path.suffix == ".parquet":
+        return list(pq.read_table(path).to_pylist())
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if is_csv(path):
+        return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    return [json.loads(line) for line in content.decode().split("\n")[:-1]]
+
+
+def write_rows(path: Path, rows: Rows) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return
+    if is_csv(path):
+        stream = io.StringIO(newline="")
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        content = stream.getvalue()
+    else:
+        content = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
+
+
+def rejects_of(path: Path) -> dict[int, tuple[str, Any]]:
+    """Reason and raw row by row number."""
+    return {row["row"]: (row["reason"], row["raw"]) for row in rows_of(path)}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with many.csv: read it only."""
+    folder = tmp_path_factory.mktemp("many")
+    write_rows(folder / "many.csv", [{"id": i, "text": f"{i} is a good video {i}"} for i in range(MANY)])
+    return folder
+
+
+@pytest.fixture
+def busy(many: Path, tmp_path: Path) -> Path:
+    """A folder with a many.csv of its own."""
+    shutil.copy2(many / "many.csv", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("in.csv", "out.jsonl"),
+        ("in.csv.gz", "out.csv"),
+        ("in.jsonl", "out.csv.gz"),
+        ("in.jsonl.gz", "out.parquet"),
+        ("in.parquet", "out.jsonl.gz"),
+    ],
+)
+def test_every_format_round_trips(tiny_bundle: Path, tmp_path: Path, source: str, target: str) -> None:
+    write_rows(tmp_path / source, [{"id": str(i), "comment": text, "more": "é"} for i, text in enumerate(TEXTS)])
+    ended = score(tmp_path, tiny_bundle, source, "-o", target, "--column", "comment")
+    assert (ended.code, ended.output) == (0, b"")
+    rows = rows_of(tmp_path / target)
+    assert [list(row) for row in rows] == [["id", "comment", "more", *ANSWERS]] * len(TEXTS)
+    assert [(row["id"], row["comment"], row["more"]) for row in rows] == [(str(i), t, "é") for i, t in enumerate(TEXTS)]
+    for row, expected in zip(rows, Classifier(tiny_bundle).predict(TEXTS), strict=True):
+        assert row["label"] == expected.label
+        assert float(row["confidence"]) == pytest.approx(expected.probabilities[expected.label], abs=1e-6)
+        shares = {label: float(row[f"p_{label}"]) for label in expected.probabilities}
+        assert shares == pytest.approx(expected.probabilities, abs=1e-6)
+        assert row["bundle"] == bundle_id(tiny_bundle)[:12]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, target])
+
+
+def test_closing_line_says_what_was_done(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, ""]])
+    ended = score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv")
+    figures = r"scored 6 of 7 rows in [\d.]+ s \([\d,]+ comments/s\): negative 2, neutral 1, positive 3; "
+    assert re.fullmatch(figures + r"1 set aside in out.csv.rejects.jsonl; written to out.csv\n", ended.errors)
+
+
+PARQUET = pa.table(
+    {
+        "text": pa.array(TEXTS[:2]),
+        "likes": pa.array([1, None], pa.int16()),
+        "at": pa.array([datetime(2024, 5, 1, 12, tzinfo=UTC)] * 2, pa.timestamp("ms", "UTC")),
+        "price": pa.array([Decimal("1.50"), None], pa.decimal128(10, 2)),
+        "tags": pa.array([["a", "b"], []], pa.list_(pa.string())),
+        "kind": pa.array(["x", "y"]).dictionary_encode(),
+        "blob": pa.array([b"\x00\xff", b""]),
+    }
+)
+
+
+def test_parquet_keeps_its_types(tiny_bundle: Path, tmp_path: Path) -> None:
+    pq.write_table(PARQUET, tmp_path / "in.parquet")
+    assert score(tmp_path, tiny_bundle, "in.parquet", "-o", "out.parquet").code == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.select(PARQUET.column_names) == PARQUET
+    assert table.schema.field("p_positive").type == pa.float64()
+
+
+def test_parquet_values_become_text_elsewhere(tiny_bundle: Path, tmp_path: Path) -> None:
+    pq.write_table(PARQUET, tmp_path / "in.parquet")
+    assert score(tmp_path, tiny_bundle, "in.parquet", "-o", "out.csv").code == 0
+    first, second = rows_of(tmp_path / "out.csv")
+    time = "2024-05-01T12:00:00+00:00"
+    assert list(first.values())[1:7] == ["1", time, "1.50", '["a", "b"]', "x", "00ff"]
+    assert list(second.values())[1:7] == ["", time, "", "[]", "y", ""]
+    assert score(tmp_path, tiny_bundle, "in.parquet", "-o", "out.jsonl").code == 0
+    first, second = rows_of(tmp_path / "out.jsonl")
+    assert list(first.values())[1:7] == [1, time, "1.50", ["a", "b"], "x", "00ff"]
+    assert list(second.values())[1:7] == [None, time, None, [], "y", ""]
+
+
+def test_json_values_find_a_parquet_type(tiny_bundle: Path, tmp_path: Path) -> None:
+    rows: Rows = [
+        {"text": "good", "whole": 1, "share": 1, "mixed": 1, "nested": {"a": [1]}, "flag": True, "nothing": None}
+    ] * 2000
+    rows.append({"text": "good", "whole": 2, "share": 1.5, "mixed": "x", "nested": {"b": 2}, "flag": None})
+    write_rows(tmp_path / "in.jsonl", rows)
+    assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.parquet").code == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert [
+        str(table.schema.field(name).type) for name in ("whole", "share", "mixed", "nested", "flag", "nothing")
+    ] == [
+        "int64",
+        "double",
+        "string",
+        "string",
+        "bool",
+        "null",
+    ]
+    last = table.to_pylist()[-1]
+    assert (last["whole"], last["share"], last["mixed"], last["nested"], last["flag"]) == (
+        2,
+        1.5,
+        "x",
+        '{"b": 2}',
+        None,
+    )
+    assert table["mixed"][0].as_py() == "1"
+
+
+def test_several_inputs_make_one_output(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.csv", [{"text": "good", "likes": 1}])
+    write_rows(tmp_path / "b.parquet", [{"author": "me", "text": "bad"}])
+    write_rows(tmp_path / "c.jsonl", [{"text": "awful", "tags": ["x"]}, {"text": ""}])
+    ended = score(tmp_path, tiny_bundle, "a.csv", "b.parquet", "c.jsonl", "-o", "out.csv")
+    assert ended.code == 0
+    rows = rows_of(tmp_path / "out.csv")
+    assert list(rows[0]) == ["text", "likes", "author", "tags", *ANSWERS]
+    assert [list(row.values())[:5] for row in rows] == [
+        ["good", "1", "", "", "positive"],
+        ["bad", "", "me", "", "negative"],
+        ["awful", "", "", '["x"]', "negative"],
+    ]
+    (reject,) = rows_of(tmp_path / "out.csv.rejects.jsonl")
+    assert reject == {"file": "c.jsonl", "row": 2, "reason": "no text", "raw": '{"text": ""}'}
+
+
+def test_columns_that_come_late(tiny_bundle: Path, tmp_path: Path) -> None:
+    rows: Rows = [{"text": "good"}] * 1000
+    rows += [{"text": "good", "late": 1}, {"text": "good", "label": "mine"}]
+    write_rows(tmp_path / "in.jsonl", rows)
+    assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv").code == 0
+    found = rejects_of(tmp_path / "out.csv.rejects.jsonl")
+    assert "'late' is in none of the first 1000 rows" in found[1001][0]
+    assert "'label' is the name of an answer" in found[1002][0]
+    assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0
+    assert rows_of(tmp_path / "out.jsonl")[-1]["late"] == 1
+    assert list(rejects_of(tmp_path / "out.jsonl.rejects.jsonl")) == [1002]
+
+
+def test_standard_input_to_standard_output(tiny_bundle: Path, tmp_path: Path) -> None:
+    text = b"\xef\xbb\xbftext,id\ngood,1\n,2\nbad,3\n"
+    flags = ["--format", "csv", "-o", "-", "--output-format", "jsonl", "--rejects", "bad.jsonl"]
+    ended = score(tmp_path, tiny_bundle, "-", *flags, text=text)
+    assert ended.code == 0
+    assert [json.loads(line)["label"] for line in ended.output.splitlines()] == ["positive", "negative"]
+    assert [json.loads(line)["id"] for line in ended.output.splitlines()] == ["1", "3"]
+    assert "1 set aside in bad.jsonl; written to standard output" in ended.errors
+    assert rejects_of(tmp_path / "bad.jsonl") == {2: ("no text", ",2")}
+
+
+def test_standard_output_is_the_file(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    source = str(many / "many.csv")
+    assert score(tmp_path, tiny_bundle, source, "-o", "out.csv").code == 0
+    ended = score(tmp_path, tiny_bundle, source, "-o", "-", "--output-format", "csv")
+    assert ended.output == (tmp_path / "out.csv").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_nobody_reads_standard_output(busy: Path, tiny_bundle: Path) -> None:
+    process = spawn(busy, tiny_bundle, "many.csv", "-o", "-", "--output-format", "csv")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"id,text,label")
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 1
+    assert process.stderr.read().decode().splitlines() == [
+        "error: standard output was closed before all rows were written to it"
+    ]
+
+
+def test_bar_is_shown_on_a_terminal_only(busy: Path, tiny_bundle: Path) -> None:
+    master, slave = pty.openpty()
+    process = spawn(busy, tiny_bundle, "many.csv", "-o", "-", "--output-format", "csv", stderr=slave)
+    os.close(slave)
+    assert process.stdout is not None
+    assert process.stdout.read().count(b"\n") == MANY + 1
+    assert process.wait(PATIENCE) == 0
+    shown = b""
+    try:
+        while piece := os.read(master, 65536):
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    assert re.search(rb"\d+%.* [\d,]+ rows, [\d,]+/s", shown)
+
+
+CSV_LINES = {
+    b"1,good,x": "",
+    b"2,,x": "no text",
+    b"3,good": "2 fields where the header has 3",
+    b"4,good,x,y": "4 fields where the header has 3",
+    b"5,caf\xe9,x": "not UTF-8",
+    b'6," \xe2\x80\x8b",x': "nothing is left of the text",
+    b"7," + b"g" * 20_001 + b",x": "20001 characters and the limit is 20000",
+    b'8,"a ""good""\r\nvideo",x': "",
+    b'9,"good"y,x': "invalid CSV",
+    b"10,good," + b"x" * 200_000: "field larger than field limit",
+    b"11," + b"g" * 20_000 + b",x": "",
+    b'12,"never closed,x': "invalid CSV: unexpected end of data",
+}
+JSON_LINES = {
+    b'{"text": "good"}': "",
+    b'{"text": "bad"': "invalid JSON",
+    b"[1]": "a JSON list where an object is expected",
+    b'{"other": 1}': "no text",
+    b'{"text": null}': "no text",
+    b'{"text": 5}': "the text is of type int",
+    b'{"text": "caf\xe9"}': "not UTF-8",
+    b'{"text": "half \\ud83d"}': "half a surrogate pair",
+    b'{"text": "whole \\ud83d\\ude00"}': "",
+    b'{"text": "bad", "n": ' + b"[" * 100_000: "invalid JSON",
+    b'{"text": "bad", "n": ' + b"[" * 100 + b"]" * 100 + b"}": "JSON of more than 100 levels",
+    b'{"text": "good", "n": ' + b"[" * 99 + b"]" * 99 + b"}": "",
+    b'{"text": "good", "n": [' + b"[], " * 500 + b"1]}": "",
+    b'{"text": "bad", "n": ' + b"1" * 5000 + b"}": "invalid JSON",
+    b'{"text": "a\xe2\x80\xa8b"}': "",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "lines"), [("in.csv", b"id,text,more\n", CSV_LINES), ("in.jsonl", b"", JSON_LINES)]
+)
+def test_no_row_is_lost(tiny_bundle: Path, tmp_path: Path, name: str, head: bytes, lines: dict[bytes, str]) -> None:
+    (tmp_path / name).write_bytes(head + b"".join(line + b"\n" for line in lines))
+    ended = score(tmp_path, tiny_bundle, name, "-o", "out.jsonl")
+    assert ended.code == 0
+    good = sum(not reason for reason in lines.values())
+    assert f"scored {good} of {len(lines)} rows" in ended.errors
+    assert len(rows_of(tmp_path / "out.jsonl")) == good
+    found = rejects_of(tmp_path / "out.jsonl.rejects.jsonl")
+    for number, (line, reason) in enumerate(lines.items(), start=1):
+        if reason:
+            assert reason in found[number][0]
+            assert found[number][1] == line.decode("utf-8", "backslashreplace")
+    assert len(found) == len(lines) - good
+
+
+def test_blank_lines_are_no_rows(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b"text,id\r\n\r\ngood,1\r\n\r\n")
+    (tmp_path / "in.jsonl").write_bytes(b'\n{"text": "good"}\n  \n')
+    ended = score(tmp_path, tiny_bundle, "in.csv", "in.jsonl", "-o", "out.csv")
+    assert "scored 2 of 2 rows" in ended.errors
+
+
+def test_bad_rows_of_parquet(tiny_bundle: Path, tmp_path: Path) -> None:
+    text = pa.StringArray.from_buffers(
+        3, pa.py_buffer(bytes([0, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0])), pa.py_buffer(b"goodcaf\xe9fine")
+    )
+    pq.write_table(pa.table({"text": text, "id": [1, 2, 3]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": [None, 5], "id": [1, 2]}), tmp_path / "b.parquet")
+    assert score(tmp_path, tiny_bundle, "a.parquet", "b.parquet", "-o", "out.parquet").code == 0
+    assert [row["id"] for row in rows_of(tmp_path / "out.parquet")] == [1, 3]
+    undecodable, missing, number = rows_of(tmp_path / "out.parquet.rejects.jsonl")
+    assert "'utf-8' codec can't decode" in undecodable["reason"]
+    assert undecodable["raw"] == {"text": "caf\\xe9", "id": 2}
+    assert (missing["file"], missing["row"], missing["reason"]) == ("b.parquet", 1, "no text")
+    assert (number["row"], number["reason"]) == (2, "the text is of type int")
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.jsonl", "out.parquet"])
+def test_input_without_rows(tiny_bundle: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n")
+    ended = score(tmp_path, tiny_bundle, "in.csv", "-o", target)
+    assert ended.errors.startswith("scored 0 of 0 rows")
+    assert rows_of(tmp_path / target) == []
+    if target == "out.csv":
+        assert (tmp_path / target).read_text().splitlines() == [",".join(["id", "text", *ANSWERS])]
+    if target == "out.parquet":
+        assert pq.read_schema(tmp_path / target).names == ["id", "text", *ANSWERS]
+
+
+def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> None:
+    """Kill the command once it has finished that many chunks."""
+    state = partial / "state.json"
+    while not state.exists() or json.loads(state.read_text())["totals"]["chunks"] < chunks:
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.jsonl.gz", "out.parquet"])
+def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, target: str) -> None:
+    (busy / "many.csv").open("a").write("no text,\n")
+    assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}").code == 0
+    for chunks in (1, 4):
+        kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", target), busy / f"{target}.partial", chunks)
+        assert not (busy / target).exists()
+    ended = score(busy, tiny_bundle, "many.csv", "-o", target)
+    assert re.match(rf"scored {MANY:,} of {MANY + 1:,} rows, \d+,000 of them by an earlier run, in ", ended.errors)
+    for name in (target, f"{target}.rejects.jsonl"):
+        assert (busy / name).read_bytes() == (busy / f"whole-{name}").read_bytes()
+    assert not (busy / f"{target}.partial").exists()
+
+
+def test_finished_chunks_are_not_computed_again(busy: Path, tiny_bundle: Path) -> None:
+    assert score(busy, tiny_bundle, "many.csv", "-o", "whole.csv").code == 0
+    kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv"), busy / "out.csv.partial", 2)
+    part = busy / "out.csv.partial" / "000000.rows"
+    first = part.read_bytes()
+    marked = first.replace(b",positive,", b",as it was,")
+    part.write_bytes(marked)
+    assert score(busy, tiny_bundle, "many.csv", "-o", "out.csv").code == 0
+    whole = (busy / "whole.csv").read_bytes()
+    assert (busy / "out.csv").read_bytes() == marked + whole[len(first) :]
+
+
+def touch(folder: Path) -> None:
+    os.utime(folder / "many.csv")
+
+
+def longer(folder: Path) -> None:
+    (folder / "many.csv").open("a").write("new,good\n")
+
+
+def other_bundle(folder: Path) -> None:
+    write_tiny_manifest(folder / "bundle", metrics={"test": {"macro_f1": 0.8}})
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
+    "input touched": (touch, [], ["input 1 was", "many.csv"]),
+    "input longer": (longer, [], ["input 1 was", "many.csv"]),
+    "bundle": (other_bundle, [], ["the bundle was"]),
+    "column": (lambda _: None, ["--column", "id"], ["--column was text and is id"]),
+}
+
+
+@pytest.mark.parametrize(("change", "flags", "messages"), CHANGES.values(), ids=CHANGES.keys())
+def test_unfinished_work_is_not_mixed_with_other(
+    busy: Path, bundle_copy: Path, change: Callable[[Path], object], flags: list[str], messages: list[str]
+) -> None:
+    command = ["many.csv", "-o", "out.csv"]
+    kill_after(spawn(busy, bundle_copy, *command), busy / "out.csv.partial", 1)
+    change(busy)
+    assert_refused(score(busy, bundle_copy, *command, *flags), "out.csv.partial", *messages, "--restart")
+    ended = score(busy, bundle_copy, *command, *flags, "--restart")
+    assert ended.code == 0
+    assert "earlier" not in ended.errors
+
+
+STOPS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+
+
+@pytest.mark.parametrize(("number", "code", "verb"), STOPS)
+def test_signal_ends_the_run_and_says_how_to_continue(
+    busy: Path, tiny_bundle: Path, number: signal.Signals, code: int, verb: str
+) -> None:
+    process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.jsonl")
+    while not (busy / "out.jsonl.partial" / "000001.rows").exists():
+        assert process.poll() is None
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output) == (code, b"")
+    assert errors.decode() == f"{verb}: run the same command again to continue\n"
+    ended = score(busy, tiny_bundle, "many.csv", "-o", "out.jsonl")
+    assert f"scored {MANY:,} of {MANY:,} rows, " in ended.errors
+    assert [row["id"] for row in rows_of(busy / "out.jsonl")] == [str(i) for i in range(MANY)]
+
+
+def test_signal_while_standard_input_waits(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    flags = ["--format", "csv", "-o", "-", "--output-format", "csv"]
+    process = spawn(tmp_path, tiny_bundle, "-", *flags, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines = (many / "many.csv").read_bytes().splitlines(keepends=True)
+    process.stdin.write(b"".join(lines[: CHUNKS_AT_ONCE * CHUNK_ROWS + 100]))  # what is read before anything is written
+    process.stdin.flush()
+    assert process.stdout.readline().startswith(b"id,text,label")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert errors.decode() == "interrupted: standard input and output cannot be continued, run the command anew\n"
+
+
+def test_two_commands_do_not_write_one_output(busy: Path, tiny_bundle: Path) -> None:
+    process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv")
+    while not (busy / "out.csv.partial" / "state.json").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGSTOP)
+    assert_refused(score(busy, tiny_bundle, "many.csv", "-o", "out.csv"), "another process is writing out.csv")
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_output_is_replaced_only_where_that_is_wanted(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.csv", [{"text": "good"}])
+    for name in ("out.csv", "out.csv.rejects.jsonl"):
+        (tmp_path / name).write_text("old")
+        assert_refused(score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv"), "out.csv exists", "--overwrite")
+    (tmp_path / "out.csv").unlink()
+    assert_refused(score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv"), "rejects.jsonl exists", "--overwrite")
+    assert score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv", "--overwrite").code == 0
+    assert rows_of(tmp_path / "out.csv")[0]["label"] == "positive"
+    assert not (tmp_path / "out.csv.rejects.jsonl").exists()
+
+
+MISTAKES: dict[str, tuple[list[str], list[str]]] = {
+    "no output": (["in.csv"], ["-o", "--help"]),
+    "no such input": (["nowhere.csv", "-o", "out.csv"], ["cannot read nowhere.csv", "No such file"]),
+    "no such column": (["in.csv", "-o", "out.csv", "--column", "Comment"], ["no column 'Comment'", "'id', 'text'"]),
+    "no such column of json": (["in.jsonl", "-o", "out.csv", "--column", "x"], ["in.jsonl", "'x'", "'text'"]),
+    "second input lacks the column": (["in.csv", "other.csv", "-o", "out.csv"], ["other.csv", "'text'", "'words'"]),
+    "column of an answer": (["scored.csv", "-o", "out.csv"], ["scored.csv", "'p_neutral'", "rename"]),
+    "two columns of one name": (["twice.csv", "-o", "out.csv"], ["twice.csv", "'text', 'text'"]),
+    "no header": (["empty.csv", "-o", "out.csv"], ["empty.csv has no CSV header"]),
+    "other encoding": (["latin.csv", "-o", "out.csv"], ["latin.csv is not UTF-8", "iconv"]),
+    "unknown ending": (["in.txt", "-o", "out.csv"], ["'in.txt'", ".parquet", "--format"]),
+    "unknown output": (["in.csv", "-o", "-"], ["'-'", "--output-format"]),
+    "input is output": (["in.csv", "-o", "in.csv", "--overwrite"], ["in.csv is named twice"]),
+    "output is rejects": (["in.csv", "-o", "out.csv", "--rejects", "out.csv"], ["out.csv is named twice"]),
+    "output is a folder": (["in.csv", "-o", "folder.csv", "--overwrite"], ["folder.csv is no regular file"]),
+    "output is a device": (
+        ["in.csv", "-o", "/dev/null", "--output-format", "csv", "--overwrite"],
+        ["/dev/null is no regular file"],
+    ),
+    "input is a device": (["/dev/null", "-o", "out.csv", "--format", "csv"], ["/dev/null is no regular file", "pipe"]),
+    "standard input and more": (["-", "in.csv", "-o", "out.csv"], ["only input"]),
+    "damaged gzip": (["cut.csv.gz", "-o", "out.csv"], ["cut.csv.gz is a damaged gzip file"]),
+    "damaged parquet": (["cut.parquet", "-o", "out.csv"], ["cut.parquet is not readable Parquet"]),
+    "no such device": (["in.csv", "-o", "out.csv", "--device", "cuda"], ["no graph for device 'cuda'"]),
+    "no place": (["in.csv", "-o", "/proc/none/out.csv"], ["cannot write beside /proc/none/out.csv"]),
+    "no bundle": (["in.csv", "-o", "out.csv", "--model", "nowhere"], ["nowhere is no bundle"]),
+}
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with inputs to be refused."""
+    folder = tmp_path_factory.mktemp("mistaken")
+    (folder / "in.csv").write_text("id,text\n1,good\n")
+    (folder / "in.jsonl").write_text('{"text": "good"}\n')
+    (folder / "other.csv").write_text("id,words\n1,good\n")
+    (folder / "scored.csv").write_text("text,p_neutral\ngood,1\n")
+    (folder / "twice.csv").write_text("text,text\ngood,bad\n")
+    (folder / "empty.csv").touch()
+    (folder / "latin.csv").write_bytes(b"caf\xe9,text\n")
+    (folder / "folder.csv").mkdir()
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(b"text\n" + b"good\n" * 5)[:-4])
+    (folder / "cut.parquet").write_bytes(b"PAR1 and no more")
+    return folder
+
+
+@pytest.mark.parametrize(("arguments", "messages"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_named(mistaken: Path, tiny_bundle: Path, arguments: list[str], messages: list[str]) -> None:
+    assert_refused(score(mistaken, tiny_bundle, *arguments), *messages)
+    assert not (mistaken / "out.csv").exists()
+
+
+def test_parquet_without_pyarrow(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError")
+    write_rows(tmp_path / "in.csv", [{"text": "good"}])
+    write_rows(tmp_path / "in.parquet", [{"text": "good"}])
+    for arguments in (["in.csv", "-o", "out.parquet"], ["in.parquet", "-o", "out.csv"]):
+        assert_refused(score(tmp_path, tiny_bundle, *arguments, modules=tmp_path), ".parquet", "pip install pyarrow")
+    assert score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv", modules=tmp_path).code == 0
+
+
+def test_memory_does_not_grow_with_the_rows(tiny_bundle: Path, tmp_path: Path) -> None:
+    peaks = [peak_memory(tmp_path, tiny_bundle, rows) for rows in (6000, 120_000)]
+    assert peaks[1] < 1.25 * peaks[0]  # the larger file alone is larger than the peak
+
+
+def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
+    """Score that many rows of a kilobyte and return the most memory that took, in kilobytes."""
+    with (folder / "in.csv").open("w") as stream:
+        stream.write("more,text\n")
+        stream.writelines(f"{'x' * 1000},good\n" for _ in range(rows))
+    command = ["-m", "serving.score", "--model", str(bundle), "in.csv", "-o", "out.csv", "--overwrite"]
+    # Started by a small process: Linux counts what the one before it held as the command's own.
+    starter = (
+        "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", starter, *command], cwd=folder, env=environment, capture_output=True, check=True
+    )
+    return int(found.stdout)
+
+
+def test_command_needs_no_heavy_library() -> None:
+    heavy = "{'torch', 'transformers', 'mlflow', 'pandas', 'onnx', 'sklearn', 'pyarrow', 'litserve'}"
+    code = f"import sys, serving.score; print({heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
