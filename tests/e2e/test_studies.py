@@ -137,7 +137,16 @@ def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
 
 def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Project) -> None:
     launcher = project.start(
-        *["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"],
+        *[
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes",
+            "2",
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+        ],
         *["--dynamo_backend", "no", "-m", "training.adapt", "--epochs", "100000"],
     )
     read_until(launcher, "'loss':")
