@@ -155,7 +155,7 @@ def test_what_waits_while_there_is_no_worker_is_answered_by_the_next(slow: Serve
         until(lambda: figure(slow, "te_queue_size") > 4)
         worker.kill()
         statuses = [future.result().status_code for future in futures]
-    assert statuses.count(200) >= 8
+    assert statuses.count(200) >= 7  # all but what the lost worker had been given
     until(lambda: httpx.get(f"{slow.url}/health", trust_env=False).status_code == 200)
 
 
