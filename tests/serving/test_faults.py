@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +16,7 @@ import pytest
 
 from models.bundle import Classifier
 from tests.serving.process import PATIENCE, Server, started
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, and fail when it takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
+from tests.waiting import until
 
 
 def figure(server: Server, name: str) -> float:

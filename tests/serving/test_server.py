@@ -10,6 +10,7 @@ import pytest
 from models.bundle import Classifier, bundle_id
 from tests.serving.process import Server, started
 from tests.tiny import GRAPH, LABELS, MAX_TOKENS
+from tests.waiting import until
 
 MAX_CHARACTERS = 20_000
 MAX_BATCH = 256
@@ -266,6 +267,7 @@ def test_request_id_and_security_headers(client: httpx.Client) -> None:
 
 def test_log_has_the_request_and_never_its_text(server: Server, client: httpx.Client) -> None:
     client.post("/analyze", json={"text": "a very secret video"}, headers={"X-Request-Id": "logged"})
+    until(lambda: '"logged"' in server.log.read_text(encoding="utf-8"))  # the line comes after the answer
     text = server.log.read_text(encoding="utf-8")
     (line,) = (line for line in map(json.loads, text.splitlines()) if line["request_id"] == "logged")
     assert (line["route"], line["status"], line["texts"], line["tokens"]) == ("/analyze", 200, 1, 6)

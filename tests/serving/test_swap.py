@@ -13,8 +13,9 @@ import pytest
 
 from models.bundle import bundle_id
 from tests.serving.process import PATIENCE, Server, started
-from tests.serving.test_faults import figure, until
+from tests.serving.test_faults import figure
 from tests.tiny import GRAPH, tiny_graph, write_tiny_bundle
+from tests.waiting import until
 
 
 @pytest.fixture
