@@ -58,7 +58,7 @@ class Manifest:
     devices: dict[str, str]
     """Device name (`cpu`, `cuda`) to the name of the graph that is best there."""
     files: dict[str, dict[str, Any]]
-    """File name to sha256, size in bytes and, for graphs, precision and measured parity."""
+    """File name to sha256, size in bytes and, for graphs, precision and measured parity; a cascade says how it chooses."""
     metrics: dict[str, Any]
     data: dict[str, Any]
     params: dict[str, Any]
@@ -94,6 +94,18 @@ class Manifest:
                 )
         return cls(**{name: content[name] for name in _FIELDS})
 
+    def graph_for(self, device: str, folder: Path, cascade: bool = False) -> str:
+        """The graph to run on a device; on the CPU, with `cascade`, the bundle's cascade where it has one.
+
+        Raises CommentwiseError when the bundle in `folder` has no graph for the device.
+        """
+        if device not in self.devices:
+            raise CommentwiseError(
+                f"the bundle {folder} has no graph for device {device!r}, only for {sorted(self.devices)}"
+            )
+        cascades = [name for name, entry in self.files.items() if "cascade" in entry]
+        return cascades[0] if cascades and cascade and device == "cpu" else self.devices[device]
+
 
 _WAY_OUT = "restore it with `dvc checkout`, or export it again with `dvc repro --force export`"
 
@@ -120,19 +132,19 @@ class Prediction:
 class Classifier:
     """A verified bundle, loaded on one device."""
 
-    def __init__(self, folder: Path, device: str = "cpu", threads: int | None = None, index: int = 0) -> None:
+    def __init__(
+        self, folder: Path, device: str = "cpu", threads: int | None = None, index: int = 0, cascade: bool = False
+    ) -> None:
         """Verify the bundle in `folder` and load the graph that is best on `device` (`cpu`, or the GPU `index` of `cuda`).
+
+        `cascade` prefers the bundle's cascade on the CPU, where it has one.
 
         Raises CommentwiseError when a file is missing or altered, the text normalisation is another version, or the
         golden texts do not come out as recorded.
         """
         self.folder = folder
         self.manifest = verify_files(folder)
-        self.graph = self.manifest.devices.get(device, "")
-        if self.graph not in self.manifest.files:
-            raise CommentwiseError(
-                f"the bundle {folder} has no graph for device {device!r}, only for {sorted(self.manifest.devices)}"
-            )
+        self.graph = self.manifest.graph_for(device, folder, cascade)
         self.tokenizer = load_tokenizer(folder / TOKENIZER, self.manifest.max_tokens)
         self.engine = Engine(folder / self.graph, device, threads, index)
         self._check_golden()

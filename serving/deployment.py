@@ -128,7 +128,7 @@ class Deployment:
 
     async def _load(self, folder: Path, metrics: Metrics) -> Served:
         """A bundle with all its workers ready. Raises CommentwiseError and leaves nothing when that fails."""
-        bundle = await asyncio.to_thread(Bundle.load, folder, self._plan.device)
+        bundle = await asyncio.to_thread(Bundle.load, folder, self._plan.device, self._plan.cascade)
         served = self._take_in(next(self._generations), bundle, metrics)
         loaded = self._loads[served.generation] = asyncio.get_running_loop().create_future()
         self._control.send(("start", served.generation, folder, bundle.bundle_id))

@@ -29,6 +29,8 @@ class Plan:
     """Pieces of work that a worker runs at once."""
     batch_tokens: int
     """0: a piece of work is one comment."""
+    cascade: bool
+    """Whether bundles that have a cascade answer with it."""
 
     @property
     def worker_count(self) -> int:
@@ -53,7 +55,9 @@ def make_plan(settings: Settings, manifest: Manifest) -> Plan:
     if device == "cuda":
         if available_device() != "cuda":
             raise CommentwiseError("device 'cuda' is not available: install onnxruntime-gpu, or use the device 'cpu'")
-        return Plan(device, settings.gpus, settings.workers or 1, 1, settings.batch_tokens or GPU_BATCH_TOKENS)
+        return Plan(device, settings.gpus, settings.workers or 1, 1, settings.batch_tokens or GPU_BATCH_TOKENS, False)
     cores = available_cores()
     workers = settings.workers or max(min(cores, 2), math.ceil(cores / CORES_PER_WORKER))
-    return Plan(device, 0, workers, settings.threads or max(1, cores // workers), settings.batch_tokens)
+    return Plan(
+        device, 0, workers, settings.threads or max(1, cores // workers), settings.batch_tokens, settings.cascade
+    )

@@ -52,7 +52,7 @@ def main() -> None:
         answers = answer_columns(manifest.labels)
         columns = survey(inputs, arguments.column, answers)
         form, only = _row_format(arguments.output, arguments.output_format, columns, answers)
-        classifier = Classifier(arguments.model, _device(arguments.device, manifest))
+        classifier = Classifier(arguments.model, _device(arguments.device, manifest), cascade=arguments.cascade)
         work = work_of(inputs, arguments.column, classifier)
         sink: PartialFile | StandardOutput = (
             StandardOutput(rejects)
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--column", default="text", help="the column with the comment (default: %(default)s)")
     add("--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (default: %(default)s)")
+    add("--cascade", action="store_true", help="on the CPU, let the linear model answer what it is sure of, where the bundle has a cascade")  # fmt: skip
     add("--format", choices=TEXT_FORMATS, help="format of an input whose name does not tell it")
     add("--output-format", choices=TEXT_FORMATS, help="format of an output whose name does not tell it")
     add("--rejects", type=Path, metavar="FILE", help="for rows that cannot be scored (default: OUT.rejects.jsonl)")

@@ -12,7 +12,6 @@ from typing import Literal
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import TOKENIZER, Manifest, bundle_id, verify_files
-from models.errors import CommentwiseError
 from models.probabilities import softmax_of_one
 from models.tokens import load_tokenizer
 from serving.metrics import Metrics
@@ -30,25 +29,19 @@ class Bundle:
     bundle_id: str
     manifest: Manifest
     device: str
+    graph: str
+    """The name of the graph that runs."""
     tokenizers: dict[str, Tokenizer]
     """By the side on which a long text loses tokens: `right` or `left`."""
 
     @classmethod
-    def load(cls, folder: Path, device: str) -> "Bundle":
-        """Verify the bundle in `folder`. `device` is `cpu`, `cuda` or `auto`. Raises CommentwiseError when it is unfit."""
+    def load(cls, folder: Path, device: str, cascade: bool) -> "Bundle":
+        """Verify the bundle in `folder`. `device` is `cpu` or `cuda`. Raises CommentwiseError when it is unfit."""
         manifest = verify_files(folder)
-        if device not in manifest.devices:
-            raise CommentwiseError(
-                f"the bundle {folder} has no graph for device {device!r}, only for {sorted(manifest.devices)}"
-            )
+        graph = manifest.graph_for(device, folder, cascade)
         tokenizers = {side: load_tokenizer(folder / TOKENIZER, manifest.max_tokens) for side in ("right", "left")}
         tokenizers["left"].enable_truncation(manifest.max_tokens, direction="left")
-        return cls(folder, bundle_id(folder), manifest, device, tokenizers)
-
-    @property
-    def graph(self) -> str:
-        """The name of the graph that runs."""
-        return self.manifest.devices[self.device]
+        return cls(folder, bundle_id(folder), manifest, device, graph, tokenizers)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _serve(settings: Settings, store: Path) -> None:
 def load_bundle(folder: Path, settings: Settings) -> tuple[Bundle, Plan]:
     """The verified bundle in `folder`, and how this machine runs it. Raises CommentwiseError when it is unfit."""
     plan = make_plan(settings, verify_files(folder))
-    return Bundle.load(folder, plan.device), plan
+    return Bundle.load(folder, plan.device, plan.cascade), plan
 
 
 def check_port(host: str, port: int) -> None:
@@ -185,9 +185,8 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
 
     def _assignment(self, order: Order) -> Assignment:
         plan = self._plan
-        return Assignment(
-            order.generation, order.folder, order.bundle_id, plan.threads, plan.batch_tokens, self._socket
-        )
+        work = (plan.threads, plan.batch_tokens, plan.cascade)
+        return Assignment(order.generation, order.folder, order.bundle_id, *work, self._socket)
 
     def verify_worker_status(self) -> None:
         """Let the HTTP process start while the workers load; `_start_worker_monitoring` waits for both."""

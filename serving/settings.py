@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         ge=0,
         description="tokens of a batch, padding included; 0: one comment per call on the CPU, 16384 on cuda",
     )
+    cascade: bool = Field(
+        default=False,
+        description="on the CPU, let the linear model answer what it is sure of, where the bundle has a cascade",
+    )
     cache: int = Field(default=10_000, ge=0, description="answers kept for comments that come again; 0: none")
 
     max_queue: int = Field(

@@ -35,6 +35,7 @@ class Assignment:
     bundle_id: str
     threads: int
     batch_tokens: int
+    cascade: bool
     socket: Path
 
 
@@ -54,7 +55,7 @@ class BundleAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
         try:
             if bundle_id(self.assignment.folder) != self.assignment.bundle_id:
                 raise CommentwiseError(f"the bundle {self.assignment.folder} was replaced: have it loaded anew")
-            classifier = Classifier(self.assignment.folder, kind, 1, int(index or 0))
+            classifier = Classifier(self.assignment.folder, kind, 1, int(index or 0), self.assignment.cascade)
             self._engine = classifier.engine
             self._engine.warm_up(warm_shapes(classifier.manifest.max_tokens, self.assignment.batch_tokens))
         except (CommentwiseError, OSError) as error:

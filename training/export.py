@@ -1,21 +1,24 @@
 """Stage export: turn the winner into the bundle that is served.
 
 Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only if it holds the limits
-in params.yaml (section export); among those that do, each device gets the fastest.
+in params.yaml (section export); among those that do, each device gets the fastest. Beside an encoder the bundle gets a
+cascade if that holds the limits too: faster, for whoever asks for it by name, since some labels are not the encoder's.
 """
 
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from tokenizers import Tokenizer
 
 from models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
+from models.cascade import cascade_graph
 from models.cores import available_cores
 from models.engine import Engine
 from models.errors import CommentwiseError, run_command
@@ -24,7 +27,8 @@ from models.probabilities import softmax
 from models.tokens import encode, load_tokenizer
 from training import parity
 from training.candidate import ENCODER, GRAPH, Part, read_part, read_predictions
-from training.layout import BUNDLE, EXPORT_REPORT, WINNER
+from training.cascade import Cascade, choose_cascade
+from training.layout import BUNDLE, CANDIDATES, EVALUATION, EXPORT_REPORT, LINEAR_FAMILIES, WINNER
 from training.metrics import Probabilities
 from training.parity import Parity, comments_per_second
 from training.provenance import data_facts, environment_facts, git_facts
@@ -33,6 +37,7 @@ from training.settings import ExportSettings, Settings, load_settings, read_para
 from training.sources import source_name
 
 REFERENCE_GRAPH = "fp32.onnx"
+CASCADE_GRAPH = "cascade.onnx"
 EXPORT_TOLERANCE = 0.005
 """How far any fp32 ONNX probability may stand from what training measured: float rounding, no more."""
 
@@ -63,6 +68,14 @@ class Variant:
     comments_per_second: float | None
     """On this machine's CPU; None for fp16, which only a GPU serves."""
     size: int
+    cascade: Cascade | None = None
+    """Where the graph is one: what was chosen on the validation part."""
+
+    def failures(self, limits: ExportSettings) -> list[str]:
+        """Each limit that is not held. A cascade need not give fp32's labels: half of them are another model's."""
+        if self.cascade:
+            limits = limits.model_copy(update={"min_agreement": 0.0})
+        return self.parity.failures(limits)
 
     def report(self, limits: ExportSettings) -> dict[str, Any]:
         """For the export report."""
@@ -72,8 +85,9 @@ class Variant:
             "size": self.size,
             "comments_per_second": self.comments_per_second,
             **self.parity.as_dict(),
-            "refused_because": self.parity.failures(limits),
+            "refused_because": self.failures(limits),
             "in_batches": self.batch_effect,
+            **({"cascade": asdict(self.cascade)} if self.cascade else {}),
         }
 
 
@@ -110,8 +124,17 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
         for file, precision in made.items()
     ]
     devices = choose_graphs(variants, settings.export)
+    kept_files = {REFERENCE_GRAPH, *devices.values()}
+    cascade = _choose_cascade(settings) if is_encoder else None
+    if cascade:
+        _write_cascade(folder, devices["cpu"], cascade, evaluation["temperature"])
+        precision = made[devices["cpu"]]
+        measured = _measure(folder / CASCADE_GRAPH, precision, rows, reference, test, evaluation["temperature"])
+        variants.append(replace(measured, cascade=cascade))
+        if not variants[-1].failures(settings.export):
+            kept_files.add(CASCADE_GRAPH)
     for variant in variants:
-        if variant.file not in {REFERENCE_GRAPH, *devices.values()}:
+        if variant.file not in kept_files:
             (folder / variant.file).unlink()
     kept = [variant for variant in variants if (folder / variant.file).exists()]
     _write_golden(folder, kept, settings, evaluation["temperature"])
@@ -129,6 +152,8 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
         "environment": environment_facts(),
     }
     graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
+    if CASCADE_GRAPH in graphs and cascade:
+        graphs[CASCADE_GRAPH]["cascade"] = asdict(cascade)
     write_manifest(folder, fields, graphs)
     return {
         "family": facts["family"],
@@ -168,6 +193,25 @@ def _encoder_graphs(folder: Path, calibration: list[list[int]]) -> dict[str, str
         "int8-smoothed.onnx": "int8",
         "fp16.onnx": "fp16",
     }
+
+
+def _choose_cascade(settings: Settings) -> Cascade | None:
+    """The cascade that the validation part allows, of the winner and the linear candidates."""
+    linear = {
+        family: (
+            read_predictions(family, "validation", settings.labels),
+            float(read_json(EVALUATION / family / "metrics.json")["temperature"]),
+        )
+        for family in LINEAR_FAMILIES
+    }
+    winner = read_predictions("", "validation", settings.labels, WINNER)
+    return choose_cascade(winner, linear, settings.export.max_f1_loss, settings.evaluate.resamples, settings.seed)
+
+
+def _write_cascade(folder: Path, encoder: str, cascade: Cascade, temperature: float) -> None:
+    linear = onnx.load(CANDIDATES / cascade.family / GRAPH)
+    graph = cascade_graph(linear, onnx.load(folder / encoder), cascade.temperature, temperature, cascade.threshold)
+    onnx.save(graph, folder / CASCADE_GRAPH)
 
 
 def _linear_graph(folder: Path) -> dict[str, str]:

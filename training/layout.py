@@ -11,7 +11,8 @@ UNLABELLED = PREPARED / "unlabelled.parquet"
 PREPARED_REJECTS = PREPARED / "rejects.csv"
 DATA_REPORT = Path("reports/data")
 
-FAMILIES = ("logreg", "svm", "bert")
+LINEAR_FAMILIES = ("logreg", "svm")
+FAMILIES = (*LINEAR_FAMILIES, "bert")
 CANDIDATES = Path("artifacts/candidates")
 EVALUATION = Path("artifacts/evaluation")
 REFERENCE = Path("artifacts/reference.json")

@@ -11,7 +11,7 @@ import pytest
 from models.bundle import Classifier, bundle_id, verify_files
 from models.errors import CommentwiseError
 from models.normalize import NORMALIZATION_VERSION
-from tests.tiny import GRAPH, LABELS, tiny_graph, write_tiny_manifest
+from tests.tiny import GRAPH, LABELS, add_cascade, tiny_graph, write_tiny_manifest
 
 Damage = Callable[[Path], object]
 
@@ -121,6 +121,17 @@ def test_graph_that_answers_nan_is_refused(bundle_copy: Path) -> None:
 def test_device_without_a_graph_is_refused(tiny_bundle: Path) -> None:
     with pytest.raises(CommentwiseError, match=r"no graph for device 'cuda', only for \['cpu'\]"):
         Classifier(tiny_bundle, "cuda")
+
+
+def test_a_cascade_answers_where_it_is_asked_for(bundle_copy: Path) -> None:
+    add_cascade(bundle_copy, threshold=0.9)
+    texts = ["good great love", "good a video"]  # sure, and not so sure
+    assert [found.label for found in Classifier(bundle_copy).predict(texts)] == ["positive", "positive"]
+    assert [found.label for found in Classifier(bundle_copy, cascade=True).predict(texts)] == ["positive", "neutral"]
+
+
+def test_a_bundle_without_a_cascade_answers_with_its_graph(tiny_bundle: Path) -> None:
+    assert Classifier(tiny_bundle, cascade=True).graph == GRAPH
 
 
 def test_classifier_answers_in_order(tiny_bundle: Path) -> None:

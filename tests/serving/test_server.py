@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from models.bundle import Classifier, bundle_id
 from tests.serving.process import Server, started
-from tests.tiny import GRAPH, LABELS, MAX_TOKENS
+from tests.tiny import CASCADE, GRAPH, LABELS, MAX_TOKENS, add_cascade
 from tests.waiting import until
 
 MAX_CHARACTERS = 20_000
@@ -254,6 +255,22 @@ def test_concurrent_requests_get_their_own_answers(client: httpx.Client, classif
 
 def test_server_says_where_it_is(server: Server, tiny_bundle: Path) -> None:
     assert server.first_line == f"serving bundle {bundle_id(tiny_bundle)[:12]} on cpu at {server.url}\n"
+
+
+def test_a_cascade_is_served_where_it_is_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    add_cascade(bundle, threshold=0.9)
+    with started(tmp_path, "--model", str(bundle), "--cascade") as server:
+        assert httpx.get(f"{server.url}/info", trust_env=False).json()["graph"] == CASCADE
+        answers = httpx.post(
+            f"{server.url}/analyze", json={"texts": ["good great love", "good a video"]}, trust_env=False
+        )
+    found = [answer["sentiment"] for answer in answers.json()["results"]]
+    assert found == [
+        prediction.label for prediction in Classifier(bundle, cascade=True).predict(["good great love", "good a video"])
+    ]
+    assert found != [prediction.label for prediction in Classifier(bundle).predict(["good great love", "good a video"])]
 
 
 def test_request_id_and_security_headers(client: httpx.Client) -> None:

@@ -14,7 +14,9 @@ from models.errors import CommentwiseError
 from tests.training.conftest import WORDS, settings, write_parts
 from training import bert, evaluate, export, linear
 from training.candidate import read_part, read_predictions
+from training.cascade import Cascade
 from training.export import Variant, choose_graphs
+from training.layout import LINEAR_FAMILIES
 from training.parity import compare
 from training.settings import Settings
 
@@ -61,8 +63,9 @@ def make_winner(family: str, chosen: Settings) -> None:
     out = Path("artifacts/candidates") / family
     if family == "bert":
         bert.train(Accelerator(), chosen, Path("data/prepared"), out, None)
-    else:
-        linear.train(family, chosen, out)
+    for linear_family in LINEAR_FAMILIES if family == "bert" else (family,):
+        linear.train(linear_family, chosen, out.parent / linear_family)
+        evaluate.evaluate(linear_family, chosen)
     evaluate.evaluate(family, chosen)
     shutil.copytree(out, "artifacts/winner")
     shutil.copyfile(f"artifacts/evaluation/{family}/metrics.json", "artifacts/winner/evaluation.json")
@@ -99,14 +102,20 @@ def test_a_bert_that_passes_becomes_an_int8_bundle_with_fp32_beside_it(work: Pat
         "int8-optimised.onnx",
         "int8-smoothed.onnx",
         "fp16.onnx",
+        "cascade.onnx",
     }
-    fastest = max((v for v in measured.values() if v["comments_per_second"]), key=lambda v: v["comments_per_second"])
+    alone = [v for v in measured.values() if v["comments_per_second"] and "cascade" not in v]
+    fastest = max(alone, key=lambda v: v["comments_per_second"])
     assert report["devices"] == {"cpu": fastest["file"], "cuda": "fp16.onnx"}
     kept = {path.name for path in Path("artifacts/bundle").glob("*.onnx")}
-    assert kept == {"fp32.onnx", "fp16.onnx", fastest["file"]}
+    assert kept == {"fp32.onnx", "fp16.onnx", "cascade.onnx", fastest["file"]}
     assert report["torch_fp32_comments_per_second"] > 0
     answers = Classifier(Path("artifacts/bundle")).probabilities(read_part("test", chosen.labels).texts)
     assert (answers.argmax(axis=1) == read_predictions("bert", "test", chosen.labels).predicted).mean() > 0.9
+    cascade = Classifier(Path("artifacts/bundle"), cascade=True)
+    assert cascade.graph == "cascade.onnx"
+    choice = cascade.manifest.files["cascade.onnx"]["cascade"]
+    assert choice["f1_loss"] + choice["standard_error"] <= wide["max_f1_loss"]
 
 
 def variant(
@@ -114,6 +123,18 @@ def variant(
 ) -> Variant:
     answers = REFERENCE[:, ::-1] if wrong else REFERENCE
     return Variant(file, precision, compare(answers, again, EVERY_ROW, REFERENCE, TRUE), {}, speed, 1)
+
+
+def test_a_cascade_may_differ_from_fp32_but_not_lose_by_it() -> None:
+    choice = Cascade("svm", 1.0, 0.8, 0.5, 0.001, 0.001)
+    other = REFERENCE.copy()
+    other[:10] = 0.5 + np.array([[-0.1, 0.1], [0.1, -0.1]] * 5)  # ten labels change
+    differs = compare(other, other, EVERY_ROW, REFERENCE, np.where(EVERY_ROW < 10, 1 - TRUE, TRUE))
+    measured = Variant("cascade.onnx", "int8", differs, {}, 9, 1, choice)
+    assert differs.failures(LIMITS) == ["it gives 95.00% of fp32's labels (at least 98.5%)"]
+    assert measured.failures(LIMITS) == []
+    wrong = Variant("cascade.onnx", "int8", compare(other, other, EVERY_ROW, REFERENCE, TRUE), {}, 9, 1, choice)
+    assert wrong.failures(LIMITS) == ["it loses 5.00 points of macro-F1 (at most 0.5)"]
 
 
 SHIFTED = one_row([0.8, 0.2])
