@@ -44,7 +44,7 @@ def saved(folder: Path, encoder: onnx.ModelProto, threshold: float = 0.8) -> Pat
 
 def answers(graph: Path, *texts: str) -> np.ndarray:
     with Engine(graph) as engine:
-        return engine.batch_logits(rows(*texts))
+        return np.asarray(engine.batch_logits(rows(*texts)))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def contrary(tmp_path: Path) -> Path:
 
 def single(folder: Path, graph: onnx.ModelProto, text: str) -> np.ndarray:
     onnx.save(graph, folder / "single.onnx")
-    return answers(folder / "single.onnx", text)[0]
+    return np.asarray(answers(folder / "single.onnx", text)[0])
 
 
 def test_the_linear_model_answers_what_it_is_sure_of(contrary: Path, tmp_path: Path) -> None:
