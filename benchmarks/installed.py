@@ -18,23 +18,27 @@ def closure(requirements: Iterable[str], path: list[str] | None = None) -> dict[
     `path` is where packages are looked for (default: sys.path). Raises PackageNotFoundError when one that is named is
     not installed. One that only others ask for may lack: torch for the CPU does without the CUDA packages it names.
     """
-    installed = {canonicalize_name(found.name): found for found in distributions(path=path or sys.path)}
     pending = [Requirement(requirement) for requirement in requirements]
     for requirement in pending:
-        if _applies(requirement, ()) and canonicalize_name(requirement.name) not in installed:
+        if _applies(requirement, ()) and _installed(requirement.name, path) is None:
             raise PackageNotFoundError(requirement.name)
     needed: dict[str, Distribution] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     while pending:
         requirement = pending.pop()
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if name not in installed or (name, extras) in seen:
+        package = needed.get(name) or _installed(name, path)
+        if package is None or (name, extras) in seen:
             continue
         seen.add((name, extras))
-        needed[name] = installed[name]
-        children = map(Requirement, installed[name].requires or ())
+        needed[name] = package
+        children = map(Requirement, package.requires or ())
         pending += [child for child in children if _applies(child, extras)]
     return needed
+
+
+def _installed(name: str, path: list[str] | None) -> Distribution | None:
+    return next(iter(distributions(name=name, path=path or sys.path)), None)
 
 
 def _applies(requirement: Requirement, extras: Iterable[str]) -> bool:
