@@ -91,12 +91,12 @@ def main() -> None:
     add = parser.add_argument
     add("--bundle", type=Path, default=Path("artifacts/bundle"), help="folder (default: %(default)s)")
     add("--checkpoint", type=Path, help="folder of the bundle's model as transformers reads it")
-    add("--repeats", type=int, help="rounds of each time (default: 3, quick 1)")
+    add("--repeats", type=int, help="rounds of each time (default: 2, quick 1)")
     add("--quick", action="store_true", help="only show in 20 seconds that it works: what starts with torch stays out")
     add("--out", type=Path, default=RESULT, help="JSON to write (default: %(default)s)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped then too
-    repeats = options.repeats if options.repeats is not None else 1 if options.quick else 3
+    repeats = options.repeats if options.repeats is not None else 1 if options.quick else 2
     if repeats < 1:
         raise CommentwiseError("--repeats must be 1 or more")
     servers: dict[str, dict[str, Any]] = {}
