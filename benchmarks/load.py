@@ -55,6 +55,8 @@ class Plan:
     """Closed loop: how many there are. Open loop: the most there may be; what is due beyond them waits its turn."""
     rate: float | None = None
     """Requests per second of an open loop; none in a closed loop."""
+    good_within: float = 1.0
+    """Seconds after it was due in which an answer is of use to somebody who waits for it."""
 
     @property
     def patience(self) -> float:
@@ -66,8 +68,9 @@ def generate(plan: Plan) -> dict[str, Any]:
     """Carry a plan out in a process of its own and return its report.
 
     The report has the requests that were `due`, the answers by status, the requests `lost` with their connection or
-    `unanswered`, connections `refused`, the requests answered with 200 per second of the plan's time, their latency
-    and how late requests were sent (percentiles in ms), and the generator's CPU time per answer in µs.
+    `unanswered`, connections `refused`, the requests answered with 200 per second of the plan's time, those among all
+    due that were so answered soon enough to be good, their latency and how late requests were sent (percentiles in
+    ms), and the generator's CPU time per answer in µs.
     Raises CommentwiseError when the generator itself fails.
     """
     command = [sys.executable, "-m", "benchmarks.load"]
@@ -243,6 +246,9 @@ class _Load:
             "refused": self._refused,
             "unanswered": self._due - self._lost - len(self._answers),
             "accepted_per_second": round(float((accepted & (done <= self._end)).sum()) / self._plan.seconds, 2),
+            "good_per_second": round(
+                float((done - due <= self._plan.good_within)[accepted].sum()) / self._plan.seconds, 2
+            ),
             "latency_ms": percentiles_ms(1000 * (done - due)[accepted]),
             "sent_late_ms": percentiles_ms(1000 * np.array(self._late)),
             "generator_cpu_us_per_request": round(1e6 * cpu / max(1, len(self._answers)), 1),

@@ -1,15 +1,7 @@
-"""The servers that are compared, all of the same model: ours and what others would write or take instead.
-
-Each runs as a process of its own on a free port. What needs an environment of its own gets it under build/peers, with
-pip, the first time.
-"""
+"""A server under test: a process of its own on a free port, asked over HTTP."""
 
 import json
-import os
-import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,21 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
-from models.bundle import TOKENIZER, Manifest
+from benchmarks import processes
 from models.errors import CommentwiseError
-from models.files import atomic_folder, write_text
 from serving.demo import free_port
 
-PEERS = Path("build/peers")
-INFINITY_REQUIREMENTS = Path("benchmarks/peers/infinity.txt")
 START_SECONDS = 180
-STOP_SECONDS = 20
+LOOK_SECONDS = 0.02
+"""Between two looks whether it is healthy: start-up is measured so exactly."""
 ANSWER_SECONDS = 60
 ASKED_AT_ONCE = 32
-LAST_LINES = 15
-OURS = "commentwise"
 
 
 class Missing(CommentwiseError):
@@ -63,102 +50,18 @@ class Server:
         return json.dumps(self.ask(comment), ensure_ascii=False)
 
 
-def contenders(bundle: Path, checkpoint: Path | None) -> list[Server]:
-    """Ours and its peers. `checkpoint` is the folder of the bundle's model as transformers reads it, if there is one."""
-    manifest = Manifest.from_json(bundle / "manifest.json")
-    graph = manifest.devices["cpu"]
-    model = PEERS / "infinity-model"
-
-    def ours(port: int) -> list[str]:
-        flags = ["--model", str(bundle), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--cache", "0"]
-        return [sys.executable, "-m", "serving", *flags]
-
-    def plain(port: int) -> list[str]:
-        return [sys.executable, "-m", "benchmarks.peers.plain_litserve", str(bundle), str(port)]
-
-    def pipeline(port: int) -> list[str]:
-        arguments = [str(_present(checkpoint)), str(manifest.max_tokens), str(port)]
-        return [sys.executable, "-m", "benchmarks.peers.fastapi_pipeline", *arguments]
-
-    def infinity(port: int) -> list[str]:
-        _write_model(model, _present(checkpoint), bundle, graph)
-        program = _environment("infinity", INFINITY_REQUIREMENTS).resolve() / "bin" / "infinity_emb"
-        # It finds an ONNX file in the working folder only, and its own warm-up sends texts that are too long for BERT.
-        flags = ["--model-id", ".", "--served-model-name", "comments", "--engine", "optimum", "--device", "cpu"]
-        flags += ["--no-model-warmup", "--no-vector-disk-cache", "--log-level", "warning"]
-        return [str(program), "v2", *flags, "--host", "127.0.0.1", "--port", str(port)]
-
-    def text(comment: str) -> dict[str, Any]:
-        return {"text": comment}
-
-    return [
-        Server(OURS, f"{graph}, its cache off", ours, "/analyze", text, lambda answer: answer["sentiment"]),
-        Server(
-            "LitServe, plain",
-            f"{graph}, padded batches of 32 within 5 ms",
-            plain,
-            "/predict",
-            text,
-            lambda answer: answer["label"],
-        ),
-        Server(
-            "FastAPI + transformers",
-            "torch fp32, a pipeline in FastAPI's threads",
-            pipeline,
-            "/analyze",
-            text,
-            lambda answer: answer["label"],
-        ),
-        Server(
-            "infinity",
-            f"{graph}, engine optimum, its fastest on a CPU",
-            infinity,
-            "/classify",
-            lambda comment: {"model": "comments", "input": [comment]},
-            lambda answer: answer["data"][0][0]["label"],
-            model,
-        ),
-    ]
-
-
-def _present(checkpoint: Path | None) -> Path:
-    if checkpoint is None:
-        raise Missing("it needs the model as transformers reads it: name its folder with --checkpoint")
-    return checkpoint.resolve()
-
-
-def _write_model(folder: Path, checkpoint: Path, bundle: Path, graph: str) -> None:
-    """Lay out the bundle's graph and tokenizer in the way optimum reads them."""
-    with atomic_folder(folder) as temporary:
-        shutil.copyfile(checkpoint / "config.json", temporary / "config.json")
-        shutil.copyfile(bundle / TOKENIZER, temporary / TOKENIZER)
-        shutil.copyfile(bundle / graph, temporary / "model.onnx")
-
-
-def _environment(name: str, requirements: Path) -> Path:
-    """A virtual environment with what the file of requirements names, made unless it is there. Raises Missing."""
-    folder = PEERS / name
-    done, wanted = folder / "installed.txt", requirements.read_text(encoding="utf-8")
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
-        return folder
-    print(f"serving: installing {requirements} in {folder}", flush=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)]
-    for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], pip):
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
-        if finished.returncode:
-            raise Missing(f"it could not be installed: {_last_lines(finished.stderr, 1)}")
-    write_text(done, wanted)
-    return folder
-
-
 class Running:
     """A server that answers, and what its processes use."""
 
     def __init__(self, server: Server, process: subprocess.Popen[bytes], client: httpx.Client, output: Path) -> None:
+        """Wait for its health check. Raises CommentwiseError when it ends before or is not ready in time."""
         self._server = server
         self._process = process
         self._client = client
         self._output = output
+        start = time.monotonic()
+        self._wait(start + START_SECONDS)
+        self.ready_seconds = time.monotonic() - start
 
     @property
     def url(self) -> str:
@@ -170,15 +73,13 @@ class Running:
         if self._process.poll() is not None:
             raise CommentwiseError(self._with_output(f"it ended with exit code {self._process.returncode}"))
 
-    def wait(self) -> None:
-        """Wait for its health check. Raises CommentwiseError when it ends before or is not ready in time."""
-        deadline = time.monotonic() + START_SECONDS
+    def _wait(self, deadline: float) -> None:
         while time.monotonic() < deadline:
             self.check()
             with suppress(httpx.TransportError):
                 if self._client.get("/health").is_success:
                     return
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
         raise CommentwiseError(self._with_output(f"it was not ready within {START_SECONDS} seconds"))
 
     def labels(self, comments: Sequence[str]) -> list[str]:
@@ -199,28 +100,16 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """CPU time that its processes have used so far."""
-        return self._total(lambda process: sum(process.cpu_times()[:2]))
+        self.check()
+        return processes.cpu_seconds(self._process.pid)
 
     def memory_mb(self) -> float:
-        """Resident memory of its processes, pages that they share counted once where the system can tell (Linux)."""
-        return self._total(_resident_bytes) / 1024**2
-
-    def _total(self, use: Callable[[psutil.Process], float]) -> float:
+        """Resident memory of its processes."""
         self.check()
-        process = psutil.Process(self._process.pid)
-        total = 0.0
-        for member in [process, *process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                total += use(member)
-        return total
+        return processes.memory_mb(self._process.pid)
 
     def _with_output(self, message: str) -> str:
-        return f"{message}\n{_last_lines(self._output.read_text(encoding='utf-8', errors='replace'))}"
-
-
-def _resident_bytes(process: psutil.Process) -> float:
-    memory = process.memory_full_info()
-    return float(getattr(memory, "pss", memory.rss))
+        return f"{message}\n{processes.last_lines(self._output.read_text(encoding='utf-8', errors='replace'))}"
 
 
 @contextmanager
@@ -233,40 +122,8 @@ def running(server: Server) -> Iterator[Running]:
     command = server.command(port)
     with tempfile.TemporaryDirectory(prefix="serving-") as folder:
         output = Path(folder) / "output.txt"
-        with output.open("wb") as stream:
-            process = subprocess.Popen(
-                command,
-                cwd=server.folder,
-                env=_variables(),
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is ours to pass on, and its children can be ended with it
-            )
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_SECONDS, trust_env=False) as client:
-                started = Running(server, process, client, output)
-                started.wait()
-                yield started
-        finally:
-            _stop(process)
-
-
-def _variables() -> dict[str, str]:
-    """The environment without settings of our server, and with telemetry and downloads of the peers switched off."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMMENTWISE_")}
-    return inherited | {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a server to end, and end what is left of its process group: LitServe's children outlive it."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _last_lines(output: str, count: int = LAST_LINES) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return "\n".join(lines[-count:]) or "it said nothing"
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_SECONDS, trust_env=False) as client,
+            processes.started(command, output, server.folder) as process,
+        ):
+            yield Running(server, process, client, output)

@@ -37,7 +37,14 @@ class Bundle:
     @classmethod
     def load(cls, folder: Path, device: str, cascade: bool) -> "Bundle":
         """Verify the bundle in `folder`. `device` is `cpu` or `cuda`. Raises CommentwiseError when it is unfit."""
-        manifest = verify_files(folder)
+        return cls.verified(folder, verify_files(folder), device, cascade)
+
+    @classmethod
+    def verified(cls, folder: Path, manifest: Manifest, device: str, cascade: bool) -> "Bundle":
+        """Load a bundle whose files were verified against `manifest`, which takes a while for large ones.
+
+        Raises CommentwiseError when it has no graph for the device.
+        """
         graph = manifest.graph_for(device, folder, cascade)
         tokenizers = {side: load_tokenizer(folder / TOKENIZER, manifest.max_tokens) for side in ("right", "left")}
         tokenizers["left"].enable_truncation(manifest.max_tokens, direction="left")

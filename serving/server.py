@@ -93,8 +93,9 @@ def _serve(settings: Settings, store: Path) -> None:
 
 def load_bundle(folder: Path, settings: Settings) -> tuple[Bundle, Plan]:
     """The verified bundle in `folder`, and how this machine runs it. Raises CommentwiseError when it is unfit."""
-    plan = make_plan(settings, verify_files(folder))
-    return Bundle.load(folder, plan.device, plan.cascade), plan
+    manifest = verify_files(folder)
+    plan = make_plan(settings, manifest)
+    return Bundle.verified(folder, manifest, plan.device, plan.cascade), plan
 
 
 def check_port(host: str, port: int) -> None:

@@ -13,18 +13,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 
-from benchmarks import servers
+from benchmarks import loops, server_contenders
+from benchmarks.comments import BLOCK, draw
 from benchmarks.load import Plan, generate, percentiles_ms
-from benchmarks.servers import Missing, Server, contenders, running
-from benchmarks.serving import BLOCK, draw
+from benchmarks.loops import QUICK, Scope
+from benchmarks.server_contenders import contenders
+from benchmarks.servers import Missing, Running, Server, running
 from models.bundle import Classifier
 from models.errors import CommentwiseError
 from models.files import read_json
+from tests.benchmarks.made_up import HEALTHY, by_command
 from tests.tiny import MAX_TOKENS
 
 ROOT = Path(__file__).parents[2]
@@ -99,9 +102,10 @@ def test_open_loop_counts_from_the_due_time_when_the_server_stalls() -> None:
         return 200
 
     with http_server(reply) as (url, came):
-        report = generate(Plan(url, ["{}"], seconds=1, connections=50, rate=100))
+        report = generate(Plan(url, ["{}"], seconds=1, connections=50, rate=100, good_within=0.1))
     assert report["due"] == len(came) == 100  # the stall held nobody back
     assert report["statuses"] == {"200": 100}
+    assert report["good_per_second"] <= 80  # whoever was due in the first 0.2 s of the stall waited for too long
     assert report["latency_ms"]["p95"] > 150  # whoever was due in the first half of the stall; sent late, few were
     assert report["latency_ms"]["p95"] <= report["latency_ms"]["p99"] <= report["latency_ms"]["p99.9"]
 
@@ -130,36 +134,47 @@ def test_an_answer_without_its_length_is_an_error() -> None:
         generate(Plan(url, ["{}"], seconds=0.2, connections=1))
 
 
+class Silent:
+    """A server that runs, of which nothing is known but its labels."""
+
+    url = "http://127.0.0.1:1/"
+
+    def labels(self, comments: list[str]) -> list[str]:
+        return ["neutral"] * len(comments)
+
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+    def memory_mb(self) -> float:
+        return 1.0
+
+
+def test_the_rate_of_the_open_loop_rises_until_the_goodput_has_clearly_fallen(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {50: 50, 100: 95, 125: 80, 150: 70, 200: 5}
+
+    def generate(plan: Plan) -> dict[str, Any]:
+        always = {"due": 10, "statuses": {"200": 10}, "accepted_per_second": 100.0, "latency_ms": None}
+        nothing = dict.fromkeys(("lost", "refused", "unanswered", "generator_cpu_us_per_request"), 0)
+        return always | nothing | {"good_per_second": good[round(plan.rate)] if plan.rate else 0}
+
+    monkeypatch.setattr(loops, "generate", generate)
+    scope = Scope(1, 2, (1, 8), (0.5, 1, 1.25, 1.5, 2), compared=3)
+    server, started = by_command("-c", "pass"), cast(Running, Silent())
+    measured = loops.measure(server, started, ["a video"] * 3, Classifier(tiny_bundle), scope)
+    assert [facts["rate_over_peak"] for facts in measured["open"]] == [0.5, 1, 1.25, 1.5]  # 70 < 0.8 * 95
+    assert [facts["goodput_over_peak"] for facts in measured["open"]] == [0.5, 0.95, 0.8, 0.7]
+    assert measured["closed"].keys() == {"1", "8"}
+    assert measured["closed"]["8"]["statuses"] == {"200": 20}
+    assert measured["labels_alike"] == 1
+
+
 def test_percentiles() -> None:
     milliseconds = list(range(10001))
     random.Random(1).shuffle(milliseconds)
     assert percentiles_ms(milliseconds) == {"p50": 5000, "p95": 9500, "p99": 9900, "p99.9": 9990}
     assert percentiles_ms([]) is None
-
-
-def by_command(*command: str) -> Server:
-    """A server of the test's own making, whose command gets the port as its last argument."""
-    return Server(
-        "made up",
-        "nothing",
-        lambda port: [sys.executable, *command, str(port)],
-        "/",
-        lambda comment: {"text": comment},
-        lambda answer: str(answer["label"]),
-    )
-
-
-HEALTHY = """
-import http.server, subprocess, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"])
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 
 
 def test_a_server_is_measured_with_its_children_and_leaves_none_behind() -> None:
@@ -186,7 +201,7 @@ def peer(name: str, bundle: Path, checkpoint: Path | None) -> Server:
     return next(server for server in contenders(bundle, checkpoint) if server.name == name)
 
 
-@pytest.mark.parametrize("name", ["FastAPI + transformers", "infinity"])
+@pytest.mark.parametrize("name", ["FastAPI + transformers", "infinity", "mlflow models serve"])
 def test_peers_that_need_a_checkpoint_say_so(name: str, tiny_bundle: Path) -> None:
     with pytest.raises(Missing, match="--checkpoint"), running(peer(name, tiny_bundle, None)):
         pass
@@ -198,8 +213,8 @@ def test_a_peer_that_cannot_be_installed_is_missing_with_the_reason(
     requirements = tmp_path / "infinity.txt"
     requirements.write_text("./no-such-package\n", encoding="utf-8")
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(servers, "PEERS", tmp_path / "peers")
-    monkeypatch.setattr(servers, "INFINITY_REQUIREMENTS", requirements)
+    monkeypatch.setattr(server_contenders, "PEERS", tmp_path / "peers")
+    monkeypatch.setattr(server_contenders, "INFINITY_REQUIREMENTS", requirements)
     with pytest.raises(Missing, match=r"could not be installed: .*no-such-package"):
         peer("infinity", tiny_bundle, tmp_path).command(8000)
 
@@ -225,7 +240,7 @@ def command(bundle: Path, out: Path, *flags: str) -> list[str]:
 def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "serving.json"
     run = subprocess.run(
-        command(tiny_bundle, out, "--seconds", "0.4", "--repeats", "2"),
+        command(tiny_bundle, out, "--quick", "--seconds", "0.4", "--repeats", "2"),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -245,9 +260,9 @@ def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
             assert set(facts["statuses"]) == {"200"}
             assert facts["server_cpu_ms_per_request"] > 0
             assert facts["server_memory_mb"] > 10
+        assert [facts["rate_over_peak"] for facts in measured["open"]] == list(QUICK.rates)
+        assert all(facts["due"] == sum(facts["statuses"].values()) for facts in measured["open"])
     assert len(result["engine"]["rounds"]) == 3  # before, between and after the two
-    assert [facts["rate_over_peak"] for facts in ours["open"]] == [0.5, 0.8, 1, 1.5, 3]
-    assert "open" not in plain
     for measured in others:
         assert "--checkpoint" in measured["missing"]
     for name in result["servers"]:
@@ -285,7 +300,7 @@ def wait_for_server(pid: int) -> list[psutil.Process]:
     ("flags", "reason"),
     [
         (["--seconds", "0"], "--seconds"),
-        (["--column", "Comment"], "no column 'Comment' \\(it has comment_id, .*--column"),
+        (["--column", "Comment"], "no column 'Comment' \\(it has comment_id, .*name one of them"),
         (["--checkpoint", "nowhere"], "nowhere has no config.json"),
     ],
 )
