@@ -28,8 +28,6 @@ from serving.settings import Settings
 from serving.source import resolve
 
 LOAD_SECONDS = 300
-MOST_OF_THE_TIMEOUT = 0.5
-"""Share of --timeout that a comment may be expected to wait; with more, what is accepted would often come too late."""
 PROBE_SECONDS = 2.0
 FRESH_SECONDS = 5.0
 """An answer this recent proves that the model works."""
@@ -151,9 +149,8 @@ class Deployment:
 
     def _take_in(self, generation: int, bundle: Bundle, metrics: Metrics) -> Served:
         settings = self._settings
-        longest = MOST_OF_THE_TIMEOUT * settings.timeout
         plan = self._plan
-        scheduler = Scheduler(plan.room, plan.threads, settings.max_queue, longest, plan.batch_tokens, metrics)
+        scheduler = Scheduler(plan.room, plan.threads, settings.max_queue, plan.batch_tokens, metrics)
         served = Served(generation, bundle, scheduler, self._settings.cache, metrics)
         self._by_generation[generation] = served
         return served

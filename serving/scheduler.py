@@ -75,13 +75,11 @@ class Worker:
 class Scheduler:
     """The queue of one bundle, and its workers."""
 
-    def __init__(
-        self, room: int, threads: int, max_queue: int, max_wait: float, batch_tokens: int, metrics: Metrics
-    ) -> None:
+    def __init__(self, room: int, threads: int, max_queue: int, batch_tokens: int, metrics: Metrics) -> None:
         """`room`: pieces of work that a worker is given at once, of which it runs `threads`. `batch_tokens`: 0 for one
         comment per piece.
 
-        At most `max_queue` comments wait, and about `max_wait` seconds.
+        At most `max_queue` comments wait.
         """
         self.workers: list[Worker] = []
         self.waiting: deque[Job] = deque()
@@ -90,23 +88,26 @@ class Scheduler:
         self._room = room
         self._threads = threads
         self._max_queue = max_queue
-        self._max_wait = max_wait
         self._batch_tokens = batch_tokens
         self._metrics = metrics
         self._numbers = itertools.count()
         self._seconds_per_comment = 0.01
         self._abandoned = 0
 
-    def check_room(self, comments: int) -> None:
-        """Raise Overloaded when so many comments more are too many, or would wait longer than anybody will."""
-        if not self._has_room(comments):
+    def check_room(self, comments: int, deadline: float) -> None:
+        """Raise Overloaded when so many comments more are too many, or would wait for half of the time they have.
+
+        `deadline` is on the clock of time.monotonic. The other half is for what the estimate of the wait leaves out.
+        """
+        if not self._has_room(comments, deadline):
             if self._abandoned:
                 self._forget_abandoned()
-            if not self._has_room(comments):
+            if not self._has_room(comments, deadline):
                 raise Overloaded(max(1, math.ceil(self._wait())))
 
-    def _has_room(self, comments: int) -> bool:
-        return len(self.waiting) + comments <= self._max_queue and self._wait() <= self._max_wait
+    def _has_room(self, comments: int, deadline: float) -> bool:
+        longest = (deadline - time.monotonic()) / 2
+        return len(self.waiting) + comments <= self._max_queue and self._wait() <= longest
 
     def _wait(self) -> float:
         """About how many seconds a comment waits that comes now."""

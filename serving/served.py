@@ -121,7 +121,7 @@ class Served:
         rows = [encoding.ids for encoding in encodings]
         keys = [tuple(row) for row in rows]
         new = sum(key not in self._known and key not in self._coming for key in set(keys))
-        self.scheduler.check_room(new)
+        self.scheduler.check_room(new, deadline)
         sources = [self._source(key, row, deadline) for key, row in zip(keys, rows, strict=True)]
         try:
             answers = [await _answer(source) for source in sources]

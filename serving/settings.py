@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     cache: int = Field(default=10_000, ge=0, description="answers kept for comments that come again; 0: none")
 
     max_queue: int = Field(
-        default=512, ge=1, description="comments that may wait; more get 429, as does what would wait half of --timeout"
+        default=512, ge=1, description="comments that may wait; more get 429, as does what would wait half of its time"
     )
     max_batch: int = Field(default=256, ge=1, description="most texts in one request")
     max_characters: int = Field(default=20_000, ge=1, description="longest text, in characters")

@@ -76,7 +76,8 @@ class Traffic:
         try:
             self._admit(scope, headers, exchange)
             if predicting:
-                self._check_room()  # before the work of reading the body
+                exchange.deadline = time.monotonic() + self._seconds(headers.get(b"request-timeout"))
+                self._check_room(exchange)  # before the work of reading the body
                 await self._in_time(scope, headers, exchange, receive, respond)
             else:
                 await self._app(scope, receive, respond)
@@ -104,9 +105,9 @@ class Traffic:
             message = f"more than {settings.rate_limit:g} requests per second: send fewer"
             raise Refusal("Overloaded", message, headers={"Retry-After": str(max(1, round(seconds)))})
 
-    def _check_room(self) -> None:
+    def _check_room(self, exchange: Exchange) -> None:
         try:
-            self._deployment.live.scheduler.check_room(1)
+            self._deployment.live.scheduler.check_room(1, exchange.deadline)
         except Overloaded as error:
             raise overloaded(error.retry_after) from None
 
@@ -114,8 +115,7 @@ class Traffic:
         self, scope: Scope, headers: dict[bytes, bytes], exchange: Exchange, receive: Receive, respond: Send
     ) -> None:
         """Have the application answer before the deadline, and stop it when the client is gone."""
-        seconds = self._seconds(headers.get(b"request-timeout"))
-        exchange.deadline = time.monotonic() + seconds
+        seconds = exchange.deadline - time.monotonic()
         body: bytes | None = None
         watchers: list[asyncio.Task[None]] = []
         task = asyncio.current_task()

@@ -62,7 +62,12 @@ class Link:
 
 
 def scheduler(room: int = 2, max_queue: int = 4, batch_tokens: int = 0) -> Any:
-    return Scheduler(room, 1, max_queue, 1.0, batch_tokens, Metrics(lambda: 0, lambda: 0))
+    return Scheduler(room, 1, max_queue, batch_tokens, Metrics(lambda: 0, lambda: 0))
+
+
+def soon(seconds: float) -> float:
+    """A deadline."""
+    return time.monotonic() + seconds
 
 
 @in_a_loop
@@ -108,11 +113,11 @@ async def test_what_nobody_waits_for_is_neither_run_nor_counted() -> None:
     for each in (first, *rest):
         queue.submit(each)
     with pytest.raises(Overloaded) as refused:
-        queue.check_room(1)
+        queue.check_room(1, soon(2))
     assert refused.value.retry_after >= 1
     for each in rest:
         queue.release(each)
-    queue.check_room(2)
+    queue.check_room(2, soon(2))
     assert all(each.answer.cancelled() for each in rest)
     queue.take(link, (link.sent[0][0], [[0.0]], 0.01))
     assert len(link.sent) == 1
@@ -124,11 +129,12 @@ async def test_what_would_wait_too_long_is_refused_though_there_are_places() -> 
     queue.add(link, 1)
     for _ in range(20):
         queue.submit(job(3))
-    queue.check_room(1)
+    queue.check_room(1, soon(2))
     for number in range(10):
         queue.take(link, (number, [[0.0]], 3.0))  # comments turn out to take seconds
     with pytest.raises(Overloaded):
-        queue.check_room(1)
+        queue.check_room(1, soon(2))
+    queue.check_room(1, soon(3600))  # who has the time may wait
 
 
 @in_a_loop
