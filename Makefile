@@ -49,7 +49,7 @@ test: setup .venv-serve/installed  ## lint, types, import rules and all tests
 bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/report/
 	python -m benchmarks
 
-bench-quick: setup  ## the same in under three minutes, roughly, into build/bench/quick/
+bench-quick: setup  ## a rough look in under three minutes, into build/bench/quick/
 	python -m benchmarks --quick
 
 results: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md

@@ -67,7 +67,7 @@ def main() -> None:
 def run_all(names: list[str], quick: bool) -> list[str]:
     """Run these benchmarks and write the report; the names of those that failed."""
     results, report = (QUICK / "results", QUICK / "report") if quick else (RESULTS, REPORT)
-    before = _keep(results) if quick else None
+    before = _set_aside(results, names) if quick else None
     failed = []
     for place, name in enumerate(names, 1):
         command = command_for(name, quick, results)
@@ -110,13 +110,15 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _keep(results: Path) -> Path | None:
-    """Copy an earlier quick run's results, to compare with."""
+def _set_aside(results: Path, names: list[str]) -> Path | None:
+    """Copy an earlier quick run's results, to compare with, and drop those that are measured anew."""
     if not results.exists():
         return None
     before = results.with_name("before")
     shutil.rmtree(before, ignore_errors=True)
     shutil.copytree(results, before)
+    for name in names:  # one that fails now shall not show what it was
+        (results / f"{name}.json").unlink(missing_ok=True)
     return before
 
 

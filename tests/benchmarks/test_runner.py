@@ -12,6 +12,7 @@ import pytest
 from benchmarks import __main__ as runner
 from benchmarks.figures import RESULTS
 from models.errors import CommentwiseError
+from models.files import write_json
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30
@@ -59,10 +60,13 @@ def test_a_quick_run_stays_away_from_published_results(calls: list[list[str]], m
     assert serving[-3:] == ["--quick", "--out", "build/bench/quick/results/serving.json"]
     assert engines == ["benchmarks.engines", "--quick", "--out", "build/bench/quick/results/engines.json"]
     assert report[1:] == ["--results", "build/bench/quick/results", "--out", "build/bench/quick/report"]
-    (runner.QUICK / "results").mkdir(parents=True)
+    for name in ("serving", "scale"):
+        write_json(runner.QUICK / "results" / f"{name}.json", {})
     runner.BUNDLE.mkdir()
     called(monkeypatch, "--quick", "--only", "serving")
     assert calls[-1][-2:] == ["--before", "build/bench/quick/before"]
+    assert [path.name for path in (runner.QUICK / "results").iterdir()] == ["scale.json"]
+    assert (runner.QUICK / "before" / "serving.json").exists()
 
 
 def test_the_pipeline_comes_first_where_it_has_not_run(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +76,7 @@ def test_the_pipeline_comes_first_where_it_has_not_run(calls: list[list[str]], m
 
 
 def test_without_the_bundle_it_says_what_makes_it(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CommentwiseError, match="build/bench/bundle is missing: .* --only engines,training,scale"):
+    with pytest.raises(CommentwiseError, match=r"build/bench/bundle is missing: .* --only engines,training,scale"):
         called(monkeypatch, "--only", "training,scale")
     assert calls == []
 
