@@ -8,10 +8,10 @@ SENTENCES := "This is the best tutorial I have seen, thank you!" "what time does
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve test bench lock clean
+.PHONY: help setup demo serve test bench bench-quick results lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed  ## install everything into .venv
 
@@ -46,7 +46,13 @@ test: setup .venv-serve/installed  ## lint, types, import rules and all tests
 	.venv-serve/bin/pip install --quiet --constraint requirements.lock '.[serve]'
 	touch $@
 
-bench: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
+bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/report/
+	python -m benchmarks
+
+bench-quick: setup  ## a rough look in under three minutes, into build/bench/quick/
+	python -m benchmarks --quick
+
+results: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
 	python -m benchmarks.results
 
 # torch pins its own CUDA packages: leaving them out lets one lock serve CPU and CUDA builds.
