@@ -1,11 +1,5 @@
-import os
-
-import pytest
-
-from tests.extension.chromium import MISSING, chromium
+from tests.extension.programs import NO_CHROMIUM, chromium, need
 
 
-def test_chromium_is_there_for_the_tests_in_a_browser() -> None:
-    if chromium() is None and not os.environ.get("CI"):
-        pytest.skip(MISSING)
-    assert chromium(), MISSING
+def test_no_test_in_a_browser_is_left_out() -> None:
+    need(chromium(), NO_CHROMIUM)
