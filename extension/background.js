@@ -19,12 +19,19 @@ chrome.storage.onChanged.addListener(async ({ settings }, area) => {
   if (area !== "local" || !settings) return;
   await forgetAbout();
   await makeMenu();
+  await tellPages();
+});
+
+// Pages that were told that the server may not be reached begin anew.
+chrome.permissions.onAdded.addListener(tellPages);
+
+async function tellPages() {
   const tabs = await chrome.tabs.query({});
   for (const { id } of tabs) {
     // Most tabs have no content script that would listen.
     if (id !== undefined) chrome.tabs.sendMessage(id, { type: "settings" }).catch(() => {});
   }
-});
+}
 
 async function makeMenu() {
   const strings = await loadStrings(languageFor((await loadSettings()).language));
@@ -52,7 +59,7 @@ async function showInPlace(tab, frameId, text) {
     });
   } catch {
     // Pages of the browser, its PDF viewer and its store let no extension in: the popup opens anywhere.
-    await chrome.storage.session.set({ asked: text ?? "" });
+    if (text) await chrome.storage.session.set({ asked: text });
     await chrome.action.openPopup();
   }
 }

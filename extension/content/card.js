@@ -48,14 +48,13 @@ function cardPart(tag, className, text = "") {
 }
 
 /**
- * Open the card, or open it anew at another place.
+ * Open a card. The browser closes the one that is open: there is one popover at a time.
  *
  * @param {DOMRect} beside
  * @param {string} name for screen readers
  * @returns {HTMLElement} the empty card
  */
 function openCard(beside, name) {
-  closeCard();
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
   const host = document.createElement("commentwise-card");
   const root = host.attachShadow({ mode: "open" });
@@ -81,11 +80,27 @@ function openCard(beside, name) {
   root.append(card);
   document.body.append(host);
   card.showPopover();
-  const left = Math.min(beside.left, document.documentElement.clientWidth - 316);
-  card.style.left = `${Math.max(8, left) + scrollX}px`;
-  card.style.top = `${beside.bottom + 8 + scrollY}px`;
+  placeCard(card, beside);
   card.focus({ preventScroll: true });
   return card;
+}
+
+/**
+ * Below what it belongs to, or above where there is more room; never out of sight.
+ *
+ * @param {HTMLElement} card
+ * @param {DOMRect} beside
+ */
+function placeCard(card, beside) {
+  const { clientWidth, clientHeight } = document.documentElement;
+  const room = 280; // for all that a card may say
+  const left = Math.max(8, Math.min(beside.left, clientWidth - 316));
+  card.style.left = `${left + scrollX}px`;
+  if (beside.bottom + room > innerHeight && beside.top > room) {
+    card.style.bottom = `${clientHeight - scrollY - Math.min(beside.top, innerHeight) + 8}px`;
+  } else {
+    card.style.top = `${Math.max(8, Math.min(beside.bottom + 8, innerHeight - room)) + scrollY}px`;
+  }
 }
 
 function closeCard() {
@@ -154,7 +169,9 @@ function corrections(setup, text, analysis, about) {
 function explainInCard(card, setup, trouble, ways) {
   const say = speech(setup);
   const heading = cardPart("h2", "", say(`problem_${trouble.kind}_title`.replaceAll("-", "_")));
-  const text = cardPart("p", "", say(`problem_${trouble.kind}_text`.replaceAll("-", "_")));
+  const words = trouble.retryAfter ? say("again_in", trouble.retryAfter) : say(`problem_${trouble.kind}_text`.replaceAll("-", "_"));
+  const text = cardPart("p", "", words);
+  const detail = trouble.detail ? [cardPart("p", "", say("server_said", trouble.detail))] : [];
   const buttons = cardPart("div", "ways");
   for (const way of setup.waysOut[trouble.kind] ?? []) {
     if (!ways[way]) continue;
@@ -162,5 +179,5 @@ function explainInCard(card, setup, trouble, ways) {
     button.addEventListener("click", ways[way]);
     buttons.append(button);
   }
-  card.replaceChildren(heading, text, buttons);
+  card.replaceChildren(heading, text, ...detail, buttons);
 }

@@ -10,7 +10,7 @@
     card.addEventListener("toggle", (event) => {
       if (/** @type {ToggleEvent} */ (event).newState === "closed") closed.abort();
     });
-    const ways = { retry: show, options: () => chrome.runtime.sendMessage({ type: "options" }) };
+    const ways = { retry: begin, options: () => chrome.runtime.sendMessage({ type: "options" }) };
     if (!text) return explainInCard(card, setup, { kind: "no-selection" }, ways);
     card.replaceChildren(cardPart("p", "", say("classifying")));
     const { answer, trouble } = await askWorker([text], closed.signal, (waiting) => explainInCard(card, setup, waiting, {}));
@@ -18,8 +18,10 @@
     if (answer && result && "sentiment" in result) {
       return fillCard(card, setup, { text, analysis: result, about: answer.about, milliseconds: answer.milliseconds });
     }
-    return explainInCard(card, setup, trouble ?? { kind: "refused" }, ways);
+    return explainInCard(card, setup, trouble ?? { kind: "refused", detail: result && "error" in result ? result.error : "" }, ways);
   };
+
+  const begin = () => show().catch(() => {}); // the card was closed before the answer came
 
   function placeOfSelection() {
     const selection = getSelection();
@@ -27,5 +29,5 @@
     return box?.width || box?.height ? box : (document.activeElement ?? document.body).getBoundingClientRect();
   }
 
-  await show().catch(() => {}); // the card was closed before the answer came
+  await begin();
 })();

@@ -13,7 +13,9 @@ const SELECTORS = {
   more: "ytd-continuation-item-renderer",
   message: "ytd-message-renderer",
   total: "ytd-comments-header-renderer #count, ytd-engagement-panel-title-header-renderer #contextual-info",
-  channel: "ytd-video-owner-renderer a[href^='/@'], yt-reel-channel-bar-view-model a[href^='/@'], ytd-channel-name a[href^='/@']",
+  owner: "ytd-video-owner-renderer, yt-reel-channel-bar-view-model, ytd-reel-player-header-renderer",
+  channel: "a[href^='/@'], a[href^='/channel/UC']",
+  playing: "ytd-reel-video-renderer[is-active]",
   title: "ytd-watch-metadata h1, yt-shorts-video-title-view-model h2, h1.title",
   video: "video.html5-main-video, video",
 };
@@ -32,10 +34,23 @@ function commentsRoot() {
   return shown.find((root) => root.querySelector(SELECTORS.comment)) ?? shown[0] ?? null;
 }
 
-/** @returns {string} the channel's handle, without its at sign; empty where the page names none */
-function channelHandle() {
-  const link = document.querySelector(SELECTORS.channel);
-  return decodeURIComponent(link?.getAttribute("href")?.slice(2).split("/")[0] ?? "");
+/**
+ * YouTube keeps the pages that were left, hidden, and has the Shorts before and after this one ready.
+ *
+ * @param {string} selector
+ * @returns {Element[]} what belongs to the video that is shown
+ */
+function shownNow(selector) {
+  const found = [...document.querySelectorAll(selector)].filter((element) => !element.closest("[hidden]"));
+  const playing = found.filter((element) => element.closest(SELECTORS.playing));
+  return playing.length ? playing : found;
+}
+
+/** @returns {string[]} what the page calls the video's channel: its handle (@name), its id (UC…); none where it says neither */
+function channelNames() {
+  const links = shownNow(SELECTORS.owner).flatMap((owner) => [...owner.querySelectorAll(SELECTORS.channel)]);
+  const names = links.map((link) => /^\/(?:channel\/)?([^/?#]+)/.exec(decodeURIComponent(link.getAttribute("href") ?? ""))?.[1] ?? "");
+  return [...new Set(names)];
 }
 
 /** @returns {Record<string, number>} how many elements each selector matches, for diagnostics */

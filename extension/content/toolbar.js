@@ -22,53 +22,29 @@ function showToolbar(setup, state) {
   let bar = /** @type {HTMLElement | null} */ (document.querySelector(".commentwise-toolbar"));
   if (!bar || bar.nextElementSibling !== list) {
     bar?.remove();
-    bar = document.createElement("div");
-    bar.className = "commentwise-toolbar";
-    bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", speech(setup)("toolbar"));
-    const status = document.createElement("div");
-    status.className = "commentwise-status";
-    status.setAttribute("role", "status");
-    bar.append(document.createElement("div"), status);
+    bar = makeBar(setup, state);
     list.before(bar);
   }
   const [controls, status] = /** @type {HTMLCollectionOf<HTMLElement>} */ (bar.children);
-  showControls(controls, setup, state);
+  controls.hidden = !setup.shown.toolbar;
+  showChips(/** @type {HTMLElement} */ (controls.firstElementChild), setup, state);
   showTrouble(status, setup, state);
 }
 
 /**
- * @param {HTMLElement} controls
  * @param {Setup} setup
  * @param {ToolbarState} state
  */
-function showControls(controls, setup, { labels, records, arrangement, changed }) {
+function makeBar(setup, { arrangement, changed }) {
   const say = speech(setup);
-  const results = [...records.values()].map(({ result }) => result).filter((result) => result !== null && "sentiment" in result);
-  const chips = [
-    ["", say("filter_all"), results.length],
-    ...labels.map((label) => [label, labelName(setup, label), results.filter(({ sentiment }) => sentiment === label).length]),
-    ["unsure", say("unsure"), results.filter(({ unsure }) => unsure).length],
-  ];
-  const state = JSON.stringify([setup.language, setup.shown.toolbar, chips, arrangement]);
-  if (controls.dataset.state === state) return;
-  controls.dataset.state = state;
+  const bar = document.createElement("div");
+  bar.className = "commentwise-toolbar";
+  bar.setAttribute("role", "group");
+  bar.setAttribute("aria-label", say("toolbar"));
+  const controls = document.createElement("div");
   controls.className = "commentwise-controls";
-  controls.hidden = !setup.shown.toolbar;
-  const focused = controls.contains(document.activeElement) ? document.activeElement?.getAttribute("data-filter") : null;
-  const buttons = chips.map(([filter, name, count]) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "commentwise-chip";
-    button.dataset.filter = String(filter);
-    button.textContent = `${name} ${new Intl.NumberFormat(setup.language).format(Number(count))}`;
-    button.setAttribute("aria-pressed", String(filter === arrangement.filter));
-    button.addEventListener("click", () => {
-      arrangement.filter = String(filter);
-      changed();
-    });
-    return button;
-  });
+  const chips = document.createElement("div");
+  chips.className = "commentwise-chips";
   const order = document.createElement("select");
   order.className = "commentwise-order";
   order.setAttribute("aria-label", say("sort"));
@@ -78,9 +54,55 @@ function showControls(controls, setup, { labels, records, arrangement, changed }
     arrangement.sort = order.value;
     changed();
   });
-  controls.replaceChildren(...buttons, order);
-  // The counts grow while somebody may be choosing with the keyboard.
-  if (focused !== null) buttons.find(({ dataset }) => dataset.filter === focused)?.focus({ preventScroll: true });
+  const status = document.createElement("div");
+  status.className = "commentwise-status";
+  status.setAttribute("role", "status");
+  controls.append(chips, order);
+  bar.append(controls, status);
+  return bar;
+}
+
+/**
+ * @param {HTMLElement} place
+ * @param {Setup} setup
+ * @param {ToolbarState} state
+ */
+function showChips(place, setup, { labels, records, arrangement, changed }) {
+  const say = speech(setup);
+  const results = [...records.values()].map(({ result }) => result).filter((result) => result !== null && "sentiment" in result);
+  const numbers = new Intl.NumberFormat(setup.language);
+  const chips = [
+    { filter: "", name: say("filter_all"), count: results.length },
+    ...labels.map((label) => ({ filter: label, name: labelName(setup, label), count: results.filter(({ sentiment }) => sentiment === label).length })),
+    { filter: "unsure", name: say("unsure"), count: results.filter(({ unsure }) => unsure).length },
+  ];
+  const known = JSON.stringify(labels);
+  if (place.dataset.labels !== known) {
+    place.dataset.labels = known;
+    place.replaceChildren(...chips.map(({ filter }) => makeChip(filter, arrangement, changed)));
+  }
+  // The counts grow while somebody is choosing, so the chips stay and only their words change.
+  chips.forEach(({ filter, name, count }, index) => {
+    const chip = place.children[index];
+    chip.textContent = `${name} ${numbers.format(count)}`;
+    chip.setAttribute("aria-pressed", String(filter === arrangement.filter));
+  });
+}
+
+/**
+ * @param {string} filter
+ * @param {Arrangement} arrangement
+ * @param {() => void} changed
+ */
+function makeChip(filter, arrangement, changed) {
+  const chip = document.createElement("button");
+  chip.type = "button";
+  chip.className = "commentwise-chip";
+  chip.addEventListener("click", () => {
+    arrangement.filter = filter;
+    changed();
+  });
+  return chip;
 }
 
 /**

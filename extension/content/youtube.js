@@ -24,7 +24,8 @@
       /** @type {Set<HTMLElement>} */
       touched: new Set(),
       looking: false,
-      asking: false,
+      /** Hangs up on the request that is running. @type {AbortController | null} */
+      asking: null,
       askedAt: 0,
       /** @type {number | undefined} */
       timer: undefined,
@@ -41,6 +42,7 @@
 
   function leave() {
     visit.left.abort();
+    clearTimeout(visit.timer);
     observer.disconnect();
     document.querySelector(".commentwise-toolbar")?.remove();
     document.querySelectorAll(".commentwise-badge").forEach((badge) => badge.remove());
@@ -55,8 +57,9 @@
     if (!setup.shown.ready) return "not-configured";
     if (!setup.shown.youtube) return "switched-off";
     if (!setup.shown.onlyListed) return null;
-    const handle = channelHandle().toLowerCase();
-    return setup.shown.channels.some((channel) => channel.toLowerCase() === handle) ? null : "channel-not-listed";
+    const names = channelNames().map((name) => name.toLowerCase());
+    if (!names.length) return "channel-unknown";
+    return setup.shown.channels.some((channel) => names.includes(channel.toLowerCase())) ? null : "channel-not-listed";
   }
 
   /** Begin with the video that the page shows now. */
@@ -140,7 +143,6 @@
 
   async function askAboutQueue() {
     const here = visit;
-    const { signal } = here.left;
     clearTimeout(here.timer);
     here.timer = undefined;
     here.trouble = null;
@@ -148,7 +150,9 @@
     const texts = asked.map(({ text }) => text);
     if (!asked.length || here.asking) return;
     here.queue.clear();
-    here.asking = true;
+    here.asking = new AbortController();
+    const hungUp = here.asking.signal;
+    const signal = AbortSignal.any([here.left.signal, hungUp]);
     try {
       const { answer, trouble } = await askWorker(texts, signal, (waiting) => {
         here.trouble = waiting;
@@ -162,20 +166,28 @@
         asked.forEach((record, index) => {
           if (record.text === texts[index]) record.result = answer.results[index];
         });
-        await inSlices(asked, signal, paint);
+        await inSlices(asked, here.left.signal, paint);
       } else {
         asked.forEach(({ id }) => here.queue.add(id));
         if (trouble?.retryAfter) here.timer = setTimeout(askAboutQueue, 1000 * trouble.retryAfter);
       }
       here.changed = true;
     } catch (error) {
-      if (!signal.aborted) leave(); // the extension is gone, and so is what it put here
-      return;
+      if (here.left.signal.aborted) return;
+      if (!hungUp.aborted) return leave(); // the extension is gone, and so is what it put here
+      here.trouble = null;
+      asked.forEach(({ id }) => here.queue.add(id));
     } finally {
-      here.asking = false;
+      here.asking = null;
     }
     update();
     if (here.queue.size) schedule();
+  }
+
+  /** Ask now: anew where an answer takes long, and without the rest of a pause. */
+  function retry() {
+    if (visit.asking) visit.asking.abort();
+    else askAboutQueue();
   }
 
   /** Bring up to date what shows all comments together. */
@@ -187,7 +199,7 @@
       visit.changed = true;
       update();
     };
-    const ways = { retry: askAboutQueue, options: () => chrome.runtime.sendMessage({ type: "options" }), reload: () => location.reload() };
+    const ways = { retry, options: () => chrome.runtime.sendMessage({ type: "options" }), reload: () => location.reload() };
     showToolbar(setup, { labels, records, arrangement, trouble, ways, changed });
     if (visit.changed && (arrangement.filter || arrangement.sort || document.querySelector("[data-commentwise-filtered], [data-commentwise-sorted]"))) {
       visit.changed = false;
@@ -195,17 +207,22 @@
     }
   }
 
+  /** @returns {HTMLVideoElement | undefined} */
+  function shownVideo() {
+    return /** @type {HTMLVideoElement[]} */ (shownNow(SELECTORS.video))[0];
+  }
+
   /** @returns {Snapshot} */
   function snapshot() {
-    const video = /** @type {HTMLVideoElement | null} */ (document.querySelector(SELECTORS.video));
+    const video = shownVideo();
     const comments = [...visit.records.values()].map(({ id, text, isReply, result }) => ({ id, text, isReply, result }));
     const reason = visit.video ? (whyNot() ?? (comments.length ? null : whyNoComments())) : null;
     return {
       videoId: visit.video,
-      title: document.querySelector(SELECTORS.title)?.textContent?.trim() ?? "",
-      channel: channelHandle(),
+      title: shownNow(SELECTORS.title)[0]?.textContent?.trim() ?? "",
+      channel: channelNames()[0] ?? "",
       duration: video && Number.isFinite(video.duration) ? video.duration : 0,
-      total: document.querySelector(SELECTORS.total)?.textContent?.trim() ?? "",
+      total: commentsRoot()?.querySelector(SELECTORS.total)?.textContent?.trim() ?? "",
       comments,
       about: visit.about,
       milliseconds: visit.milliseconds,
@@ -222,9 +239,9 @@
   chrome.runtime.onMessage.addListener((message, _, respond) => {
     if (message.type === "settings") begin();
     if (message.type === "snapshot") respond(snapshot());
-    if (message.type === "retry") askAboutQueue();
+    if (message.type === "retry") retry();
     if (message.type === "seek") {
-      const video = /** @type {HTMLVideoElement | null} */ (document.querySelector(SELECTORS.video));
+      const video = shownVideo();
       if (video) video.currentTime = message.seconds;
     }
   });
@@ -234,6 +251,6 @@
   for (const [target, event] of /** @type {[EventTarget, string][]} */ ([[window, "yt-navigate-finish"], [navigation, "currententrychange"]])) {
     target.addEventListener(event, () => videoId() !== visit.video && arrive());
   }
-  window.addEventListener("online", () => visit.trouble && askAboutQueue());
+  window.addEventListener("online", () => visit.trouble && retry());
   begin();
 })();

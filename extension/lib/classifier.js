@@ -6,6 +6,8 @@ import { ask, askAbout } from "./server.js";
 import { usableSettings } from "./settings.js";
 
 const ATTEMPTS = 5;
+/** A server may be starting anew, and a network that has just come back does not carry everything at once. */
+const PASSING = ["busy", "unready", "offline", "server-down"];
 /** A worker that does nothing for 30 seconds is killed: longer waits are the page's, which lives on. */
 const LONGEST_WAIT_S = 20;
 const MOST_CHARACTERS = 400_000; // of a request, so that it stays below 2 MB in any script
@@ -132,7 +134,7 @@ async function isTooMuch({ kind }, texts, settings, listening) {
 }
 
 /**
- * Ask again as long as the server says that it will answer later.
+ * Ask again as long as what stands in the way may pass.
  *
  * @template T
  * @param {() => Promise<T>} request
@@ -145,7 +147,7 @@ async function patiently(request, { signal, onWait }) {
       await chrome.runtime.getPlatformInfo(); // using the API gives a worker another 30 seconds
       return await request();
     } catch (error) {
-      if (!(error instanceof Problem) || !["busy", "unready"].includes(error.kind) || attempt === ATTEMPTS) throw error;
+      if (!(error instanceof Problem) || !PASSING.includes(error.kind) || attempt === ATTEMPTS) throw error;
       const seconds = error.retryAfter ?? 2 ** (attempt - 1);
       if (seconds > LONGEST_WAIT_S) throw error;
       onWait({ ...error.plain(), retryAfter: seconds });

@@ -14,49 +14,83 @@ export async function loadCorrections() {
   return corrections ?? [];
 }
 
-/** @param {Correction[]} corrections */
-export async function saveCorrections(corrections) {
-  await chrome.storage.local.set({ corrections });
+/**
+ * Several pages change them, each after the other.
+ *
+ * @param {(now: Correction[]) => Correction[]} change
+ */
+async function changeCorrections(change) {
+  await navigator.locks.request("corrections", async () => {
+    await chrome.storage.local.set({ corrections: change(await loadCorrections()) });
+  });
+}
+
+export async function deleteCorrections() {
+  await changeCorrections(() => []);
+}
+
+/**
+ * @param {Correction} correction
+ * @returns {boolean} whether it may still be sent
+ */
+export function isOpen({ sent, refused }) {
+  return !sent && !refused;
 }
 
 /**
  * @param {{text: string, label: string, predicted: string, bundleId: string}} corrected
- * @returns {Promise<"sent" | "kept" | "later">} `kept`: sending is not allowed; `later`: the server did not take it
+ * @returns {Promise<"sent" | "kept" | "refused" | "later">} `kept`: sending is not allowed; `refused`: the server does not
+ *   want this one; `later`: it takes none now
  */
 export async function correct({ text, label, predicted, bundleId }) {
-  const others = (await loadCorrections()).filter((one) => one.sent || one.text !== text || one.bundle_id !== bundleId);
   const id = crypto.randomUUID();
-  const added = { id, text, label, predicted, bundle_id: bundleId, at: new Date().toISOString(), sent: false };
-  await saveCorrections([...others, added].slice(-MOST));
+  const at = new Date().toISOString();
+  const added = { id, text, label, predicted, bundle_id: bundleId, at, sent: false, refused: false };
+  await changeCorrections((now) => {
+    const others = now.filter((one) => one.sent || one.text !== text || one.bundle_id !== bundleId);
+    return [...others, added].slice(-MOST);
+  });
   if (!(await loadSettings()).sendCorrections) return "kept";
-  return (await sendCorrections()) ? "later" : "sent";
+  await sendCorrections();
+  const now = (await loadCorrections()).find((one) => one.id === id);
+  return now?.sent ? "sent" : now?.refused ? "refused" : "later";
 }
 
-/** @type {Promise<Problem | null>} */
-let sending = Promise.resolve(null);
-
 /**
- * Send what is not sent yet, oldest first. One run after the other, so that none is sent twice.
+ * Send what is not sent yet, oldest first; one run after the other, so that none is sent twice.
  *
  * @returns {Promise<Problem | null>} what stopped it
  */
 export function sendCorrections() {
-  sending = sending.catch(() => null).then(sendEach);
-  return sending;
+  return navigator.locks.request("sending corrections", async () => {
+    try {
+      const settings = await usableSettings();
+      for (const correction of (await loadCorrections()).filter(isOpen)) {
+        const outcome = await send(correction, settings);
+        await changeCorrections((now) => now.map((one) => (one.id === correction.id ? { ...one, ...outcome } : one)));
+      }
+      return null;
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  });
 }
 
-async function sendEach() {
+/**
+ * @param {Correction} correction
+ * @param {import("./settings.js").Settings} settings
+ * @returns {Promise<{sent: boolean, refused: boolean}>}
+ * @throws {Problem} that would meet the next one too
+ */
+async function send({ id, text, label, predicted, bundle_id }, settings) {
   try {
-    const settings = await usableSettings();
-    for (const { id, text, label, predicted, bundle_id } of (await loadCorrections()).filter(({ sent }) => !sent)) {
-      const answer = await ask(settings, "/feedback", { body: { text, label, predicted, bundle_id, source: "extension", id } });
-      if (answer?.stored !== true) throw new Problem("not-commentwise");
-      const now = await loadCorrections();
-      await saveCorrections(now.map((one) => (one.id === id ? { ...one, sent: true } : one)));
-    }
-    return null;
+    const answer = await ask(settings, "/feedback", { body: { text, label, predicted, bundle_id, source: "extension", id } });
+    if (answer?.stored !== true) throw new Problem("not-commentwise");
+    return { sent: true, refused: false };
   } catch (error) {
-    if (error instanceof Problem) return error;
-    throw error;
+    // One that the server will never take, say of a label that its next model has no more, must not hold up the others.
+    if (!(error instanceof Problem) || !["refused", "too-large"].includes(error.kind)) throw error;
+    return { sent: false, refused: true };
   }
 }

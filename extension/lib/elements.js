@@ -27,12 +27,25 @@ export function byId(id, type) {
 }
 
 /**
+ * Show something else in a place. A button that has the keyboard's focus hands it on to its successor.
+ *
+ * @param {HTMLElement} place
+ * @param {...(Node | string)} children
+ */
+export function redraw(place, ...children) {
+  const focused = document.activeElement;
+  const name = focused && place.contains(focused) ? focused.getAttribute("data-name") : null;
+  place.replaceChildren(...children);
+  if (name !== null) [...place.querySelectorAll("button")].find(({ dataset }) => dataset.name === name)?.focus({ preventScroll: true });
+}
+
+/**
  * @param {string} text of the button
  * @param {() => unknown} act
  * @param {string} [className]
  */
 export function button(text, act, className = "") {
-  const element = make("button", { type: "button", class: className }, text);
+  const element = make("button", { type: "button", class: className, "data-name": text }, text);
   element.addEventListener("click", act);
   return element;
 }

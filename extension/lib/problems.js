@@ -24,6 +24,7 @@ export const WAYS_OUT = {
   "not-loaded": ["reload"],
   "switched-off": ["switch-on"],
   "channel-not-listed": ["add-channel", "options"],
+  "channel-unknown": ["reload", "options", "diagnostics"],
 };
 
 /** A problem of one of the kinds above. */
@@ -52,6 +53,7 @@ const BY_STATUS = new Map([
   [404, "not-commentwise"],
   [405, "not-commentwise"],
   [408, "slow"],
+  [409, "refused"],
   [413, "too-large"],
   [422, "refused"],
   [429, "busy"],

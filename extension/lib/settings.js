@@ -13,7 +13,7 @@ import { Problem } from "./problems.js";
  * @property {string[]} hide labels of the comments that are hidden until asked for
  * @property {number} unsureBelow
  * @property {boolean} onlyListed whether only the channels below count
- * @property {string[]} channels handles, without the at sign
+ * @property {string[]} channels handles (@name) and ids (UC…)
  * @property {string} language of the extension; empty: the browser's
  * @property {boolean} sendCorrections
  * @property {string[]} labels of the server's model, as last seen
@@ -65,6 +65,27 @@ export function serverAddress(typed) {
     return url.origin + url.pathname.replace(/\/+$/, "");
   } catch {
     return "";
+  }
+}
+
+/**
+ * @param {string} typed a channel's handle, id or address
+ * @returns {string} its handle (@name) or its id (UC…), or "" where it is none of these
+ */
+export function channelName(typed) {
+  const path = plainAddress(typed.trim()).replace(/^(https?:\/\/)?((www|m)\.)?youtube\.com(?=\/)/i, "");
+  const id = /^(?:\/channel\/)?(UC[\w-]{22})(?![\w-])/.exec(path);
+  if (id) return id[1];
+  const handle = /^\/?@([^\s@/?#]+)/.exec(path) ?? /^([^\s@/?#]+)$/.exec(path);
+  return handle ? `@${handle[1]}` : "";
+}
+
+/** @param {string} address in which other scripts may be encoded */
+function plainAddress(address) {
+  try {
+    return decodeURI(address);
+  } catch {
+    return address;
   }
 }
 

@@ -31,6 +31,7 @@
  * @property {string} bundle_id
  * @property {string} at ISO 8601
  * @property {boolean} sent whether the server has stored it
+ * @property {boolean} refused whether the server said that it will not
  *
  * @typedef {object} Comment a comment on the page
  * @property {string} id
@@ -43,7 +44,7 @@
  * @typedef {object} Snapshot what the page knows, for the popup
  * @property {string | null} videoId
  * @property {string} title
- * @property {string} channel handle of the video's channel
+ * @property {string} channel handle (@name) or id (UC…) of the video's channel; empty where the page names none
  * @property {number} duration of the video, in seconds; 0 where unknown
  * @property {string} total how many comments YouTube says there are, as it says it
  * @property {Comment[]} comments

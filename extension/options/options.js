@@ -1,11 +1,12 @@
 /** The settings, and on the first visit what is sent where and whether that is agreed to. */
 
-import { loadCorrections, saveCorrections, sendCorrections } from "../lib/corrections.js";
+import { deleteCorrections, isOpen, loadCorrections, sendCorrections } from "../lib/corrections.js";
 import { byId, make } from "../lib/elements.js";
 import { csv, download } from "../lib/export.js";
 import { Problem } from "../lib/problems.js";
 import { ask, askAbout } from "../lib/server.js";
 import {
+  channelName,
   dropOtherPermissions,
   guardStorage,
   isLoopback,
@@ -41,7 +42,7 @@ function fill() {
   box("toolbar").checked = settings.toolbar;
   box("unsure").value = String(Math.round(100 * settings.unsureBelow));
   box("only-listed").checked = settings.onlyListed;
-  byId("channels", HTMLTextAreaElement).value = settings.channels.map((channel) => `@${channel}`).join("\n");
+  byId("channels", HTMLTextAreaElement).value = settings.channels.join("\n");
   box("send-corrections").checked = settings.sendCorrections;
   const choices = byId("language", HTMLSelectElement);
   choices.append(new Option(say("language_auto"), ""), ...Object.entries(LANGUAGES).map(([code, name]) => new Option(name, code)));
@@ -148,10 +149,16 @@ byId("form", HTMLFormElement).addEventListener("submit", async (event) => {
     box("consent").focus();
     return;
   }
+  const typed = byId("channels", HTMLTextAreaElement).value.split(/[\s,]+/).filter(Boolean);
+  const bad = typed.find((channel) => !channelName(channel));
+  if (bad) {
+    tell("saved", say("bad_channel", bad), "bad");
+    byId("channels", HTMLTextAreaElement).focus();
+    return;
+  }
   const to = await permitted("saved");
   if (!to) return;
   const chosen = byId("hide", HTMLElement).querySelectorAll("input:checked");
-  const channels = byId("channels", HTMLTextAreaElement).value.split(/[\s,]+/);
   Object.assign(settings, to, {
     consent: to.server,
     youtube: box("youtube").checked,
@@ -160,7 +167,7 @@ byId("form", HTMLFormElement).addEventListener("submit", async (event) => {
     hide: [...chosen].map((choice) => /** @type {HTMLInputElement} */ (choice).value),
     unsureBelow: Number(box("unsure").value) / 100,
     onlyListed: box("only-listed").checked,
-    channels: channels.map((channel) => channel.replace(/^.*@/, "")).filter(Boolean),
+    channels: [...new Set(typed.map(channelName))],
     sendCorrections: box("send-corrections").checked,
   });
   const before = settings.language;
@@ -179,8 +186,9 @@ byId("form", HTMLFormElement).addEventListener("submit", async (event) => {
 
 async function showCorrections() {
   const corrections = await loadCorrections();
-  const open = corrections.filter(({ sent }) => !sent).length;
-  byId("kept", HTMLElement).textContent = `${speak.count("kept", corrections.length)} ${speak.count("kept_open", open)}`;
+  const open = corrections.filter(isOpen).length;
+  const refused = corrections.filter((one) => one.refused).length;
+  byId("kept", HTMLElement).textContent = `${speak.count("kept", corrections.length)} ${speak.count("kept_open", open)}${refused ? ` ${speak.count("kept_refused", refused)}` : ""}`;
   for (const id of ["export-json", "export-csv", "delete"]) byId(id, HTMLButtonElement).disabled = !corrections.length;
   byId("send-now", HTMLButtonElement).disabled = !open || !settings.sendCorrections;
 }
@@ -195,12 +203,12 @@ byId("export-json", HTMLElement).addEventListener("click", async () => {
   download("corrections.json", "application/json", JSON.stringify(await loadCorrections(), null, 2));
 });
 byId("export-csv", HTMLElement).addEventListener("click", async () => {
-  const columns = ["id", "text", "label", "predicted", "bundle_id", "at", "sent"];
+  const columns = ["id", "text", "label", "predicted", "bundle_id", "at", "sent", "refused"];
   download("corrections.csv", "text/csv", csv(columns, await loadCorrections()));
 });
 byId("delete", HTMLElement).addEventListener("click", async () => {
   if (!confirm(say("delete_sure"))) return;
-  await saveCorrections([]);
+  await deleteCorrections();
   await showCorrections();
 });
 chrome.storage.onChanged.addListener(({ corrections }) => void (corrections && showCorrections()));

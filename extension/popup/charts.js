@@ -68,11 +68,11 @@ export function stack({ label: name }, labels, counts) {
  */
 export function timeline({ say, label: name }, labels, parts, seek) {
   const most = Math.max(...parts.map(({ count }) => count));
-  const columns = parts.map(({ count, counts, first }) => {
+  const columns = parts.map(({ count, counts, first, start }) => {
     if (!count) return make("span", { class: "column" });
     const words = labels.filter((label) => counts[label]).map((label) => `${name(label)} ${counts[label]}`);
     const text = say("at_time", clock(first), words.join(", "));
-    const column = make("button", { type: "button", class: "column", title: text, "aria-label": text });
+    const column = make("button", { type: "button", class: "column", title: text, "aria-label": text, "data-name": start });
     for (const label of labels) {
       const part = make("span", { class: toneOf(label, labels) });
       part.style.height = `${(100 * counts[label]) / most}%`;

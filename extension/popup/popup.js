@@ -23,7 +23,9 @@ const tabId = tab?.id;
 let snapshot = null;
 /** The kind of the problem that is shown. */
 let problem = "";
+/** What is shown of the page, and which of its problems. */
 let drawn = "";
+let drawnTrouble = "null";
 
 /** @returns {Promise<chrome.tabs.Tab | undefined>} the tab below the popup; a popup that stands in a tab itself is told which */
 async function findTab() {
@@ -31,6 +33,11 @@ async function findTab() {
   if (given) return chrome.tabs.get(Number(given));
   const [active] = await chrome.tabs.query({ active: true, currentWindow: true });
   return active;
+}
+
+/** Begin anew. */
+function reload() {
+  location.reload();
 }
 
 /** @param {object} message */
@@ -52,20 +59,23 @@ async function findSelection() {
   }
 }
 
-/** @param {import("../lib/types.js").Trouble | null} trouble */
-function explain(trouble) {
+/**
+ * @param {import("../lib/types.js").Trouble | null} trouble
+ * @param {() => unknown} retry what met it
+ */
+function explain(trouble, retry) {
   problem = trouble?.kind ?? "";
   showTrouble(byId("trouble", HTMLElement), speak, trouble, {
     options: () => chrome.runtime.openOptionsPage(),
-    retry: () => (snapshot?.videoId ? tellPage({ type: "retry" }).then(refresh) : location.reload()),
-    grant: async () => (await requestPermission(settings.server)) && location.reload(),
+    retry,
+    grant: async () => (await requestPermission(settings.server)) && reload(),
     reload: () => tabId !== undefined && chrome.tabs.reload(tabId).then(() => window.close()),
     diagnostics: copyDiagnostics,
-    "switch-on": () => saveSettings({ youtube: true }).then(() => location.reload()),
+    "switch-on": () => saveSettings({ youtube: true }).then(reload),
     "add-channel": async () => {
       const channels = [...new Set([...settings.channels, snapshot?.channel ?? ""])].filter(Boolean);
       await saveSettings({ channels });
-      location.reload();
+      reload();
     },
   });
 }
@@ -82,7 +92,9 @@ async function refresh() {
   const state = JSON.stringify({ ...snapshot, selectors: null });
   if (!snapshot?.videoId || state === drawn) return;
   drawn = state;
-  explain(snapshot.trouble);
+  const trouble = JSON.stringify(snapshot.trouble);
+  if (trouble !== drawnTrouble) explain(snapshot.trouble, () => tellPage({ type: "retry" }).then(refresh));
+  drawnTrouble = trouble;
   showVideo(byId("video", HTMLElement), speak, snapshot, (seconds) => tellPage({ type: "seek", seconds }));
   const { about, milliseconds } = snapshot;
   if (about) showModel(about, milliseconds);
@@ -99,21 +111,27 @@ function showModel({ family, bundleId }, milliseconds) {
   model.title = bundleId;
 }
 
-/** @param {string} text */
-function classifyText(text) {
-  explain(null);
-  showSelection(byId("selection", HTMLElement), speak, text, { onTrouble: explain, onModel: showModel });
+/**
+ * @param {"selected_text" | "typed_text"} heading
+ * @param {string} text
+ */
+function classifyText(heading, text) {
+  const onTrouble = (/** @type {import("../lib/types.js").Trouble | null} */ trouble) => explain(trouble, () => classifyText(heading, text));
+  onTrouble(null);
+  showSelection(byId("selection", HTMLElement), speak, speak.say(heading), text, { onTrouble, onModel: showModel }).catch((error) => {
+    if (error.name !== "AbortError") throw error; // given up for another text
+  });
 }
 
 byId("settings", HTMLElement).addEventListener("click", () => chrome.runtime.openOptionsPage());
 byId("diagnostics", HTMLElement).addEventListener("click", copyDiagnostics);
 byId("youtube", HTMLInputElement).addEventListener("change", async ({ target }) => {
   await saveSettings({ youtube: /** @type {HTMLInputElement} */ (target).checked });
-  location.reload();
+  reload();
 });
 byId("typed", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  classifyText(byId("text", HTMLTextAreaElement).value.trim());
+  classifyText("typed_text", byId("text", HTMLTextAreaElement).value.trim());
 });
 
 async function begin() {
@@ -123,9 +141,9 @@ async function begin() {
   const onVideo = snapshot?.videoId;
   byId("switch", HTMLElement).hidden = !snapshot;
   byId("youtube", HTMLInputElement).checked = settings.youtube;
-  if (text) classifyText(text);
-  else if (!snapshot && tab?.url?.startsWith("https://www.youtube.com/")) explain({ kind: "not-loaded" });
-  else if (!onVideo) explain({ kind: text === null ? "page-closed" : "no-selection" });
+  if (text) classifyText("selected_text", text);
+  else if (!snapshot && tab?.url?.startsWith("https://www.youtube.com/")) explain({ kind: "not-loaded" }, reload);
+  else if (!onVideo) explain({ kind: text === null ? "page-closed" : "no-selection" }, reload);
   if (onVideo) setInterval(refresh, REFRESH_MS);
 }
 
@@ -134,6 +152,6 @@ try {
 } catch (error) {
   if (!(error instanceof Problem)) throw error;
   byId("typed", HTMLElement).hidden = true;
-  explain(error.plain());
+  explain(error.plain(), reload);
 }
 document.body.dataset.ready = "true";

@@ -1,4 +1,4 @@
-/** One text's sentiment. */
+/** The sentiment of one text, selected or typed. */
 
 import { button, make } from "../lib/elements.js";
 import { bars, signOf, toneOf } from "./charts.js";
@@ -9,27 +9,28 @@ let asking;
 /**
  * @param {HTMLElement} section
  * @param {import("../lib/strings.js").Speaker} speak
+ * @param {string} heading
  * @param {string} text
  * @param {object} told
  * @param {(trouble: import("../lib/types.js").Trouble | null) => void} told.onTrouble
  * @param {(about: import("../lib/types.js").About, milliseconds: number) => void} told.onModel
  */
-export async function showSelection(section, speak, text, { onTrouble, onModel }) {
+export async function showSelection(section, speak, heading, text, { onTrouble, onModel }) {
   asking?.abort();
   asking = new AbortController();
   const quote = make("blockquote", {}, text);
-  section.replaceChildren(make("h2", {}, speak.say("selected_text")), quote, make("p", { class: "quiet" }, speak.say("classifying")));
+  section.replaceChildren(make("h2", {}, heading), quote, make("p", { class: "quiet" }, speak.say("classifying")));
   const { answer, trouble } = await askWorker([text], asking.signal, onTrouble);
   const result = answer?.results[0];
   onTrouble(trouble ?? (result && "error" in result ? { kind: "refused", detail: result.error } : null));
   if (!answer || !result || !("sentiment" in result)) {
-    section.replaceChildren(make("h2", {}, speak.say("selected_text")), quote);
+    section.replaceChildren(make("h2", {}, heading), quote);
     return;
   }
   onModel(answer.about, answer.milliseconds);
   const tone = toneOf(result.sentiment, answer.about.labels);
   section.replaceChildren(
-    make("h2", {}, speak.say("selected_text")),
+    make("h2", {}, heading),
     quote,
     make(
       "p",

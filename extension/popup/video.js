@@ -1,6 +1,6 @@
 /** What the loaded comments of a video say together. */
 
-import { button, make } from "../lib/elements.js";
+import { button, make, redraw } from "../lib/elements.js";
 import { commentRows, csv, download } from "../lib/export.js";
 import { classified, distribution, extremes, overTime, parentsAndReplies, totalNumber } from "../lib/summary.js";
 import { bars, signOf, stack, timeline } from "./charts.js";
@@ -17,17 +17,18 @@ import { bars, signOf, stack, timeline } from "./charts.js";
 export function showVideo(section, speak, snapshot, seek) {
   const comments = classified(snapshot.comments);
   const labels = snapshot.about?.labels ?? [];
-  if (!snapshot.comments.length) return section.replaceChildren();
+  if (!snapshot.comments.length) return redraw(section);
   const heading = make("h2", {}, speak.say("video_comments"));
   const coverage = make("p", { class: "coverage" }, coverageLine(speak, snapshot));
   if (!comments.length) {
-    return section.replaceChildren(heading, coverage, snapshot.trouble ? "" : make("p", { class: "quiet" }, speak.say("classifying")));
+    return redraw(section, heading, coverage, snapshot.trouble ? "" : make("p", { class: "quiet" }, speak.say("classifying")));
   }
   const counts = distribution(comments, labels);
   const share = (/** @type {string} */ label) => counts[label] / comments.length;
   const words = (/** @type {string} */ label) => `${counts[label]} · ${speak.percent(share(label))}`;
   const unsure = comments.filter(({ result }) => result.unsure).length;
-  return section.replaceChildren(
+  return redraw(
+    section,
     heading,
     coverage,
     bars(speak, labels, share, words),

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from playwright.sync_api import BrowserContext, Page, Route, Worker, sync_playwright
 
-from tests.extension.chromium import chromium
+from tests.extension.programs import EXTENSION, chromium
 from tests.extension.relay import PATIENCE, Relay
 
 T = TypeVar("T")
-EXTENSION = Path(__file__).parents[2] / "extension"
 WATCH = Path(__file__).with_name("watch.html").read_text(encoding="utf-8")
 ARTICLE = "https://page.example"
+ELSEWHERE = "server.example"
+"""A name under which this machine looks like another one."""
 FLAGS = (
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -24,6 +25,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
     "--no-first-run",
 )
 
@@ -116,16 +118,15 @@ class Browser:
         page = self.context.new_page()
         page.goto(f"{self.base}icons/16.png")
         session = self.context.new_cdp_session(page)
-        versions: dict[str, str] = {}
+        statuses: list[tuple[str, str]] = []  # all that it ever had: one that is asked something runs again at once
         session.on(
             "ServiceWorker.workerVersionUpdated",
-            lambda event: versions.update({v["versionId"]: v["runningStatus"] for v in event["versions"]}),
+            lambda event: statuses.extend((one["runningStatus"], one["versionId"]) for one in event["versions"]),
         )
         session.send("ServiceWorker.enable")
-        wait_until(lambda: "running" in versions.values(), page)
-        (version,) = [version for version, status in versions.items() if status == "running"]
-        session.send("ServiceWorker.stopWorker", {"versionId": version})
-        wait_until(lambda: versions[version] != "running", page)
+        running = wait_until(lambda: [version for status, version in statuses if status == "running"], page)[-1]
+        session.send("ServiceWorker.stopWorker", {"versionId": running})
+        wait_until(lambda: ("stopped", running) in statuses, page)
         page.close()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.extension.browser import Browser, opened
-from tests.extension.conftest import serving
 from tests.extension.relay import relaying
+from tests.serving.process import started
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COMMENTS = [
@@ -69,20 +69,20 @@ def main() -> None:
     model = parser.parse_args().model.resolve()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), "--model", str(model)) as url,
-        relaying(url) as relay,
+        started(Path(folder), "--model", str(model)) as server,
+        relaying(server.url) as relay,
         opened(Path(folder), relay) as browser,
     ):
-        browser.settings(hide=["negative"], key="")
-        page = watch(browser)
-        shoot(page, "hidden")
         browser.settings()
-        expect(page.locator(".commentwise-badge")).to_have_count(len(COMMENTS) + len(REPLIES))
+        page = watch(browser)
+        popup(browser, page, "popup")
         page.locator(".commentwise-badge").nth(1).click()
         expect(page.get_by_role("dialog")).to_be_visible()
         shoot(page, "page")
-        page.keyboard.press("Escape")
-        popup(browser, page, "popup")
+        browser.settings(hide=["negative"])
+        expect(page.locator("[data-commentwise-veiled]")).not_to_have_count(0)
+        shoot(page, "hidden")
+        browser.settings()
         dark = watch(browser, "&dark")
         dark.get_by_label("Order").select_option("Most negative first")
         shoot(dark, "page-dark")

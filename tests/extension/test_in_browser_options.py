@@ -9,6 +9,7 @@ from tests.extension.browser import ARTICLE, Browser, opened
 from tests.extension.relay import Relay
 
 STORED = (200, {"Content-Type": "application/json"}, '{"stored": true}')
+REFUSED = (422, {"Content-Type": "application/json"}, '{"error": "label is \'neutral\'", "error_type": "Validation"}')
 MISSING = (404, {"Content-Type": "application/json"}, '{"error": "no such route", "error_type": "NotFound"}')
 
 
@@ -92,6 +93,22 @@ def test_german(browser: Browser) -> None:
     expect(browser.popup(page).locator(".coverage")).to_contain_text("1 von 1.873 geladen.")
 
 
+def test_channels_are_taken_as_people_write_them(browser: Browser) -> None:
+    options = browser.options()
+    channels = options.get_by_label("Channels, one per line")
+    channels.fill("@one https://www.youtube.com/@two/videos\nhttps://youtube.com/c/three")
+    options.get_by_role("button", name="Save").click()
+    expect(options.locator("#saved")).to_contain_text("“https://youtube.com/c/three” is no channel.")
+    expect(channels).to_be_focused()
+    channels.fill("one, @One\nhttps://www.youtube.com/channel/UCabcdefghijklmnopqrstuv/about")
+    options.get_by_role("button", name="Save").click()
+    expect(options.locator("#saved")).to_contain_text("Connected.")
+    assert browser.stored("settings")["channels"] == ["@one", "@One", "UCabcdefghijklmnopqrstuv"]
+    expect(browser.options().get_by_label("Channels, one per line")).to_have_value(
+        "@one\n@One\nUCabcdefghijklmnopqrstuv"
+    )
+
+
 def correct(page: Page, comment: str) -> None:
     page.locator(f"#comment:has(a[href*='lc={comment}']) .commentwise-badge").click()
     page.get_by_role("dialog").get_by_role("button", name="Correct the label to neutral").click()
@@ -151,6 +168,21 @@ def test_kept_corrections_can_be_sent_later(browser: Browser) -> None:
     browser.relay.answers.append(STORED)
     options.get_by_role("button", name="Send now").click()
     expect(options.locator("#kept")).to_have_text("1 correction, 0 not sent.")
+
+
+def test_a_correction_that_the_server_refuses_holds_up_no_other(browser: Browser) -> None:
+    browser.settings(sendCorrections=True)
+    page = browser.watch()
+    page.evaluate("add([{id: 'Ug1', text: 'good'}, {id: 'Ug2', text: 'bad'}])")
+    expect(page.locator(".commentwise-badge")).to_have_count(2)
+    browser.relay.answers += [REFUSED, STORED]
+    correct(page, "Ug1")
+    expect(page.get_by_role("dialog")).to_contain_text("The server refuses this correction")
+    page.keyboard.press("Escape")
+    correct(page, "Ug2")
+    expect(page.get_by_role("dialog")).to_contain_text("neutral was sent to your server")
+    assert [seen.body["text"] for seen in browser.relay.seen if seen.path == "/feedback"] == ["good", "bad"]
+    expect(browser.options().locator("#kept")).to_have_text("2 corrections, 0 not sent. 1 refused by the server.")
 
 
 @pytest.mark.parametrize("page", ["options", "popup"])

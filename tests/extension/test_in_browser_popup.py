@@ -31,6 +31,16 @@ def test_the_summary(popup: Page) -> None:
     expect(popup.locator("#model")).to_contain_text("Model logreg")
 
 
+def test_the_keyboard_s_focus_stays_where_it_is_when_the_summary_grows(browser: Browser, popup: Page) -> None:
+    for name in ("CSV", "Go to 9:00"):
+        control = popup.get_by_role("button", name=name)
+        control.focus()
+        before = popup.locator(".coverage").inner_text()
+        browser.context.pages[-2].evaluate("name => add([{id: `Ug-${name}`, text: 'great at 9:00'}])", name)
+        expect(popup.locator(".coverage")).not_to_have_text(before)
+        expect(control).to_be_focused()
+
+
 def test_a_click_on_a_quoted_time_seeks_the_video(browser: Browser, popup: Page) -> None:
     columns = popup.locator(".timeline button")
     expect(columns).to_have_count(2)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -64,6 +65,24 @@ def test_the_keyboard_command_shows_the_result_in_place(browser: Browser) -> Non
     expect(page.locator("commentwise-card")).to_have_count(0)
 
 
+def test_the_result_is_in_sight_wherever_the_text_is(browser: Browser) -> None:
+    page = browser.article("<p style='margin: 3000px 100px 20px'>great</p>")
+    page.evaluate("scrollTo(0, 1e6)")
+    page.evaluate(SELECT)
+    browser.command(page)
+    shown = page.get_by_role("dialog")
+    expect(shown.get_by_role("heading")).to_be_in_viewport(ratio=1)
+    expect(shown.get_by_role("button").last).to_be_in_viewport(ratio=1)
+    text, place = page.locator("body > p").bounding_box(), shown.bounding_box()
+    assert text is not None
+    assert place is not None
+    assert 0 <= text["y"] - (place["y"] + place["height"]) < 40
+    page.keyboard.press("Escape")
+    page.evaluate("getSelection().empty(); scrollTo(0, 1000)")
+    browser.command(page)
+    expect(shown.get_by_role("heading", name="No text selected")).to_be_in_viewport(ratio=1)
+
+
 def test_the_context_menu_shows_the_result_in_place_again_and_again(browser: Browser) -> None:
     page = browser.article("<p>bad</p>")
     page.evaluate(SELECT)
@@ -99,6 +118,30 @@ def test_in_place_without_a_selection_and_without_a_server(browser: Browser) -> 
     with browser.context.expect_page() as opened:
         page.get_by_role("dialog").get_by_role("button", name="Open settings").click()
     expect(opened.value.get_by_role("heading", name="Your server")).to_be_visible()
+
+
+def test_what_goes_wrong_is_told_in_place_with_a_way_out(browser: Browser) -> None:
+    page = browser.article("<p>good</p>")
+    page.evaluate(SELECT)
+    browser.relay.answers.append((422, {}, json.dumps({"error": "the reason", "error_type": "Validation"})))
+    browser.command(page)
+    shown = page.get_by_role("dialog")
+    expect(shown).to_contain_text("The server refuses this text")
+    expect(shown).to_contain_text("The server says: the reason")
+    shown.get_by_role("button", name="Try again").click()
+    expect(shown.get_by_role("heading")).to_have_text("▲positive95%")
+    expect(page.locator("commentwise-card")).to_have_count(1)
+
+
+def test_a_card_that_is_closed_hangs_up(browser: Browser) -> None:
+    page = browser.article("<p>good</p>")
+    page.evaluate(SELECT)
+    browser.relay.hold()
+    browser.command(page)
+    browser.relay.wait_for(1, "/info")
+    with browser.context.expect_event("requestfailed"):
+        page.keyboard.press("Escape")
+    browser.relay.release()
 
 
 def test_only_a_person_can_correct(browser: Browser) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.extension.browser import ARTICLE, Browser, opened
-from tests.extension.conftest import serving
+from tests.extension.browser import ARTICLE, ELSEWHERE, Browser, opened
 from tests.extension.relay import Relay, relaying
+from tests.serving.process import started
 
 PATIENCE_MS = 40_000
 TEXT = "something nobody else may read"
@@ -61,20 +61,36 @@ def test_no_permission(relay: Relay, tmp_path: Path) -> None:
         assert relay.seen == []
 
 
-def test_offline(browser: Browser) -> None:
-    browser.settings(server="http://server.example", consent="http://server.example")
-    worker = "() => Object.defineProperty(navigator, 'onLine', {value: false, configurable: true})"
-    browser.worker.evaluate("""() => { chrome.permissions.contains = async () => true }""")
-    browser.worker.evaluate(worker)
+def test_access_that_is_allowed_later(browser: Browser) -> None:
+    browser.worker.evaluate("() => { chrome.permissions.contains = async () => false }")
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
-    status = page.locator(".commentwise-status")
-    expect(status).to_contain_text("You are offline")
-    browser.settings()
-    browser.worker.evaluate("() => { delete navigator.onLine }")
-    page.evaluate("dispatchEvent(new Event('online'))")
-    expect(page.locator(".commentwise-badge")).to_have_text("▲ 95%")
-    expect(status).to_be_empty()
+    expect(page.locator(".commentwise-status")).to_contain_text("No access to your server")
+    browser.worker.evaluate("""() => {
+        chrome.permissions.contains = async () => true;
+        chrome.permissions.onAdded.dispatch({origins: []});  // as after a click on Allow
+    }""")
+    expect(page.locator(".commentwise-badge")).to_be_visible()
+
+
+def test_offline(relay: Relay, tmp_path: Path) -> None:
+    elsewhere = relay.url.replace("127.0.0.1", ELSEWHERE)
+    with opened(tmp_path, relay, granted=[f"{elsewhere}/*", f"{ARTICLE}/*"]) as browser:
+        browser.settings(server=elsewhere, consent=elsewhere)
+        page = browser.watch()
+        popup = browser.popup(browser.article("<p>page</p>"))
+        browser.context.set_offline(True)
+        page.evaluate("add([{id: 'Ug1', text: 'good'}])")
+        status = page.locator(".commentwise-status")
+        expect(status).to_contain_text("You are offline")
+        ask(popup)
+        expect(trouble(popup)).to_contain_text("You are offline")
+        browser.context.set_offline(False)
+        expect(page.locator(".commentwise-badge")).to_have_text("▲ 95%")
+        expect(status).to_be_empty()
+        trouble(popup).get_by_role("button", name="Try again").click()
+        expect(popup.locator(".verdict")).to_contain_text("positive")
+        expect(popup.get_by_label("Or type a text")).to_have_value("good video")
 
 
 def test_server_down(browser: Browser, tmp_path: Path, server: str) -> None:
@@ -94,8 +110,8 @@ def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     entry = f"me:{hashlib.sha256(b'right').hexdigest()}"
     with (
-        serving(tmp_path / "server", "--model", str(tiny_bundle), "--api-keys", entry) as url,
-        relaying(url) as relay,
+        started(tmp_path / "server", "--model", str(tiny_bundle), "--api-keys", entry) as server,
+        relaying(server.url) as relay,
         opened(tmp_path, relay) as browser,
     ):
         browser.settings(key="wrong")
@@ -117,8 +133,8 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     flags = ["--max-body", "200", "--max-characters", "100"]
     with (
-        serving(tmp_path / "server", "--model", str(tiny_bundle), *flags) as url,
-        relaying(url) as relay,
+        started(tmp_path / "server", "--model", str(tiny_bundle), *flags) as server,
+        relaying(server.url) as relay,
         opened(tmp_path, relay) as browser,
     ):
         browser.settings()
@@ -200,6 +216,20 @@ def test_a_server_that_never_answers(browser: Browser) -> None:
     browser.relay.release()
     status.get_by_role("button", name="Try again").click()
     expect(page.locator(".commentwise-badge")).to_be_visible()
+
+
+def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
+    browser.relay.hold()
+    page = browser.watch()
+    page.evaluate("add([{id: 'Ug1', text: 'good'}])")
+    status = page.locator(".commentwise-status")
+    expect(status).to_contain_text("The server is slow", timeout=PATIENCE_MS)
+    with browser.context.expect_event("requestfailed"):
+        status.get_by_role("button", name="Try again").click()
+    browser.relay.wait_for(2, "/info")
+    browser.relay.release()
+    expect(page.locator(".commentwise-badge")).to_be_visible()
+    expect(status).to_be_empty()
 
 
 def test_something_else_answers(browser: Browser) -> None:

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.extension.browser import Browser, opened
-from tests.extension.conftest import serving
 from tests.extension.relay import relaying
+from tests.serving.process import started
 
 BADGES = ".commentwise-badge"
 
@@ -61,8 +61,8 @@ def test_leaving_hangs_up_on_the_server(browser: Browser) -> None:
 def test_the_server_s_limits_are_kept_to(tiny_bundle: Path, tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "server").mkdir()
     with (
-        serving(tmp_path / "server", "--model", str(tiny_bundle), *flags) as url,
-        relaying(url) as relay,
+        started(tmp_path / "server", "--model", str(tiny_bundle), *flags) as server,
+        relaying(server.url) as relay,
         opened(tmp_path, relay) as browser,
     ):
         browser.settings()

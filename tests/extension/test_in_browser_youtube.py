@@ -250,6 +250,18 @@ def test_filter_and_sort(browser: Browser) -> None:
     assert shown_threads(page) == ["Ug0", "Ug1", "Ug2", "Ug3", "Ug4"]
 
 
+def test_choosing_goes_on_while_comments_load(browser: Browser) -> None:
+    page = browser.watch()
+    page.evaluate("add", comments(2))
+    bar = page.get_by_role("group", name="Comments by sentiment")
+    for control in (bar.get_by_role("button", name="positive"), bar.get_by_label("Order")):
+        control.focus()
+        before = page.locator(BADGES).count()
+        page.evaluate("add", comments(2, start=10 * before))
+        expect(bar.get_by_role("button", name="All")).to_have_text(f"All {before + 2}")
+        expect(control).to_be_focused()
+
+
 def test_hidden_comments_show_on_demand(browser: Browser) -> None:
     browser.settings(hide=["negative"])
     page = browser.watch()
@@ -277,7 +289,7 @@ def test_everything_is_gone_when_switched_off_and_back_when_switched_on(browser:
 
 
 def test_only_the_channels_of_the_list(browser: Browser) -> None:
-    browser.settings(onlyListed=True, channels=["Another"])
+    browser.settings(onlyListed=True, channels=["@another"])
     page = browser.watch()
     page.evaluate("add", comments(2))
     popup = browser.popup(page)
@@ -285,7 +297,37 @@ def test_only_the_channels_of_the_list(browser: Browser) -> None:
     assert browser.relay.seen == []
     popup.get_by_role("button", name="Add this channel").click()
     expect(page.locator(BADGES)).to_have_count(2)
-    assert browser.stored("settings")["channels"] == ["Another", "Channel.One"]
+    assert browser.stored("settings")["channels"] == ["@another", "@Channel.One"]
+
+
+@pytest.mark.parametrize("link", ["/@Channel.One/videos", "/channel/UCabcdefghijklmnopqrstuv"])
+def test_a_channel_is_known_by_its_handle_or_its_id(browser: Browser, link: str) -> None:
+    browser.settings(onlyListed=True, channels=["@CHANNEL.one", "UCabcdefghijklmnopqrstuv"])
+    page = browser.watch()
+    page.evaluate("link => { document.querySelector('ytd-video-owner-renderer a').setAttribute('href', link) }", link)
+    page.evaluate("add", comments(2))
+    expect(page.locator(BADGES)).to_have_count(2)
+
+
+def test_only_the_channel_of_the_video_that_is_shown_counts(browser: Browser) -> None:
+    browser.settings(onlyListed=True, channels=["@channel.one", "@next"])
+    page = browser.watch()
+    # The watch page stays behind the Short, and the next Short is there before it is shown.
+    page.evaluate("""() => {
+        document.querySelector("ytd-video-owner-renderer").setAttribute("hidden", "");
+        const short = (name, attributes) => make("ytd-reel-video-renderer", attributes,
+            make("yt-reel-channel-bar-view-model", {}, make("a", { href: `/@${name}` }, name)));
+        document.body.append(short("next", {}), short("this", { "is-active": "" }));
+        navigate("/shorts/short1");
+        place("ytd-engagement-panel-section-list-renderer");
+    }""")
+    page.evaluate("add", comments(2))
+    popup = browser.popup(page)
+    expect(popup.locator("#trouble")).to_contain_text("This channel is not on your list")
+    assert browser.relay.seen == []
+    popup.get_by_role("button", name="Add this channel").click()
+    expect(page.locator(BADGES)).to_have_count(2)
+    assert browser.stored("settings")["channels"] == ["@channel.one", "@next", "@this"]
 
 
 def test_a_badge_opens_its_card_with_the_keyboard(browser: Browser) -> None:

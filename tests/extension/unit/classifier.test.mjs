@@ -87,16 +87,40 @@ test("a server that was started anew with a lower limit is believed", async () =
   assert.equal(chrome.storage.session.content.about.value.maxTexts, 4);
 });
 
-test("a pause that the server asks for is kept and told, then the same is asked again", async () => {
+test("a pause that the server asks for is kept and told, then the same is asked again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   fakeChrome();
-  const server = fakeServer({ answers: [json({ error: "later" }, 429, { "Retry-After": "1" })] });
-  const waits = [];
-  const started = performance.now();
-  const { results } = await classify(["patience"], { signal: new AbortController().signal, onWait: (wait) => waits.push(wait) });
-  assert.equal(results[0].text, "patience");
-  assert.deepEqual(waits, [{ kind: "busy", detail: "later", retryAfter: 1 }]);
-  assert.ok(performance.now() - started >= 990);
+  const server = fakeServer({ answers: [json({ error: "later" }, 429, { "Retry-After": "7" })] });
+  const signal = new AbortController().signal;
+  let asking;
+  const told = await new Promise((onWait) => (asking = classify(["patience"], { signal, onWait })));
+  assert.deepEqual(told, { kind: "busy", detail: "later", retryAfter: 7 });
+  t.mock.timers.tick(6999);
+  await new Promise(setImmediate);
+  assert.equal(server.requests.length, 2);
+  t.mock.timers.tick(1);
+  assert.equal((await asking).results[0].text, "patience");
   assert.equal(server.requests.length, 3);
+});
+
+test("a server that does not answer is asked again, for a while", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  fakeChrome();
+  const down = () => new TypeError("Failed to fetch");
+  const server = fakeServer({ answers: [down(), down()] });
+  const waits = [];
+  const listener = {
+    signal: new AbortController().signal,
+    onWait: ({ kind, retryAfter }) => {
+      waits.push([kind, retryAfter]);
+      setImmediate(() => t.mock.timers.tick(1000 * retryAfter));
+    },
+  };
+  assert.equal((await classify(["down"], listener)).results[0].text, "down");
+  assert.deepEqual(waits, [["server-down", 1], ["server-down", 2]]);
+  server.answers = Array.from({ length: 5 }, down);
+  await assert.rejects(classify(["down for good"], listener), { kind: "server-down" });
+  assert.deepEqual(server.answers, []);
 });
 
 test("a pause that is too long for a worker is left to who asked", async () => {
@@ -139,7 +163,6 @@ test("requests carry the key, no cookies and no referrer, and follow no redirect
 
 test("what goes wrong has a kind", async () => {
   for (const [answer, kind] of [
-    [new TypeError("Failed to fetch"), "server-down"],
     [new Response("<html>"), "not-commentwise"],
     [json({ results: [] }), "not-commentwise"],
     [json({ error: "e" }, 401), "unauthorized"],

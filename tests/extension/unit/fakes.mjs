@@ -13,8 +13,19 @@ export function fakeChrome({ permitted = true, settings = {} } = {}) {
     permissions: { contains: async () => permitted },
     runtime: { getPlatformInfo: async () => ({}) },
   };
-  Object.defineProperty(globalThis, "navigator", { value: { onLine: true }, configurable: true }); // older than Node.js 21
+  // Node.js has no navigator before 21, and no locks before 24.
+  Object.defineProperty(globalThis, "navigator", { value: { onLine: true, locks: fakeLocks() }, configurable: true });
   return globalThis.chrome;
+}
+
+function fakeLocks() {
+  const held = new Map();
+  const request = (name, work) => {
+    const done = (held.get(name) ?? Promise.resolve()).then(work);
+    held.set(name, done.catch(() => {}));
+    return done;
+  };
+  return { request };
 }
 
 /** A server that answers from the texts themselves; `answers` come first. */
@@ -32,6 +43,7 @@ export function fakeServer({ bundleId = "b".repeat(64), maxTexts = 4, answers = 
       const { bundleId: bundle_id, maxTexts: max_client_batch_size } = server;
       return json({ bundle_id, max_client_batch_size, labels: ["negative", "positive"], version: "1", family: "bert" });
     }
+    if (path === "/feedback") return json({ stored: true });
     return json({ results: asked.texts.map((text) => ({ sentiment: "positive", confidence: 1, probabilities: {}, text })), bundle_id: server.bundleId });
   };
   return server;

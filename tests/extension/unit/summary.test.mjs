@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { commentRows, csv } from "../../../extension/lib/export.js";
 import { kindOf, retryAfter } from "../../../extension/lib/problems.js";
-import { isLoopback, permissionFor, serverAddress } from "../../../extension/lib/settings.js";
+import { channelName, isLoopback, permissionFor, serverAddress } from "../../../extension/lib/settings.js";
 import { clock, extremes, overTime, parentsAndReplies, poles, timeStamps, totalNumber } from "../../../extension/lib/summary.js";
 
 const LABELS = ["negative", "neutral", "positive"];
@@ -80,6 +80,26 @@ test("server addresses", () => {
   assert.equal(permissionFor("https://host.example:8443/api"), "https://host.example:8443/*");
   assert.ok(isLoopback("http://127.0.0.1:8000") && isLoopback("http://localhost"));
   assert.ok(!isLoopback("http://localhost.example") && !isLoopback("https://host.example/127.0.0.1"));
+});
+
+test("channels as people write them", () => {
+  const id = "UCabcdefghijklmnopqrs-_1";
+  const names = {
+    "@One": "@One",
+    " one.two ": "@one.two",
+    "https://www.youtube.com/@one/videos?x=1": "@one",
+    "youtube.com/@one": "@one",
+    "m.youtube.com/@%E6%97%A5%E6%9C%AC": "@日本",
+    [id]: id,
+    [`https://www.youtube.com/channel/${id}/about`]: id,
+    [`/channel/${id}`]: id,
+    "https://www.youtube.com/c/one": "",
+    "https://www.youtube.com/channel/one": "",
+    "https://example.com/@one": "",
+    "@": "",
+    "": "",
+  };
+  for (const [typed, name] of Object.entries(names)) assert.equal(channelName(typed), name, typed);
 });
 
 test("statuses and pauses", () => {
