@@ -44,7 +44,7 @@ def node() -> str | None:
 
 
 def _major_version(program: str) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     found = re.search(r"(\d+)\.\d", said)
     return int(found[1]) if found else 0
 

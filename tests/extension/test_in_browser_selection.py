@@ -66,7 +66,7 @@ def test_the_keyboard_command_shows_the_result_in_place(browser: Browser) -> Non
 
 
 def test_the_result_is_in_sight_wherever_the_text_is(browser: Browser) -> None:
-    page = browser.article("<p style='margin: 3000px 100px 20px'>great</p>")
+    page = browser.article("<h1>page</h1><p style='margin: 3000px 100px 150px'>great</p>")
     page.evaluate("scrollTo(0, 1e6)")
     page.evaluate(SELECT)
     browser.command(page)

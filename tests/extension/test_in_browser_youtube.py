@@ -43,6 +43,7 @@ def test_comments_that_come_lazily_take_few_requests(browser: Browser, dom: str)
     page = browser.watch(f"&dom={dom}")
     page.evaluate("comments => load(comments)", comments(300))
     expect(page.locator(BADGES)).to_have_count(300, timeout=PATIENCE_MS)
+    print(f"{len(browser.relay.seen)} requests for 300 comments")
     assert len(browser.relay.seen) <= 10
     assert sum(map(len, browser.relay.texts())) == 300
     for comment, text in [("Ug0", "▲ 95%"), ("Ug1", "▼ 95%"), ("Ug299", "? 49%")]:
@@ -309,18 +310,22 @@ def test_a_channel_is_known_by_its_handle_or_its_id(browser: Browser, link: str)
     expect(page.locator(BADGES)).to_have_count(2)
 
 
-def test_only_the_channel_of_the_video_that_is_shown_counts(browser: Browser) -> None:
+SHORTS = """(other, shown) => {
+    const short = (name, attributes) => make("ytd-reel-video-renderer", attributes,
+        make("yt-reel-channel-bar-view-model", {}, make("a", { href: `/@${name}` }, name)));
+    document.body.append(make("ytd-shorts", {}, short(other, {}), short(shown, { "is-active": "" })));
+}"""
+
+
+def test_the_channel_of_the_next_short_does_not_count(browser: Browser) -> None:
     browser.settings(onlyListed=True, channels=["@channel.one", "@next"])
     page = browser.watch()
-    # The watch page stays behind the Short, and the next Short is there before it is shown.
-    page.evaluate("""() => {
+    page.evaluate(f"""() => {{
         document.querySelector("ytd-video-owner-renderer").setAttribute("hidden", "");
-        const short = (name, attributes) => make("ytd-reel-video-renderer", attributes,
-            make("yt-reel-channel-bar-view-model", {}, make("a", { href: `/@${name}` }, name)));
-        document.body.append(short("next", {}), short("this", { "is-active": "" }));
+        ({SHORTS})("next", "this");
         navigate("/shorts/short1");
         place("ytd-engagement-panel-section-list-renderer");
-    }""")
+    }}""")
     page.evaluate("add", comments(2))
     popup = browser.popup(page)
     expect(popup.locator("#trouble")).to_contain_text("This channel is not on your list")
@@ -328,6 +333,26 @@ def test_only_the_channel_of_the_video_that_is_shown_counts(browser: Browser) ->
     popup.get_by_role("button", name="Add this channel").click()
     expect(page.locator(BADGES)).to_have_count(2)
     assert browser.stored("settings")["channels"] == ["@channel.one", "@next", "@this"]
+
+
+def test_the_channel_of_a_page_that_was_left_does_not_count(browser: Browser) -> None:
+    browser.settings(onlyListed=True, channels=["@left"])
+    page = browser.watch()
+    page.evaluate(f"() => {{ ({SHORTS})('next', 'left'); document.querySelector('ytd-shorts').hidden = true }}")
+    page.evaluate("add", comments(2))
+    expect(browser.popup(page).locator("#trouble")).to_contain_text("This channel is not on your list")
+    assert browser.relay.seen == []
+
+
+def test_a_page_that_names_no_channel(browser: Browser) -> None:
+    browser.settings(onlyListed=True, channels=["@channel.one"])
+    page = browser.watch()
+    page.evaluate("document.querySelector('ytd-video-owner-renderer').remove()")
+    page.evaluate("add", comments(2))
+    popup = browser.popup(page)
+    expect(popup.locator("#trouble")).to_contain_text("The page names no channel")
+    expect(popup.get_by_role("button", name="Reload page")).to_be_visible()
+    assert browser.relay.seen == []
 
 
 def test_a_badge_opens_its_card_with_the_keyboard(browser: Browser) -> None:
