@@ -1,8 +1,8 @@
 """All benchmarks that this machine can run, one after the other, and their report.
 
-  python -m benchmarks [--quick] [--only engines,serving]
+  python -m benchmarks [--quick] [--only engines,serving] [--root FOLDER]
 
-Runs the pipeline first where its encoder is not there. A quick run keeps its results and report under build/bench/quick,
+Measures the encoder that the pipeline trained in FOLDER, by default here, where the pipeline is run first if need be. A quick run keeps its results and report under build/bench/quick,
 away from the published ones. A benchmark that fails is named, and the others go on. Run it on a quiet machine.
 """
 
@@ -20,20 +20,19 @@ from benchmarks.figures import RESULTS
 from benchmarks.report import REPORT
 from models.errors import CommentwiseError, run_command
 
-BUNDLE = Path("build/bench/bundle")
-"""The encoder's bundle, whichever family was chosen: written by benchmarks.engines, read by the others."""
-CHECKPOINT = Path("artifacts/candidates/bert/model")
-COMMENTS = Path("data/sample/comments.jsonl")
+CANDIDATE = Path("artifacts/candidates/bert/model")
+BUNDLE, CHECKPOINT, COMMENTS = (f"build/bench/{name}" for name in ("bundle", "checkpoint", "comments.parquet"))
+"""What is measured, whichever family was chosen: written by benchmarks.engines, read by the others."""
 QUICK = Path("build/bench/quick")
 STOP_SECONDS = 30
 
-WITH_BUNDLE = ["--bundle", str(BUNDLE)]
-WITH_CHECKPOINT = [*WITH_BUNDLE, "--checkpoint", str(CHECKPOINT)]
+WITH_CHECKPOINT = ["--bundle", BUNDLE, "--checkpoint", CHECKPOINT]
+WITH_COMMENTS = ["--data", COMMENTS, "--column", "text"]
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "engines": ([], ["--quick"]),
-    "serving": ([*WITH_CHECKPOINT, "--data", str(COMMENTS)], ["--quick"]),
-    "training": ([], ["--repeats", "1", "--comments", "500"]),
-    "scale": (WITH_BUNDLE, ["--quick"]),
+    "serving": ([*WITH_CHECKPOINT, *WITH_COMMENTS], ["--quick"]),
+    "training": ([], ["--repeats", "1", "--comments", "100"]),
+    "scale": (["--bundle", BUNDLE, *WITH_COMMENTS, "--label-column", "label"], ["--quick"]),
     "footprint": (WITH_CHECKPOINT, ["--quick"]),
 }
 """What each is told: always, and in a quick run."""
@@ -46,31 +45,32 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help=f"few and short measurements, into {QUICK}")
     parser.add_argument("--only", default=",".join(BENCHMARKS), metavar="NAMES", help="with commas between (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--root", type=Path, default=Path(), metavar="FOLDER", help="where the pipeline ran (default: here)")  # fmt: skip
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := [name for name in names if name not in BENCHMARKS]:
         raise CommentwiseError(f"no benchmark {unknown[0]!r}: there are {', '.join(BENCHMARKS)}")
-    if "engines" not in names and not BUNDLE.exists() and any(str(BUNDLE) in BENCHMARKS[name][0] for name in names):
+    if "engines" not in names and not Path(BUNDLE).exists() and any(BUNDLE in BENCHMARKS[name][0] for name in names):
         raise CommentwiseError(
             f"{BUNDLE} is missing: benchmarks.engines makes it, so name it first: --only engines,{options.only}"
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the running benchmark is stopped then too
-    if not CHECKPOINT.exists():
+    if options.root == Path() and not CANDIDATE.exists():
         print("bench: the pipeline comes first", flush=True)
         if run([sys.executable, "-m", "dvc", "repro"]):
             raise CommentwiseError("`dvc repro` failed; its message stands above")
-    failed = run_all(names, options.quick)
+    failed = run_all(names, options.root, options.quick)
     if failed:
         raise CommentwiseError(f"{', '.join(failed)} failed; the messages stand above")
 
 
-def run_all(names: list[str], quick: bool) -> list[str]:
-    """Run these benchmarks and write the report; the names of those that failed."""
+def run_all(names: list[str], root: Path, quick: bool) -> list[str]:
+    """Run these benchmarks of what was trained in `root` and write the report; the names of those that failed."""
     results, report = (QUICK / "results", QUICK / "report") if quick else (RESULTS, REPORT)
     before = _set_aside(results, names) if quick else None
     failed = []
     for place, name in enumerate(names, 1):
-        command = command_for(name, quick, results)
+        command = command_for(name, root, quick, results)
         print(f"bench {place}/{len(names)}: {name}: python {' '.join(command[1:])}", flush=True)
         start = time.monotonic()
         state = "failed" if run(command) else "done"
@@ -83,9 +83,11 @@ def run_all(names: list[str], quick: bool) -> list[str]:
     return failed
 
 
-def command_for(name: str, quick: bool, results: Path) -> list[str]:
+def command_for(name: str, root: Path, quick: bool, results: Path) -> list[str]:
     """The command of one benchmark."""
     always, when_quick = BENCHMARKS[name]
+    if name == "engines" and root != Path():
+        always = ["--root", str(root)]
     out = ["--out", str(results / f"{name}.json")] if quick else []
     return [sys.executable, "-m", f"benchmarks.{name}", *always, *(when_quick if quick else []), *out]
 

@@ -28,7 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         return int("benchmarks.training" in command)
 
     monkeypatch.chdir(tmp_path)
-    runner.CHECKPOINT.mkdir(parents=True)
+    runner.CANDIDATE.mkdir(parents=True)
     monkeypatch.setattr(runner, "run", run)
     return found
 
@@ -62,7 +62,7 @@ def test_a_quick_run_stays_away_from_published_results(calls: list[list[str]], m
     assert report[1:] == ["--results", "build/bench/quick/results", "--out", "build/bench/quick/report"]
     for name in ("serving", "scale"):
         write_json(runner.QUICK / "results" / f"{name}.json", {})
-    runner.BUNDLE.mkdir()
+    Path(runner.BUNDLE).mkdir()
     called(monkeypatch, "--quick", "--only", "serving")
     assert calls[-1][-2:] == ["--before", "build/bench/quick/before"]
     assert [path.name for path in (runner.QUICK / "results").iterdir()] == ["scale.json"]
@@ -70,7 +70,7 @@ def test_a_quick_run_stays_away_from_published_results(calls: list[list[str]], m
 
 
 def test_the_pipeline_comes_first_where_it_has_not_run(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    runner.CHECKPOINT.rmdir()
+    runner.CANDIDATE.rmdir()
     called(monkeypatch, "--only", "engines")
     assert calls[0] == ["dvc", "repro"]
 
