@@ -17,6 +17,7 @@ from serving.deployment import Deployment
 from serving.direct import Direct
 from serving.errors import Refusal, error_response, overloaded
 from serving.exchange import Exchange
+from serving.feedback import PATH as FEEDBACK
 from serving.log import log
 from serving.metrics import Metrics
 from serving.scheduler import Overloaded
@@ -77,6 +78,8 @@ class Traffic:
             self._admit(scope, headers, exchange)
             if predicting:
                 self._check_room()  # before the work of reading the body
+                await self._in_time(scope, headers, exchange, receive, respond)
+            elif path == FEEDBACK:
                 await self._in_time(scope, headers, exchange, receive, respond)
             else:
                 await self._app(scope, receive, respond)

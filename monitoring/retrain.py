@@ -1,0 +1,228 @@
+"""Train again with what people said, through the same pipeline, and let a gate decide.
+
+  python -m monitoring.retrain --why "new communities"
+  python -m monitoring.retrain --also labelled.jsonl --shadow
+
+The comments of the present split keep their parts. New ones, from feedback and from files, are spread over the parts by
+their text's hash. The gate (training.gate) holds the result against the champion on the old and on the recent test
+comments. Killed at any moment, the same command goes on where it was; two at once are impossible; every retraining is
+recorded in retrainings.jsonl. Where the gate says no, params.yaml, dvc.lock and the data are put back.
+"""
+
+import fcntl
+import getpass
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+from ruamel.yaml import YAML
+
+from models.errors import CommentwiseError, run_command
+from models.files import atomic_file, read_json, write_json, write_text
+from models.normalize import normalize
+from models.prediction_log import opened
+from models.signals import text_hash
+from monitoring.feedback import collect, read_feedback, write_lines
+from monitoring.settings import WindowSettings, read
+from training.comments import COLUMNS
+from training.layout import PARTS, part_file
+from training.settings import PARAMS, load_settings
+
+DATA = Path("data/retrain")
+TEST_SHARE, VALIDATION_SHARE = 0.35, 0.15
+"""Of the recent comments. Many for the test, since the gate has to see the gain on them."""
+LEAST_RECENT = 40
+LOCK = Path("dvc.lock")
+
+
+class RetrainCommand(WindowSettings):
+    """Train again."""
+
+    also: list[Path] = Field(default=[], description="more labelled comments: .jsonl files with text and label")
+    shadow: bool = Field(default=False, description="a winner becomes challenger, to run as a shadow, not champion")
+    why: str = Field(default="asked for", description="stands in the record")
+
+
+def main() -> None:
+    """Retrain, or go on with a retraining that was cut short."""
+    settings = read(RetrainCommand, "retrain")
+    with alone(settings.out / "retrain.lock"):
+        folder = settings.out / "retraining"
+        state = begin(settings, folder)
+        result = carry_out(state, folder, settings.shadow)
+        finish(state, result, settings, folder)
+    print(f"retrain: {result['reason']}")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process. Raises CommentwiseError when another holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommentwiseError(f"another retraining holds {path}: wait until it has ended") from None
+        yield
+
+
+def begin(settings: RetrainCommand, folder: Path) -> dict[str, Any]:
+    """Settle what this retraining trains on, or take up the one that `folder` holds; return its record."""
+    state_file = folder / "state.json"
+    if state_file.is_file():
+        state = dict(read_json(state_file))
+        print(f"retrain: going on with {state['id']}, begun {state['when']} by {state['who']}", flush=True)
+        return state
+    recent = recent_comments(settings)
+    table = pd.concat([present_split(), spread(recent)], ignore_index=True)
+    content = table.to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
+    name = hashlib.sha256(content.encode("utf-8")).hexdigest()[:12]
+    data = DATA / f"{name}.jsonl"
+    write_text(data, content)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in kept_files():
+        (folder / "kept" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / "kept" / path)
+    test = [row["comment_id"] for row in recent if part_of(row["text"]) == "test"]
+    write_text(folder / "recent.txt", "\n".join(test) + "\n")
+    write_lines(folder / "recent.jsonl", recent)
+    state = {
+        "id": name,
+        "who": getpass.getuser(),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "why": settings.why,
+        "data": str(data),
+        "recent": len(recent),
+        "recent_test": len(test),
+    }
+    write_json(state_file, state)  # last: from here on it is this retraining
+    print(f"retrain: {name}: {len(recent):,} recent comments, {len(test):,} of them for the test", flush=True)
+    return state
+
+
+def kept_files() -> list[Path]:
+    """What a loser must leave as it was and DVC's cache does not hold: settings, the lock, and the figures in git."""
+    stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    lock = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
+    uncached = {
+        str(name)
+        for stage in stages.values()
+        for out in [*stage.get("do", stage).get("outs", []), *stage.get("do", stage).get("metrics", [])]
+        if isinstance(out, dict)
+        for name in out
+    }
+    paths = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
+    named = {path for path in paths if any(_matches(path, name) for name in uncached)}
+    return [PARAMS, LOCK, *(Path(path) for path in sorted(named) if Path(path).is_file())]
+
+
+def _matches(path: str, name: str) -> bool:
+    """Whether an output is the one that dvc.yaml names, maybe with ${item} in it."""
+    return fnmatch(path, name.replace("${item}", "*"))
+
+
+def recent_comments(settings: RetrainCommand) -> list[dict[str, Any]]:
+    """Labelled comments that the present split does not hold yet. Raises CommentwiseError when they are too few."""
+    with opened(settings.prediction_log) as connection:
+        collected = collect(read_feedback(connection))
+    print(f"retrain: feedback: {collected}", flush=True)
+    given = [*collected.comments, *(row for path in settings.also for row in _read_lines(path))]
+    labels = load_settings().labels
+    known = {text_hash(text) for part in PARTS for text in pd.read_parquet(part_file(part))["text"]}
+    fresh: dict[str, dict[str, Any]] = {}
+    for row in given:
+        name = text_hash(normalize(row["text"]))
+        if name not in known and row["label"] in labels:
+            fresh.setdefault(name, {**row, "comment_id": f"recent-{name[:16]}"})
+    if len(fresh) < LEAST_RECENT:
+        raise CommentwiseError(
+            f"{len(fresh)} labelled comments are new and a retraining needs {LEAST_RECENT}: collect feedback, or give files with --also"
+        )
+    return [fresh[name] for name in sorted(fresh)]
+
+
+def present_split() -> pd.DataFrame:
+    """The comments that the pipeline's last run trained and tested on, with their parts."""
+    return pd.concat([pd.read_parquet(part_file(part)).assign(part=part) for part in PARTS])[list(COLUMNS)]
+
+
+def spread(recent: list[dict[str, Any]]) -> pd.DataFrame:
+    """Recent comments with their parts."""
+    table = pd.DataFrame(recent).reindex(columns=list(COLUMNS))
+    return table.assign(
+        part=[part_of(text) for text in table["text"]], published_at=pd.to_datetime(table["published_at"], utc=True)
+    )
+
+
+def part_of(text: str) -> str:
+    """The part a recent comment goes to, the same in every retraining."""
+    place = int(text_hash(normalize(text))[:8], 16) / 2**32
+    return "test" if place < TEST_SHARE else "validation" if place < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def carry_out(state: dict[str, Any], folder: Path, shadow: bool) -> dict[str, Any]:
+    """Run the pipeline and the gate; what is done already takes no time again. Return the gate's decision."""
+    run("dvc", "add", "--quiet", state["data"])
+    point_params_at(state["data"])
+    run("dvc", "repro")
+    result = folder / "gate.json"
+    run("training.gate", str(folder / "recent.txt"), str(result), *(["--shadow"] if shadow else []))
+    return dict(read_json(result))
+
+
+def point_params_at(data: str) -> None:
+    """Have params.yaml read the new source, comments and order kept."""
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 4096, True
+    params = yaml.load(PARAMS.read_text(encoding="utf-8"))
+    params["data"] |= {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
+    params["data"]["columns"] |= {name: name for name in COLUMNS}
+    with atomic_file(PARAMS) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(params, stream)
+
+
+def finish(state: dict[str, Any], result: dict[str, Any], settings: RetrainCommand, folder: Path) -> None:
+    """Record what came of it. A winner gets its reference; a loser leaves everything as it was."""
+    if result["passed"]:
+        reference = settings.reference if result["alias"] == "champion" else settings.out / "reference-challenger.json"
+        run("monitoring.reference", "--bundle", "artifacts/bundle", "--reference", str(reference))
+    else:
+        for path in (path for path in (folder / "kept").rglob("*") if path.is_file()):
+            shutil.copyfile(path, path.relative_to(folder / "kept"))
+        run("dvc", "checkout", "--quiet", "--force")
+    line = state | {"ended": datetime.now(UTC).isoformat(timespec="seconds"), "gate": result}
+    with (settings.out / "retrainings.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+    shutil.rmtree(folder)
+
+
+def run(module: str, *arguments: str) -> None:
+    """Run `python -m module`; what it prints is shown. Raises CommentwiseError when it fails."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+    if done.returncode:
+        raise CommentwiseError(
+            f"{module} {' '.join(arguments)} failed: mend what stands above and run the same command again"
+        )
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise CommentwiseError(f"--also {path}: there is no such file") from None
+    except ValueError as error:
+        raise CommentwiseError(f"--also {path} is not one JSON object per line ({error})") from None
+
+
+if __name__ == "__main__":
+    run_command(main)
