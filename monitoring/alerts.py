@@ -7,9 +7,11 @@ that fails is tried again, now and at the next look; each is logged in deliverie
 import json
 import os
 import smtplib
+import sys
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,12 @@ from models.files import read_json, write_json, write_text
 from monitoring.analysis import Analysis
 from monitoring.settings import WindowSettings
 
+SECTIONS = {
+    "none": "",
+    "warn": "#the-comments-may-have-changed",
+    "alert": "#the-comments-have-changed",
+}
+"""Of the runbook."""
 RANK = {"none": 0, "warn": 1, "alert": 2}
 MARK = {"none": "✅", "warn": "⚠️", "alert": "🚨"}
 TIMEOUT = 10
@@ -55,7 +63,7 @@ def tell(analysis: Analysis, settings: AlertSettings, now: float | None = None) 
     write_text(settings.out / "commentwise.prom", prometheus(analysis))
     channels = _channels(settings)
     state_file = settings.out / "alerts.json"
-    state: dict[str, Any] = read_json(state_file) if state_file.is_file() else {}
+    state = _read_state(state_file)
     text = message(analysis, settings.runbook)
     due = [name for name in channels if _is_due(analysis, state.get(name), settings, now)]
     if settings.dry_run:
@@ -83,12 +91,13 @@ def message(analysis: Analysis, runbook: str) -> str:
         "warn": "Comments may have changed",
         "alert": "Comments have changed",
     }
-    return f"{MARK[analysis.severity]} {head[analysis.severity]} (bundle {analysis.reference.bundle_id[:12]})\n{analysis.summary}\nWhat to do: {runbook}"
+    title = f"{MARK[analysis.severity]} {head[analysis.severity]} (bundle {analysis.reference.bundle_id[:12]})"
+    return f"{title}\n{analysis.summary}\nWhat to do: {runbook}{SECTIONS[analysis.severity]}"
 
 
 def prometheus(analysis: Analysis) -> str:
     """The findings for the node exporter's textfile collector (or any HTTP server that hands the file out)."""
-    verdict, estimate = analysis.verdicts[-1], analysis.estimates[-1]["accuracy"]
+    verdict, estimate = analysis.verdicts[-1], analysis.estimate
     bundle = f'bundle_id="{analysis.reference.bundle_id}"'
     lines = [
         "# HELP commentwise_drift_severity 0: like the reference, 1: warning, 2: alert.",
@@ -100,7 +109,7 @@ def prometheus(analysis: Analysis) -> str:
             f'commentwise_drift_p_value{{{bundle},signal="{name}"}} {value:.6g}'
             for name, value in verdict.adjusted.items()
         ),
-        "# HELP commentwise_estimated_accuracy Accuracy of the latest window, estimated without labels.",
+        "# HELP commentwise_estimated_accuracy Accuracy since the latest change, estimated without labels.",
         "# TYPE commentwise_estimated_accuracy gauge",
         *(
             f'commentwise_estimated_accuracy{{{bundle},bound="{name}"}} {value:.6g}'
@@ -127,15 +136,40 @@ def _is_due(analysis: Analysis, last: dict[str, Any] | None, settings: AlertSett
     return RANK[severity] > RANK[last["severity"]] or now - last["time"] >= 3600 * settings.cool_down
 
 
+def _read_state(path: Path) -> dict[str, Any]:
+    """What was told last, by channel. A damaged file is worth a second message, not silence."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
+        print(f"alerts: {path} is damaged ({error}) and begun anew", file=sys.stderr, flush=True)
+        return {}
+
+
 def _channels(settings: AlertSettings) -> dict[str, Callable[[str, Analysis], None]]:
     channels: dict[str, Callable[[str, Analysis], None]] = {}
     if settings.webhook:
+        if not _is_url(settings.webhook, ("http", "https")):
+            raise CommentwiseError("--webhook is no URL: write https://HOST/…")
         channels["webhook"] = lambda text, analysis: _post(settings.webhook, text)
     if settings.smtp:
         if not settings.mail_to:
             raise CommentwiseError("--smtp wants --mail-to: say who gets the mails")
+        if not _is_url(settings.smtp, ("smtp", "smtp+starttls", "smtps")):
+            raise CommentwiseError(
+                f"--smtp {settings.smtp!r} is no mail server: write smtp://HOST:PORT, smtp+starttls://… or smtps://…"
+            )
         channels["mail"] = lambda text, analysis: _mail(settings, text, analysis)
     return channels
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _post(url: str, text: str) -> None:
@@ -148,17 +182,14 @@ def _mail(settings: AlertSettings, text: str, analysis: Analysis) -> None:
     mail = EmailMessage()
     mail["Subject"], _, body = text.partition("\n")
     mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to.split())
+    mail["Date"], mail["Message-ID"] = formatdate(), make_msgid()
     mail.set_content(body)
     page = settings.out / "report.html"
     if page.is_file():
         mail.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
     server = urlsplit(settings.smtp)
-    if server.scheme not in ("smtp", "smtp+starttls", "smtps") or not server.hostname:
-        raise CommentwiseError(
-            f"--smtp {settings.smtp!r} is no mail server: write smtp://HOST:PORT, smtp+starttls://… or smtps://…"
-        )
     kind = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
-    with kind(server.hostname, server.port or 0, timeout=TIMEOUT) as connection:
+    with kind(str(server.hostname), server.port or 0, timeout=TIMEOUT) as connection:
         if server.scheme == "smtp+starttls":
             connection.starttls()
         if server.username:

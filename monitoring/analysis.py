@@ -5,10 +5,11 @@ from typing import Any
 
 from models.errors import CommentwiseError
 from models.prediction_log import opened
-from monitoring.drift import STATED, Detector, Severity, Verdict, load_windows, power
+from monitoring.drift import STATED, Detector, Severity, Verdict, latest_run, load_windows, power
 from monitoring.feedback import read_feedback, settled_labels
 from monitoring.performance import Estimator, Score, baseline, realised
 from monitoring.reference import Reference
+from monitoring.rows import joined
 from monitoring.settings import WindowSettings
 from monitoring.summary import summary
 
@@ -26,6 +27,8 @@ class Analysis:
     estimates: list[dict[str, Score]]
     counted: list[tuple[Score | None, int]]
     """Accuracy by feedback, and the number of comments behind it."""
+    estimate: Score
+    """Accuracy since the latest change: over all windows that the summary speaks of."""
     summary: str
 
     @property
@@ -41,6 +44,7 @@ class Analysis:
             "summary": self.summary,
             "stated_false_alarm_rate": STATED,
             "baseline_accuracy": self.baseline.as_dict(),
+            "estimated_accuracy": self.estimate.as_dict(),
             "windows": [self._window(number) for number in range(len(self.verdicts))],
         }
 
@@ -76,8 +80,11 @@ def analyse(settings: WindowSettings) -> Analysis:
     estimator, before = Estimator(reference), baseline(reference)
     estimates = [estimator.estimate(verdict.rows) for verdict in verdicts]
     counted = [realised(verdict.rows, labels, reference.labels) for verdict in verdicts]
-    words = summary(verdicts, reference, before, [found["accuracy"] for found in estimates], counted[-1])
-    return Analysis(reference, before, verdicts, estimates, counted, words)
+    run = verdicts[latest_run(verdicts) :]
+    together = joined([verdict.rows for verdict in run])
+    since = estimator.estimate(together)["accuracy"]
+    words = summary(run, reference, before, since, realised(together, labels, reference.labels))
+    return Analysis(reference, before, verdicts, estimates, counted, since, words)
 
 
 def power_curves(reference: Reference) -> dict[str, list[float]]:

@@ -1,18 +1,20 @@
 """The whole story with the real server, on the sample: comments as expected, other comments, an alert, feedback, a retraining,
 and a champion that is swapped in.
 
-  python -m monitoring.demo      (make drift-demo: after make demo, in the same folder)
+  python -m monitoring.demo      (make drift-demo)
 
-The reference is the validation part, so that the test part can be the traffic that is as expected.
+It plays in a clone of this repository, artifacts/drift-demo, with a registry of its own: nothing here changes. Half of
+the held-out comments are the reference, so that the other half can be the traffic that is as expected.
 """
 
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,27 +22,28 @@ from typing import Any
 import httpx
 import numpy as np
 from pydantic import Field
-from pydantic_settings import BaseSettings
 from rich.console import Console
 
 from models.bundle import Classifier
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json
-from monitoring.settings import read
-from training.candidate import read_part
+from models.signals import text_hash
+from monitoring.reference import content_of
+from monitoring.settings import PREFIX, REFERENCE, Settings, read
+from training.candidate import HELD_OUT, read_part
 from training.layout import BUNDLE
 from training.settings import load_settings
 
 Comment = dict[str, str]
-OUT = Path("artifacts/drift-demo")
-LOG = f"sqlite:///{OUT / 'predictions.db'}"
-WINDOW = 75
-HELD_BACK = 119
-"""Shifted comments that nobody gives feedback on: what the new champion is measured by."""
+CLONE = Path("artifacts/drift-demo")
+LOG = "sqlite:///predictions.db"
+WINDOW, WINDOWS = 100, 2
+"""Of the other comments. Those beyond get no feedback: the new champion is measured by them."""
+AT_ONCE = 25
 PATIENCE = 120
 
 
-class DemoCommand(BaseSettings):
+class DemoCommand(Settings):
     """Play the story."""
 
     shifted: Path = Field(default=Path("data/sample/shifted.jsonl"), description="comments from other communities")
@@ -48,75 +51,104 @@ class DemoCommand(BaseSettings):
 
 
 def main() -> None:
-    """Play it and write artifacts/drift-demo/story.json."""
+    """Play it, write story.json and say where the report is."""
     settings = read(DemoCommand, "demo")
-    OUT.mkdir(parents=True, exist_ok=True)
-    for left in OUT.glob("*.db*"):
-        left.unlink()
-    story = play(settings)
-    write_json(OUT / "story.json", story)
+    shifted = [json.loads(line) for line in settings.shifted.read_text(encoding="utf-8").splitlines()]
+    move_into_clone()
+    write_json(Path("story.json"), play(shifted, settings.port))
+    print(f"the last report: {CLONE}/artifacts/monitoring/report.html; the figures: {CLONE}/story.json")
 
 
-def play(settings: DemoCommand) -> dict[str, Any]:
+def move_into_clone() -> None:
+    """Clone what is committed here, with DVC's cache, and work there from now on."""
+    shutil.rmtree(CLONE, ignore_errors=True)
+    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run(["git", "clone", "--quiet", ".", CLONE], check=True)
+    os.chdir(CLONE)
+    subprocess.run(["dvc", "config", "--local", "cache.dir", cache], check=True)
+    # Nobody is told of a play, and no real registry is touched.
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path('mlflow.db').resolve()}"
+
+
+def play(shifted: list[Comment], port: int) -> dict[str, Any]:
     """The story's figures."""
     say = Console(highlight=False).rule
+    say("1. The first champion")
+    run("dvc", "repro")
+    run("training.publish")
+    expected = make_reference()
     labels = load_settings().labels
-    shifted = [json.loads(line) for line in settings.shifted.read_text(encoding="utf-8").splitlines()]
-    random.Random(0).shuffle(shifted)
-    held_back, answered = shifted[:HELD_BACK], shifted[HELD_BACK:]
     test = read_part("test", labels)
-    expected = [{"text": text, "label": label} for text, label in zip(test.texts, test.table["label"], strict=True)]
-    before = Classifier(BUNDLE)
+    old_test = [{"text": text, "label": label} for text, label in zip(test.texts, test.table["label"], strict=True)]
+    random.Random(0).shuffle(shifted)
+    answered, held_back = shifted[: WINDOWS * WINDOW], shifted[WINDOWS * WINDOW :]
     story: dict[str, Any] = {}
-    run("monitoring.reference", "--parts", "validation", "--reference", str(OUT / "reference.json"))
-    with server(settings.port) as url, httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
-        say("1. Comments as expected")
-        send(client, expected)
-        story["expected"] = look() | {"true_accuracy": accuracy(before, expected)}
-        say("2. Other comments come")
-        for start in range(0, 2 * WINDOW, WINDOW):
-            send(client, answered[start : start + WINDOW])
-            found = look()
-            story[f"shifted_{start // WINDOW + 1}"] = found | {
-                "true_accuracy": accuracy(before, answered[start : start + WINDOW])
-            }
-        say("3. People say what was right")
-        send(client, answered[2 * WINDOW :])
-        give_feedback(client, answered)
-        say("4. Training again, and the gate")
-        bundle_id = client.get("/info").json()["bundle_id"]
-        answers = {"held_back": held_back, "old_test": expected}
-        story["before"] = {name: accuracy(before, rows) for name, rows in answers.items()}
-        run(
-            "monitoring.retrain",
-            "--prediction-log",
-            LOG,
-            "--out",
-            str(OUT),
-            "--reference",
-            str(OUT / "reference.json"),
-            "--why",
-            "drift demo",
-        )
-        story["retraining"] = json.loads((OUT / "retrainings.jsonl").read_text(encoding="utf-8").splitlines()[-1])[
-            "gate"
-        ]
-        if story["retraining"]["passed"]:
-            say("5. The server follows")
-            wait_for(lambda: client.get("/info").json()["bundle_id"] != bundle_id)
-            story["after"] = {name: served_accuracy(client, rows) for name, rows in answers.items()}
+    with server(port) as client:
+        say("2. Comments as expected")
+        answers = ask(client, expected)
+        story["expected"] = look() | {"true_accuracy": accuracy(answers, expected)}
+        say("3. Other comments come")
+        answers, looks = [], []
+        for start in range(0, len(answered), WINDOW):
+            answers += ask(client, answered[start : start + WINDOW])
+            looks.append(look())
+        story["shifted"] = looks[-1] | {
+            "severities": [found["severity"] for found in looks],
+            "true_accuracy": accuracy(answers, answered),
+        }
+        for part in ("expected", "shifted"):
             print(
-                f"held-back comments: accuracy {story['before']['held_back']:.3f} -> {story['after']['held_back']:.3f}; old test: {story['before']['old_test']:.3f} -> {story['after']['old_test']:.3f}"
+                f"{part}: accuracy {story[part]['true_accuracy']:.3f}, estimated {story[part]['estimated_accuracy']:.3f}"
             )
+        say("4. People say what was right")
+        give_feedback(client, answered)
+        say("5. Training again, and the gate")
+        measured = {"held_back": held_back, "old_test": old_test}
+        champion = Classifier(BUNDLE)  # not through the server, which would log it
+        story["before"] = {
+            name: accuracy([answer.label for answer in champion.predict([row["text"] for row in rows])], rows)
+            for name, rows in measured.items()
+        }
+        bundle_id = bundle_of(client)
+        run("monitoring.retrain", "--prediction-log", LOG, "--why", "drift demo")
+        (line,) = Path("artifacts/retraining/retrainings.jsonl").read_text(encoding="utf-8").splitlines()
+        story["gate"] = json.loads(line)["gate"]
+        if story["gate"]["passed"]:
+            say("6. The server follows")
+            wait_for(lambda: bundle_of(client) != bundle_id)
+            story["after"] = {name: accuracy(ask(client, rows), rows) for name, rows in measured.items()}
+            for part, before in story["before"].items():
+                print(f"{part}: accuracy {before:.3f} -> {story['after'][part]:.3f}")
     return story
 
 
-def send(client: httpx.Client, comments: Sequence[Comment], size: int = 25) -> None:
-    """Ask about comments, some at a time, and wait until they are logged."""
-    for start in range(0, len(comments), size):
-        texts = [comment["text"] for comment in comments[start : start + size]]
-        client.post("/analyze", json={"texts": texts}).raise_for_status()
-    time.sleep(2)
+def make_reference() -> list[Comment]:
+    """Make the reference from half of the held-out comments; return the other half."""
+    labels = load_settings().labels
+    parts = [read_part(part, labels) for part in HELD_OUT]
+    comments = [(text, int(true)) for part in parts for text, true in zip(part.texts, part.true, strict=True)]
+    comments.sort(key=lambda comment: text_hash(comment[0]))  # as good as chance, and the same each time
+    texts, true = zip(*comments[::2], strict=True)
+    write_json(REFERENCE, content_of(BUNDLE, texts, true, read_part("train", labels).texts))
+    return [{"text": text, "label": labels[number]} for text, number in comments[1::2]]
+
+
+def ask(client: httpx.Client, comments: Sequence[Comment]) -> list[str]:
+    """Ask about comments, and wait until the answers are logged; return the labels."""
+    before, answers = logged(client), []
+    for start in range(0, len(comments), AT_ONCE):
+        texts = [comment["text"] for comment in comments[start : start + AT_ONCE]]
+        answer = client.post("/analyze", json={"texts": texts}).raise_for_status().json()
+        answers += [str(found["sentiment"]) for found in answer["results"]]
+    wait_for(lambda: logged(client) == before + len(comments))
+    return answers
+
+
+def accuracy(answers: Sequence[str], comments: Sequence[Comment]) -> float:
+    """The share of right answers."""
+    return float(np.mean([answer == comment["label"] for answer, comment in zip(answers, comments, strict=True)]))
 
 
 def give_feedback(client: httpx.Client, comments: Sequence[Comment]) -> None:
@@ -128,84 +160,58 @@ def give_feedback(client: httpx.Client, comments: Sequence[Comment]) -> None:
 
 
 def look() -> dict[str, Any]:
-    """Have monitoring.watch look, and return its report's gist."""
-    flags = (
-        "--prediction-log",
-        LOG,
-        "--reference",
-        str(OUT / "reference.json"),
-        "--out",
-        str(OUT),
-        "--window",
-        str(WINDOW),
-    )
-    run("monitoring.watch", *flags)
-    report = read_json(OUT / "report.json")
-    windows = report["windows"]
+    """Have monitoring.watch look, and return the gist of its report."""
+    run("monitoring.watch", "--prediction-log", LOG, "--window", str(WINDOW))
+    report = read_json(Path("artifacts/monitoring/report.json"))
     return {
         "severity": report["severity"],
-        "severities": [window["severity"] for window in windows],
+        "severities": [window["severity"] for window in report["windows"]],
         "summary": report["summary"],
-        "estimated_accuracy": float(np.mean([window["estimated"]["accuracy"]["value"] for window in windows]))
-        if report["severity"] == "none"
-        else windows[-1]["estimated"]["accuracy"]["value"],
+        "estimated_accuracy": report["estimated_accuracy"]["value"],
     }
 
 
-def accuracy(classifier: Classifier, comments: Sequence[Comment]) -> float:
-    """A bundle's accuracy on labelled comments."""
-    answers = classifier.predict([comment["text"] for comment in comments])
-    return float(np.mean([answer.label == comment["label"] for answer, comment in zip(answers, comments, strict=True)]))
+def logged(client: httpx.Client) -> float:
+    """How many answers are in the log."""
+    name = 'commentwise_prediction_log_rows_total{outcome="written"}'
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-def served_accuracy(client: httpx.Client, comments: Sequence[Comment]) -> float:
-    """The server's accuracy on labelled comments."""
-    right = 0
-    for start in range(0, len(comments), 50):
-        some = comments[start : start + 50]
-        answer = (
-            client.post("/analyze", json={"texts": [comment["text"] for comment in some]}).raise_for_status().json()
-        )
-        right += sum(
-            found["sentiment"] == comment["label"] for found, comment in zip(answer["results"], some, strict=True)
-        )
-    return right / len(comments)
+def bundle_of(client: httpx.Client) -> str:
+    """The bundle that answers."""
+    return str(client.get("/info").json()["bundle_id"])
 
 
 @contextmanager
-def server(port: int) -> Iterator[str]:
+def server(port: int) -> Iterator[httpx.Client]:
     """The champion behind HTTP, with its log; it follows the alias."""
     flags = ("--model", f"models:/{load_settings().publish.model}@champion", "--poll", "2", "--port", str(port))
     log = ("--prediction-log", LOG, "--log-text", "--log-level", "warning")
-    process = subprocess.Popen([sys.executable, "-m", "serving", *flags, *log], env=environment())
-    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([sys.executable, "-m", "serving", *flags, *log])
     try:
-        wait_for(lambda: process.poll() is not None or _ready(url))
-        if process.poll() is not None:
-            raise CommentwiseError("the server did not start; its reason stands above")
-        yield url
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
+            wait_for(lambda: process.poll() is not None or _answers(client))
+            if process.poll() is not None:
+                raise CommentwiseError("the server did not start; its reason stands above")
+            yield client
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-def environment() -> dict[str, str]:
-    """That of this process, with the registry of this folder where none is named."""
-    return {"MLFLOW_TRACKING_URI": f"sqlite:///{Path('mlflow.db').resolve()}", **os.environ}
-
-
-def wait_for(condition: Any) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something is so. Raises CommentwiseError when it takes too long."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise CommentwiseError(f"nothing happened within {PATIENCE} seconds: see what the server says above")
-        time.sleep(0.3)
+        time.sleep(0.2)
 
 
-def _ready(url: str) -> bool:
+def _answers(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/health", trust_env=False, timeout=5).is_success
+        return client.get("/health").is_success
     except httpx.HTTPError:
         return False
 

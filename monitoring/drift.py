@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from models.bundle import MANIFEST, bundle_id
 from models.errors import run_command
 from models.prediction_log import opened
 from monitoring.reference import Reference, load_reference
@@ -50,11 +51,26 @@ class Verdict:
         return sorted(beyond, key=lambda name: (self.adjusted[name], -self.outcomes[name].statistic))
 
 
+def latest_run(verdicts: Sequence[Verdict]) -> int:
+    """Number of the window since which all have been drifted, or none has, up to the latest."""
+    state = bool(verdicts[-1].drifted)
+    return next(
+        number
+        for number in reversed(range(len(verdicts)))
+        if number == 0 or bool(verdicts[number - 1].drifted) != state
+    )
+
+
 class Detector:
     """Holds windows against one reference."""
 
     def __init__(self, reference: Reference, bundle: Path | None) -> None:
-        """`bundle` is needed for embeddings; None leaves them out."""
+        """`bundle` is needed for embeddings; None, or another bundle than the reference's, leaves them out."""
+        if bundle is not None and not _is_of(bundle, reference):
+            print(
+                f"drift: embeddings are left out, since {bundle} is not bundle {reference.bundle_id[:12]}", flush=True
+            )
+            bundle = None
         self._reference = reference
         self._bundle = bundle
         self._null = cache(self._resampled)
@@ -139,9 +155,13 @@ def _tilted(confidence: Floats, loss: float) -> Floats:
     return weights
 
 
+def _is_of(bundle: Path, reference: Reference) -> bool:
+    return (bundle / MANIFEST).is_file() and bundle_id(bundle) == reference.bundle_id
+
+
 def load_windows(settings: WindowSettings) -> tuple[Reference, list[Rows]]:
     """The reference, and the log's latest windows. Raises CommentwiseError when either is missing."""
-    reference = load_reference(settings.reference, settings.bundle)
+    reference = load_reference(settings.reference)
     with opened(settings.prediction_log) as connection:
         rows = read_rows(connection, reference.bundle_id, reference.labels, settings.window * settings.windows)
     return reference, windows_of(rows, settings.window)

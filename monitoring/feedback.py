@@ -21,10 +21,10 @@ from sqlalchemy import Connection, and_, select
 from models.errors import run_command
 from models.files import write_text
 from models.prediction_log import feedback, opened, predictions
-from monitoring.settings import Settings, read
+from monitoring.settings import LogSettings, read
 
 
-class FeedbackCommand(Settings):
+class FeedbackCommand(LogSettings):
     """Write feedback as labelled comments, one JSON object per line."""
 
     action: CliPositionalArg[Literal["export"]]

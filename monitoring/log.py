@@ -15,12 +15,12 @@ from models.errors import run_command
 from models.normalize import normalize
 from models.prediction_log import feedback, opened, predictions
 from models.signals import text_hash
-from monitoring.settings import Settings, read
+from monitoring.settings import LogSettings, read
 
 DAY = 86_400
 
 
-class LogCommand(Settings):
+class LogCommand(LogSettings):
     """Show the prediction log, or delete from it."""
 
     keep_days: float | None = Field(default=None, ge=0, description="delete predictions older than so many days")

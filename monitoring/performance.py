@@ -81,7 +81,9 @@ class Estimator:
         both = np.concatenate([np.stack([part.signals[name] for name in names], axis=1) for part in (rows, reference)])
         ours = np.arange(len(both)) < len(rows)
         scaled = StandardScaler().fit_transform(both)
-        odds = np.exp(LogisticRegression().fit(scaled, ours).decision_function(scaled[~ours]))
+        # Balanced, or what holds the coefficients down would weigh more on a small window than on a large one.
+        model = LogisticRegression(class_weight="balanced").fit(scaled, ours)
+        odds = np.exp(model.decision_function(scaled[~ours]))
         trimmed = np.minimum(odds, np.quantile(odds, TRIM))  # or a handful of comments would decide alone
         return np.asarray(trimmed / trimmed.mean())
 

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.bundle import TOKENIZER, Classifier, bundle_id
+from models.bundle import TOKENIZER, Classifier, bundle_id, verify_files
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json
 from models.normalize import normalize
 from models.signals import signals_of, text_hash, unknown_id
 from models.tokens import load_tokenizer
 from monitoring.rows import LOGGED, Floats, Rows, make_rows
-from monitoring.settings import WindowSettings, read
+from monitoring.settings import REFERENCE, Settings, read
 
 MOST_ROWS = 2000
 """Comments kept; the statistics' memory grows with it, and more make no window's verdict better."""
@@ -54,21 +54,18 @@ class Reference:
         return rows.with_signal("new_words", self.new_word_shares(rows.texts))
 
 
-class ReferenceCommand(WindowSettings):
+class ReferenceCommand(Settings):
     """Make the reference of a bundle."""
 
+    bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle")
     data: Path = Field(default=Path("data/prepared"), description="folder of the split the bundle was trained on")
-    parts: str = Field(
-        default="validation test",
-        pattern="^(validation|test|validation test)$",
-        description="parts that the reference is made of",
-    )
+    reference: Path = Field(default=REFERENCE, description="the file to write")
 
 
 def main() -> None:
     """Make the reference and say what it is made of."""
     settings = read(ReferenceCommand, "reference")
-    content = make(settings.bundle, settings.data, settings.parts.split())
+    content = make(settings.bundle, settings.data)
     write_json(settings.reference, content)
     rows = len(content["true"])
     print(
@@ -76,34 +73,45 @@ def main() -> None:
     )
 
 
-def make(bundle: Path, data: Path, names: Sequence[str] = ("validation", "test")) -> dict[str, Any]:
-    """The reference's content, from the comments of held-out parts and the words of the training part.
+def make(bundle: Path, data: Path) -> dict[str, Any]:
+    """The reference's content, from the held-out comments of the split.
 
-    Raises CommentwiseError when there are fewer than LEAST_ROWS comments.
+    Raises CommentwiseError when there are fewer than LEAST_ROWS of them, or the bundle was trained on another split.
     """
-    from training.candidate import read_part  # needs pandas, which reading a reference does not
+    from training.candidate import HELD_OUT, read_part  # need pandas and git, which reading a reference does not
+    from training.provenance import folder_md5
 
-    classifier = Classifier(bundle)
-    labels = classifier.manifest.labels
-    parts = [read_part(part, labels, data) for part in names]
-    texts = [text for part in parts for text in part.texts]
+    manifest = verify_files(bundle)
+    trained_on = manifest.data.get("prepared_md5")
+    if trained_on and trained_on != folder_md5(data):
+        raise CommentwiseError(
+            f"{data} is not the split that {bundle} was trained on: get both of one commit with `dvc checkout`"
+        )
+    parts = [read_part(part, manifest.labels, data) for part in HELD_OUT]
+    texts, true = [text for part in parts for text in part.texts], np.concatenate([part.true for part in parts])
     if len(texts) < LEAST_ROWS:
         raise CommentwiseError(
             f"{data} holds {len(texts)} held-out comments and a reference needs {LEAST_ROWS}: add labelled comments"
         )
-    true = np.concatenate([part.true for part in parts])
     chosen = np.sort(np.random.default_rng(0).permutation(len(texts))[:MOST_ROWS])
-    texts, true = [texts[index] for index in chosen], true[chosen]
-    probabilities = classifier.probabilities(texts)
-    words = {word for text in read_part("train", labels, data).texts for word in words_of(text)}
+    known = read_part("train", manifest.labels, data).texts
+    return content_of(bundle, [texts[index] for index in chosen], true[chosen].tolist(), known)
+
+
+def content_of(bundle: Path, texts: Sequence[str], true: Sequence[int], known: Iterable[str]) -> dict[str, Any]:
+    """A reference's content: how the bundle answers `texts`, whose right labels have the numbers `true`.
+
+    `known` are the texts that the bundle was trained on.
+    """
+    classifier = Classifier(bundle)
     return {
         "bundle_id": bundle_id(bundle),
-        "labels": labels,
-        "true": true.tolist(),
-        "probabilities": np.round(probabilities, 6).tolist(),
+        "labels": classifier.manifest.labels,
+        "true": list(true),
+        "probabilities": np.round(classifier.probabilities(texts), 6).tolist(),
         "signals": logged_signals(bundle, texts),
-        "texts": texts,
-        "vocabulary": sorted(words),
+        "texts": list(texts),
+        "vocabulary": sorted({word for text in known for word in words_of(text)}),
     }
 
 
@@ -119,17 +127,19 @@ def logged_signals(bundle: Path, texts: Sequence[str]) -> dict[str, list[float]]
     return {name: [float(getattr(signals, name)) for signals in found] for name in LOGGED}
 
 
-def load_reference(path: Path, bundle: Path) -> Reference:
-    """Read a bundle's reference. Raises CommentwiseError when there is none, or it is another bundle's."""
-    way_out = f"make it with `python -m monitoring.reference --bundle {bundle}`"
+def load_reference(path: Path) -> Reference:
+    """Read a reference. Raises CommentwiseError when there is none, or it is damaged."""
     try:
-        content, expected = read_json(path), bundle_id(bundle)
-    except FileNotFoundError as error:
-        raise CommentwiseError(f"{error.filename} is missing: {way_out}") from None
-    if content["bundle_id"] != expected:
+        return _reference(read_json(path))
+    except FileNotFoundError:
+        raise CommentwiseError(f"{path} is missing: make it with `python -m monitoring.reference`") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise CommentwiseError(
-            f"{path} is the reference of bundle {content['bundle_id'][:12]} and {bundle} is {expected[:12]}: {way_out}"
-        )
+            f"{path} is no reference ({type(error).__name__}: {error}): make it with `python -m monitoring.reference`"
+        ) from None
+
+
+def _reference(content: dict[str, Any]) -> Reference:
     texts = content["texts"]
     rows = make_rows(
         [0.0] * len(texts),
@@ -139,7 +149,7 @@ def load_reference(path: Path, bundle: Path) -> Reference:
         texts,
     )
     reference = Reference(
-        expected, content["labels"], rows, np.array(content["true"]), frozenset(content["vocabulary"])
+        content["bundle_id"], content["labels"], rows, np.array(content["true"]), frozenset(content["vocabulary"])
     )
     return Reference(**{**vars(reference), "rows": rows.with_signal("new_words", reference.new_word_shares(texts))})
 

@@ -6,7 +6,8 @@
 The comments of the present split keep their parts. New ones, from feedback and from files, are spread over the parts by
 their text's hash. The gate (training.gate) holds the result against the champion on the old and on the recent test
 comments. Killed at any moment, the same command goes on where it was; two at once are impossible; every retraining is
-recorded in retrainings.jsonl. Where the gate says no, params.yaml, dvc.lock and the data are put back.
+recorded. Where the gate says no, params.yaml, dvc.lock and the data are put back, and the same comments are not tried
+again with the same settings.
 """
 
 import fcntl
@@ -33,21 +34,27 @@ from models.normalize import normalize
 from models.prediction_log import opened
 from models.signals import text_hash
 from monitoring.feedback import collect, read_feedback, write_lines
-from monitoring.settings import WindowSettings, read
+from monitoring.settings import REFERENCE, LogSettings, read
 from training.comments import COLUMNS
 from training.layout import PARTS, part_file
 from training.settings import PARAMS, load_settings
 
 DATA = Path("data/retrain")
+FOLDER = Path("artifacts/retraining")
+RECORD = FOLDER / "retrainings.jsonl"
+PRESENT = FOLDER / "present"
+"""What belongs to the retraining that goes on; there is one per repository."""
+STATE, KEPT = PRESENT / "state.json", PRESENT / "kept"
 TEST_SHARE, VALIDATION_SHARE = 0.35, 0.15
 """Of the recent comments. Many for the test, since the gate has to see the gain on them."""
 LEAST_RECENT = 40
 LOCK = Path("dvc.lock")
 
 
-class RetrainCommand(WindowSettings):
+class RetrainCommand(LogSettings):
     """Train again."""
 
+    reference: Path = Field(default=REFERENCE, description="where a new champion's reference goes")
     also: list[Path] = Field(default=[], description="more labelled comments: .jsonl files with text and label")
     shadow: bool = Field(default=False, description="a winner becomes challenger, to run as a shadow, not champion")
     why: str = Field(default="asked for", description="stands in the record")
@@ -56,11 +63,10 @@ class RetrainCommand(WindowSettings):
 def main() -> None:
     """Retrain, or go on with a retraining that was cut short."""
     settings = read(RetrainCommand, "retrain")
-    with alone(settings.out / "retrain.lock"):
-        folder = settings.out / "retraining"
-        state = begin(settings, folder)
-        result = carry_out(state, folder, settings.shadow)
-        finish(state, result, settings, folder)
+    with alone(FOLDER / "lock"):
+        state = begin(settings)
+        result = carry_out(state)
+        finish(state, result, settings.reference)
     print(f"retrain: {result['reason']}")
 
 
@@ -76,38 +82,62 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def begin(settings: RetrainCommand, folder: Path) -> dict[str, Any]:
-    """Settle what this retraining trains on, or take up the one that `folder` holds; return its record."""
-    state_file = folder / "state.json"
-    if state_file.is_file():
-        state = dict(read_json(state_file))
+def begin(settings: RetrainCommand) -> dict[str, Any]:
+    """Settle what this retraining trains on, or take up the one that was cut short; return its record.
+
+    Raises CommentwiseError when there is too little to train on, or the same has lost before.
+    """
+    if STATE.is_file():
+        state = read_state()
         print(f"retrain: going on with {state['id']}, begun {state['when']} by {state['who']}", flush=True)
         return state
     recent = recent_comments(settings)
     table = pd.concat([present_split(), spread(recent)], ignore_index=True)
     content = table.to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
-    name = hashlib.sha256(content.encode("utf-8")).hexdigest()[:12]
+    name = hashlib.sha256((content + PARAMS.read_text(encoding="utf-8")).encode("utf-8")).hexdigest()[:12]
+    refuse_what_lost(name)
     data = DATA / f"{name}.jsonl"
     write_text(data, content)
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(PRESENT, ignore_errors=True)  # of one that was killed before it had begun
     for path in kept_files():
-        (folder / "kept" / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / "kept" / path)
+        (KEPT / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, KEPT / path)
     test = [row["comment_id"] for row in recent if part_of(row["text"]) == "test"]
-    write_text(folder / "recent.txt", "\n".join(test) + "\n")
-    write_lines(folder / "recent.jsonl", recent)
+    write_text(PRESENT / "recent.txt", "\n".join(test) + "\n")
+    write_lines(PRESENT / "recent.jsonl", recent)
     state = {
         "id": name,
         "who": getpass.getuser(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": settings.why,
+        "shadow": settings.shadow,
         "data": str(data),
         "recent": len(recent),
         "recent_test": len(test),
     }
-    write_json(state_file, state)  # last: from here on it is this retraining
+    write_json(STATE, state)  # last: from here on it is this retraining
     print(f"retrain: {name}: {len(recent):,} recent comments, {len(test):,} of them for the test", flush=True)
     return state
+
+
+def read_state() -> dict[str, Any]:
+    """The record of the retraining that was cut short. Raises CommentwiseError where it cannot be read."""
+    try:
+        return dict(read_json(STATE))
+    except ValueError as error:
+        raise CommentwiseError(
+            f"{STATE} is damaged ({error}): put the files of {KEPT} back, delete {PRESENT} and run the same command again"
+        ) from None
+
+
+def refuse_what_lost(name: str) -> None:
+    """Raise CommentwiseError where the same comments lost with the same settings."""
+    lines = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.is_file() else []
+    for past in map(json.loads, lines):
+        if past["id"] == name and not past["gate"]["passed"]:
+            raise CommentwiseError(
+                f"the same comments were tried on {past['when']} and lost ({past['gate']['reason']}): collect more feedback, or change {PARAMS}"
+            )
 
 
 def kept_files() -> list[Path]:
@@ -136,7 +166,7 @@ def recent_comments(settings: RetrainCommand) -> list[dict[str, Any]]:
     with opened(settings.prediction_log) as connection:
         collected = collect(read_feedback(connection))
     print(f"retrain: feedback: {collected}", flush=True)
-    given = [*collected.comments, *(row for path in settings.also for row in _read_lines(path))]
+    given = [*collected.comments, *(row for path in settings.also for row in labelled_lines(path))]
     labels = load_settings().labels
     known = {text_hash(text) for part in PARTS for text in pd.read_parquet(part_file(part))["text"]}
     fresh: dict[str, dict[str, Any]] = {}
@@ -144,6 +174,8 @@ def recent_comments(settings: RetrainCommand) -> list[dict[str, Any]]:
         name = text_hash(normalize(row["text"]))
         if name not in known and row["label"] in labels:
             fresh.setdefault(name, {**row, "comment_id": f"recent-{name[:16]}"})
+    if strange := sum(row["label"] not in labels for row in given):
+        print(f"retrain: {strange:,} left out because their label is none of {', '.join(labels)}", flush=True)
     if len(fresh) < LEAST_RECENT:
         raise CommentwiseError(
             f"{len(fresh)} labelled comments are new and a retraining needs {LEAST_RECENT}: collect feedback, or give files with --also"
@@ -170,13 +202,13 @@ def part_of(text: str) -> str:
     return "test" if place < TEST_SHARE else "validation" if place < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
-def carry_out(state: dict[str, Any], folder: Path, shadow: bool) -> dict[str, Any]:
+def carry_out(state: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline and the gate; what is done already takes no time again. Return the gate's decision."""
     run("dvc", "add", "--quiet", state["data"])
     point_params_at(state["data"])
     run("dvc", "repro")
-    result = folder / "gate.json"
-    run("training.gate", str(folder / "recent.txt"), str(result), *(["--shadow"] if shadow else []))
+    result = PRESENT / "gate.json"
+    run("training.gate", str(PRESENT / "recent.txt"), str(result), *(["--shadow"] if state["shadow"] else []))
     return dict(read_json(result))
 
 
@@ -191,19 +223,23 @@ def point_params_at(data: str) -> None:
         yaml.dump(params, stream)
 
 
-def finish(state: dict[str, Any], result: dict[str, Any], settings: RetrainCommand, folder: Path) -> None:
-    """Record what came of it. A winner gets its reference; a loser leaves everything as it was."""
-    if result["passed"]:
-        reference = settings.reference if result["alias"] == "champion" else settings.out / "reference-challenger.json"
+def finish(state: dict[str, Any], result: dict[str, Any], reference: Path) -> None:
+    """Record what came of it. A new champion gets its reference; a loser leaves everything as it was."""
+    if result["alias"] == "champion":
         run("monitoring.reference", "--bundle", "artifacts/bundle", "--reference", str(reference))
-    else:
-        for path in (path for path in (folder / "kept").rglob("*") if path.is_file()):
-            shutil.copyfile(path, path.relative_to(folder / "kept"))
+    if not result["passed"]:
+        for path in (path for path in KEPT.rglob("*") if path.is_file()):
+            with atomic_file(path.relative_to(KEPT)) as temporary:
+                shutil.copyfile(path, temporary)
         run("dvc", "checkout", "--quiet", "--force")
     line = state | {"ended": datetime.now(UTC).isoformat(timespec="seconds"), "gate": result}
-    with (settings.out / "retrainings.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-    shutil.rmtree(folder)
+    past = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.is_file() else []
+    others = [
+        entry for entry in past if (known := json.loads(entry))["id"] != line["id"] or known["when"] != line["when"]
+    ]
+    write_text(RECORD, "\n".join([*others, json.dumps(line, ensure_ascii=False)]) + "\n")
+    STATE.unlink()  # first: without it, what is left is nobody's
+    shutil.rmtree(PRESENT)
 
 
 def run(module: str, *arguments: str) -> None:
@@ -215,13 +251,23 @@ def run(module: str, *arguments: str) -> None:
         )
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def labelled_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a .jsonl file. Raises CommentwiseError naming the line that is no labelled comment."""
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise CommentwiseError(f"--also {path}: there is no such file") from None
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommentwiseError(f"--also {path} cannot be read ({error}): name a .jsonl file in UTF-8") from None
+    return [_labelled(line, f"--also {path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _labelled(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
     except ValueError as error:
-        raise CommentwiseError(f"--also {path} is not one JSON object per line ({error})") from None
+        raise CommentwiseError(f"{place} is no JSON ({error}): write one object per line") from None
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("text", "label")):
+        raise CommentwiseError(f"{place} has no text and label: write an object with both, as strings")
+    return row
 
 
 if __name__ == "__main__":

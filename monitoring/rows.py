@@ -74,8 +74,15 @@ def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], mos
     """The latest `most` different comments that this bundle answered, each the first time it came, oldest first.
 
     A comment that comes again tells nothing new, and the tests count on independent ones. Raises CommentwiseError when
-    there are none.
+    another bundle answers now, or none has answered yet.
     """
+    latest = connection.scalar(select(predictions.c.bundle_id).order_by(predictions.c.time.desc()).limit(1))
+    if latest is None:
+        raise CommentwiseError("the log holds no predictions yet: wait until the server has answered some")
+    if latest != bundle_id:
+        raise CommentwiseError(
+            f"the latest predictions are of bundle {latest[:12]} and the reference is of {bundle_id[:12]}: make the reference of the bundle that answers now with `python -m monitoring.reference --bundle FOLDER`"
+        )
     mine = predictions.c.bundle_id == bundle_id
     found = connection.execution_options(yield_per=1000).execute(
         select(predictions).where(mine).order_by(predictions.c.time.desc(), predictions.c.id)
@@ -87,10 +94,6 @@ def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], mos
         kept.pop(row.text_hash, None)  # an earlier time: it takes its place there
         kept[row.text_hash] = row
     found.close()
-    if not kept:
-        raise CommentwiseError(
-            f"the log holds no predictions of bundle {bundle_id[:12]}: name the bundle that answered with --bundle"
-        )
     rows = list(reversed(kept.values()))
     probabilities = np.array([[row.probabilities[label] for label in labels] for row in rows], dtype=np.float64)
     return make_rows(
@@ -99,6 +102,22 @@ def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], mos
         probabilities,
         {name: [getattr(row, name) for row in rows] for name in LOGGED},
         [row.text for row in rows],
+    )
+
+
+def joined(windows: Sequence[Rows]) -> Rows:
+    """The rows of consecutive windows."""
+    texts = [rows.texts for rows in windows if rows.texts is not None]
+    return Rows(
+        np.concatenate([rows.time for rows in windows]),
+        np.concatenate([rows.hashes for rows in windows]),
+        np.concatenate([rows.probabilities for rows in windows]),
+        {
+            name: np.concatenate([rows.signals[name] for rows in windows])
+            for name in windows[0].signals
+            if all(name in rows.signals for rows in windows)
+        },
+        np.concatenate(texts) if len(texts) == len(windows) else None,
     )
 
 

@@ -11,10 +11,11 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, Settings
 from models.errors import CommentwiseError
 
 PREFIX = "COMMENTWISE_"
+REFERENCE = Path("artifacts/monitoring/reference.json")
 
 
 class Settings(BaseSettings):
-    """What all commands share. Each adds its own flags."""
+    """How all commands read their settings."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -25,19 +26,21 @@ class Settings(BaseSettings):
         cli_exit_on_error=False,
     )
 
+
+class LogSettings(Settings):
+    """Where the prediction log is."""
+
     prediction_log: str = Field(
         default="sqlite:///predictions.db",
         description="the server's --prediction-log: sqlite:///FILE or postgresql+psycopg://…",
     )
 
 
-class WindowSettings(Settings):
+class WindowSettings(LogSettings):
     """Which predictions are looked at, and what they are compared with."""
 
-    bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle that answered")
-    reference: Path = Field(
-        default=Path("artifacts/monitoring/reference.json"), description="what `python -m monitoring.reference` made"
-    )
+    bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle that answers")
+    reference: Path = Field(default=REFERENCE, description="what `python -m monitoring.reference` made")
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
     windows: int = Field(default=12, ge=1, le=500, description="windows to look at, the latest ones")
     out: Path = Field(default=Path("artifacts/monitoring"), description="folder for results")

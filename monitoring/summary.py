@@ -70,24 +70,23 @@ def describe_signal(name: str, verdict: Verdict, reference: Reference) -> str:
 
 
 def summary(
-    verdicts: Sequence[Verdict],
+    run: Sequence[Verdict],
     reference: Reference,
     before: Score,
-    estimates: Sequence[Score],
+    estimate: Score,
     counted: tuple[Score | None, int],
 ) -> str:
-    """What happened, since when, and what it costs: one or two sentences."""
-    last = verdicts[-1]
-    accuracy = f"estimated accuracy is {estimates[-1]}, {before.value:.2f} on the reference"
-    if last.severity == "none":
-        return f"The latest {len(last.rows)} comments are like the reference; {accuracy}.{_counted(counted)}"
-    first = next(number for number in reversed(range(len(verdicts))) if not (number and verdicts[number - 1].drifted))
+    """What happened, since when, and what it costs: one or two sentences on the latest run of windows."""
+    comments = sum(len(verdict.rows) for verdict in run)
+    accuracy = f"estimated accuracy is {estimate}, {before.value:.2f} on the reference"
+    if run[-1].severity == "none":
+        return f"The latest {comments:,} comments are like the reference; {accuracy}.{_counted(counted)}"
     causes = []
     for name in CAUSES:
-        found = [verdict for verdict in verdicts[first:] if name in verdict.drifted]
+        found = [verdict for verdict in run if name in verdict.drifted]
         if found:
             causes.append(describe_signal(name, found[-1], reference))
-    return f"Since {day(verdicts[first].rows.time[0])}: {'; '.join(causes[:4])}; {accuracy}.{_counted(counted)}"
+    return f"Since {day(run[0].rows.time[0])}: {'; '.join(causes[:4])}; {accuracy}.{_counted(counted)}"
 
 
 def _counted(counted: tuple[Score | None, int]) -> str:

@@ -5,6 +5,7 @@ python -m monitoring.watch --every 3600
 python -m monitoring.watch --every 3600 --retrain
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from models.errors import CommentwiseError, run_command
 from monitoring import report
 from monitoring.alerts import AlertSettings, tell
 from monitoring.analysis import analyse
-from monitoring.settings import read
+from monitoring.settings import PREFIX, read
 
 
 class WatchCommand(AlertSettings):
@@ -54,13 +55,21 @@ def look(settings: WatchCommand) -> None:
         from monitoring.record import record
 
         record(analysis, settings.out)
-    for channel in tell(analysis, settings):
-        print(f"watch: told by {channel}", flush=True)
-    if analysis.severity == "alert" and settings.retrain and not settings.dry_run:
-        command = ["monitoring.retrain", "--prediction-log", settings.prediction_log, "--why", analysis.summary]
-        subprocess.run([sys.executable, "-m", *command], check=False)  # it says itself what came of it
+    try:
+        for channel in tell(analysis, settings):
+            print(f"watch: told by {channel}", flush=True)
+    finally:  # a mail server that is away is no reason to wait
+        if analysis.severity == "alert" and settings.retrain and not settings.dry_run:
+            retrain(settings, analysis.summary)
     if analysis.severity == "alert" and settings.fail_on_alert:
         raise CommentwiseError(f"the comments have changed: {analysis.summary}")
+
+
+def retrain(settings: WatchCommand, why: str) -> None:
+    """Start the retraining, which says itself what came of it, and that there is nothing new to train on."""
+    command = [sys.executable, "-m", "monitoring.retrain", "--reference", str(settings.reference), "--why", why]
+    # The log's URL is no argument, since it may hold a password.
+    subprocess.run(command, env=os.environ | {f"{PREFIX}PREDICTION_LOG": settings.prediction_log}, check=False)
 
 
 if __name__ == "__main__":

@@ -57,16 +57,12 @@ def postgres(folder: Path) -> Iterator[Postgres]:
                 parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(program: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [*as_user, str(programs / program), "-D", str(data), *arguments],
-            cwd=folder,
-            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            env=os.environ | {"LC_ALL": "C"},
-        )
-        assert done.returncode == 0, done.stdout or (folder / "log").read_text()
+        said = folder / "said"
+        with said.open("w") as stream:  # not a pipe, which the server would hold open
+            command = [*as_user, str(programs / program), "-D", str(data), *arguments]
+            environment = os.environ | {"LC_ALL": "C"}
+            done = subprocess.run(command, cwd=folder, stdout=stream, stderr=stream, check=False, env=environment)
+        assert done.returncode == 0, said.read_text() + (folder / "log").read_text()
 
     run("initdb", "--username=test", "--auth=trust", "--encoding=UTF8", "--no-sync")
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"

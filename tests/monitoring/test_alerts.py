@@ -35,7 +35,13 @@ def alarm() -> Analysis:
     verdicts = Detector(reference, None).judge([drawn(rng, SIZE, longer=3)[0] for _ in range(2)])
     score = Score(0.7, 0.6, 0.8)
     return Analysis(
-        reference, score, verdicts, [{"accuracy": score, "macro_f1": score}] * 2, [(None, 0)] * 2, "comments are longer"
+        reference,
+        score,
+        verdicts,
+        [{"accuracy": score, "macro_f1": score}] * 2,
+        [(None, 0)] * 2,
+        score,
+        "comments are longer",
     )
 
 
@@ -81,7 +87,10 @@ def test_the_same_alert_is_sent_once_and_again_after_the_cool_down(alarm: Analys
         settings = AlertSettings(webhook=url, out=tmp_path, cool_down=2)
         sent = [tell(alarm, settings, now=hours * HOUR) for hours in (0, 1, 1.9, 2.1, 3)]
     assert sent == [["webhook"], [], [], ["webhook"], []]
-    assert received[0]["text"].splitlines()[1:] == ["comments are longer", "What to do: docs/runbook.md"]
+    assert received[0]["text"].splitlines()[1:] == [
+        "comments are longer",
+        "What to do: docs/runbook.md#the-comments-have-changed",
+    ]
 
 
 def test_a_worse_one_and_the_all_clear_are_sent_at_once(alarm: Analysis, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from monitoring.drift import STATED, Detector, power
+from monitoring.drift import STATED, Detector, latest_run, power
 from monitoring.performance import Estimator, baseline, realised
 from monitoring.reference import Reference
 from monitoring.resampling import Resampled, holm, mmd, psi
-from monitoring.rows import LOGGED, Rows, make_rows, windows_of
+from monitoring.rows import LOGGED, Rows, joined, make_rows, windows_of
 from monitoring.summary import summary
 
 LABELS = ["negative", "neutral", "positive"]
@@ -141,8 +141,9 @@ def test_windows_are_the_latest_comments(reference: Reference) -> None:
 def test_the_summary_says_since_when_and_why(reference: Reference, detector: Detector) -> None:
     rng = np.random.default_rng(9)
     windows = [drawn(rng, SIZE)[0], *(drawn(rng, SIZE, longer=2)[0] for _ in range(2))]
-    estimator = Estimator(reference)
-    estimates = [estimator.estimate(window)["accuracy"] for window in windows]
-    words = summary(detector.judge(windows), reference, baseline(reference), estimates, (None, 0))
+    verdicts = detector.judge(windows)
+    assert latest_run(verdicts) == 1
+    estimate = Estimator(reference).estimate(joined(windows[1:]))["accuracy"]
+    words = summary(verdicts[1:], reference, baseline(reference), estimate, (None, 0))
     assert words.startswith("Since 1 January 00:00: comments are longer (")
     assert "estimated accuracy" in words
