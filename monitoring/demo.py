@@ -62,10 +62,11 @@ def main() -> None:
 def move_into_clone() -> None:
     """Clone what is committed here, with DVC's cache, and work there from now on."""
     shutil.rmtree(CLONE, ignore_errors=True)
-    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    dvc = [sys.executable, "-m", "dvc"]
+    cache = subprocess.run([*dvc, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     subprocess.run(["git", "clone", "--quiet", ".", CLONE], check=True)
     os.chdir(CLONE)
-    subprocess.run(["dvc", "config", "--local", "cache.dir", cache], check=True)
+    subprocess.run([*dvc, "config", "--local", "cache.dir", cache], check=True)
     # Nobody is told of a play, and no real registry is touched.
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
