@@ -28,6 +28,7 @@ from models.bundle import Classifier
 from models.errors import CommentwiseError, run_command
 from models.files import read_json, write_json
 from models.signals import text_hash
+from monitoring.process import run
 from monitoring.reference import content_of
 from monitoring.settings import PREFIX, REFERENCE, Settings, read
 from training.candidate import HELD_OUT, read_part
@@ -66,7 +67,9 @@ def move_into_clone() -> None:
     cache = subprocess.run([*dvc, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     subprocess.run(["git", "clone", "--quiet", ".", CLONE], check=True)
     os.chdir(CLONE)
-    subprocess.run([*dvc, "config", "--local", "cache.dir", cache], check=True)
+    run("dvc", "config", "--local", "cache.dir", cache)
+    # What the cache holds is not trained again; what it lacks is no error.
+    subprocess.run([*dvc, "checkout", "--quiet"], stderr=subprocess.DEVNULL, check=False)
     # Nobody is told of a play, and no real registry is touched.
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
@@ -215,12 +218,6 @@ def _answers(client: httpx.Client) -> bool:
         return client.get("/health").is_success
     except httpx.HTTPError:
         return False
-
-
-def run(module: str, *arguments: str) -> None:
-    """Run `python -m module`. Raises CommentwiseError when it fails."""
-    if subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode:
-        raise CommentwiseError(f"{module} failed; its reason stands above")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ import getpass
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +32,7 @@ from models.normalize import normalize
 from models.prediction_log import opened
 from models.signals import text_hash
 from monitoring.feedback import collect, read_feedback, write_lines
+from monitoring.process import run
 from monitoring.settings import REFERENCE, LogSettings, read
 from training.comments import COLUMNS
 from training.layout import PARTS, part_file
@@ -240,15 +239,6 @@ def finish(state: dict[str, Any], result: dict[str, Any], reference: Path) -> No
     write_text(RECORD, "\n".join([*others, json.dumps(line, ensure_ascii=False)]) + "\n")
     STATE.unlink()  # first: without it, what is left is nobody's
     shutil.rmtree(PRESENT)
-
-
-def run(module: str, *arguments: str) -> None:
-    """Run `python -m module`; what it prints is shown. Raises CommentwiseError when it fails."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if done.returncode:
-        raise CommentwiseError(
-            f"{module} {' '.join(arguments)} failed: mend what stands above and run the same command again"
-        )
 
 
 def labelled_lines(path: Path) -> list[dict[str, Any]]:

@@ -5,8 +5,6 @@ python -m monitoring.watch --every 3600
 python -m monitoring.watch --every 3600 --retrain
 """
 
-import os
-import subprocess
 import sys
 import time
 
@@ -16,6 +14,7 @@ from models.errors import CommentwiseError, run_command
 from monitoring import report
 from monitoring.alerts import AlertSettings, tell
 from monitoring.analysis import analyse
+from monitoring.process import run
 from monitoring.settings import PREFIX, read
 
 
@@ -66,10 +65,10 @@ def look(settings: WatchCommand) -> None:
 
 
 def retrain(settings: WatchCommand, why: str) -> None:
-    """Start the retraining, which says itself what came of it, and that there is nothing new to train on."""
-    command = [sys.executable, "-m", "monitoring.retrain", "--reference", str(settings.reference), "--why", why]
+    """Start the retraining, which says itself what came of it. Raises CommentwiseError when it fails."""
     # The log's URL is no argument, since it may hold a password.
-    subprocess.run(command, env=os.environ | {f"{PREFIX}PREDICTION_LOG": settings.prediction_log}, check=False)
+    log = {f"{PREFIX}PREDICTION_LOG": settings.prediction_log}
+    run("monitoring.retrain", "--reference", str(settings.reference), "--why", why, **log)
 
 
 if __name__ == "__main__":
