@@ -87,6 +87,7 @@ def analyse(settings: WindowSettings) -> Analysis:
     return Analysis(reference, before, verdicts, estimates, counted, since, words)
 
 
-def power_curves(reference: Reference) -> dict[str, list[float]]:
-    """How often a single window of each of POWER_SIZES would be noticed, by loss of accuracy."""
-    return power(reference, POWER_SIZES, POWER_LOSSES)
+def power_curves(reference: Reference) -> tuple[list[int], dict[str, list[float]]]:
+    """Window sizes that the reference has twice as many comments as, and how often one would be noticed, by loss."""
+    sizes = [size for size in POWER_SIZES if 2 * size <= len(reference.rows)]
+    return sizes, power(reference, sizes, POWER_LOSSES)

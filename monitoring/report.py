@@ -5,13 +5,14 @@ python -m monitoring.report --record    # and a run in MLflow, tied to the model
 """
 
 import html
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import Field
 
 from models.errors import run_command
 from models.files import write_json, write_text
-from monitoring.analysis import POWER_SIZES, Analysis, analyse, power_curves
+from monitoring.analysis import Analysis, analyse, power_curves
 from monitoring.drift import LEVEL, STATED
 from monitoring.plots import performance_plot, power_plot, signal_plot
 from monitoring.settings import WindowSettings, read
@@ -44,13 +45,13 @@ def main() -> None:
 
 def write(analysis: Analysis, settings: WindowSettings) -> None:
     """Write report.html and report.json into the output folder."""
-    curves = power_curves(analysis.reference)
-    content = analysis.as_dict() | {"power": {"sizes": list(POWER_SIZES), "noticed_by_loss": curves}}
-    write_text(settings.out / "report.html", page(analysis, curves))
+    sizes, curves = power_curves(analysis.reference)
+    content = analysis.as_dict() | {"power": {"sizes": sizes, "noticed_by_loss": curves}}
+    write_text(settings.out / "report.html", page(analysis, sizes, curves))
     write_json(settings.out / "report.json", content)
 
 
-def page(analysis: Analysis, curves: dict[str, list[float]]) -> str:
+def page(analysis: Analysis, sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
     """The page's HTML."""
     last = analysis.verdicts[-1]
     signals = "".join(f"<figure>{signal_plot(name, analysis)}</figure>" for name in last.outcomes)
@@ -68,7 +69,7 @@ cannot see that the same comments mean something else: only feedback shows that.
 <section><h2>Signals over time</h2><div class="plots">{signals}</div>
 <p>Grey: where windows like the reference lie 95% of the time. Orange: beyond chance in that window. Red: in the window
 before, too.</p></section>
-<section><h2>What would be noticed</h2>{power_plot(POWER_SIZES, curves)}
+<section><h2>What would be noticed</h2>{power_plot(sizes, curves)}
 <p>How often a single window raises a warning when the comments have become so uncertain that accuracy falls by so much,
 by the figures alone; texts, where they are logged, notice more. Of windows like the reference at most {STATED:.0%} are
 taken for drifted.</p></section>

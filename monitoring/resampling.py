@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
 
 from monitoring.rows import Floats
 
@@ -30,7 +29,7 @@ class Resampled:
 
     def __init__(self, values: NDArray[np.float64] | NDArray[np.int64], size: int, categories: int = 0) -> None:
         """`values`: the reference's, shape (rows,); numbers below `categories` where it is a category, not a quantity."""
-        self._values = values
+        self._values = np.sort(values)
         self._categories = categories
         rng = np.random.default_rng(size)
         kinds, codes = np.unique(values, return_inverse=True)
@@ -51,7 +50,7 @@ class Resampled:
             counts = [np.bincount(values, minlength=self._categories) for values in (window, self._values)]
             statistic = float(psi(*counts))
         else:
-            statistic = float(ks_2samp(window, self._values, method="asymp").statistic)
+            statistic = _farthest(np.sort(window), self._values)
         as_far = DRAWS - int(np.searchsorted(self._null, statistic - 1e-12))
         return Outcome(statistic, (1 + as_far) / (1 + DRAWS))
 
@@ -86,6 +85,13 @@ def mmd(window: Floats, reference: Floats, permutations: int = 1000) -> Outcome:
     found = ((draws @ kernel) * draws).sum(axis=1)
     as_far = int((found[1:] >= found[0] - 1e-12).sum())
     return Outcome(float(found[0]), (1 + as_far) / (1 + permutations))
+
+
+def _farthest(window: NDArray[np.number], reference: NDArray[np.number]) -> float:
+    """Kolmogorov and Smirnov's statistic of sorted values. SciPy's function takes fifty times as long for its p-value."""
+    values = np.concatenate([window, reference])
+    shares = [np.searchsorted(part, values, side="right") / len(part) for part in (window, reference)]
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def _ks(drawn: NDArray[np.int64], rest: NDArray[np.int64]) -> Floats:

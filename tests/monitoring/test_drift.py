@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 from monitoring.drift import STATED, Detector, latest_run, power
 from monitoring.performance import Estimator, baseline, realised
@@ -120,6 +121,13 @@ def test_psi_is_zero_for_equal_shares_and_grows() -> None:
     even, tilted = np.array([100, 100]), np.array([150, 50])
     assert psi(even, even) == pytest.approx(0)
     assert psi(tilted, even) > psi(np.array([110, 90]), even) > 0
+
+
+def test_the_distance_of_quantities_is_kolmogorovs() -> None:
+    rng = np.random.default_rng(10)
+    reference, window = np.round(rng.normal(size=300), 1), np.round(rng.normal(0.3, size=50), 1)
+    found = Resampled(reference, 50).test(window)
+    assert found.statistic == pytest.approx(ks_2samp(window, reference).statistic)
 
 
 def test_a_signal_that_never_varies_never_alarms() -> None:
