@@ -13,7 +13,7 @@ from monitoring.rows import joined
 from monitoring.settings import WindowSettings
 from monitoring.summary import summary
 
-POWER_SIZES = (30, 50, 100, 200, 400)
+POWER_SIZES = (30, 50, 100, 150, 200, 400)
 POWER_LOSSES = (0.05, 0.1)
 
 

@@ -85,7 +85,8 @@ def _windows_table(analysis: Analysis) -> str:
         analysis.verdicts, analysis.estimates, analysis.counted, strict=True
     ):
         feedback = f"{score} of {comments}" if score else "–"
-        drifted = ", ".join(TITLES[name].lower() for name in verdict.drifted) or "–"
+        titles = [TITLES[name] for name in verdict.drifted]
+        drifted = ", ".join(title[0].lower() + title[1:] for title in titles) or "–"
         rows.append(
             f'<tr><td>{span(verdict.rows.time[0], verdict.rows.time[-1])}</td><td class="n">{len(verdict.rows)}</td>'
             f'<td><b class="{verdict.severity}">{verdict.severity}</b></td><td class="n">{estimate["accuracy"]}</td>'
@@ -96,14 +97,14 @@ def _windows_table(analysis: Analysis) -> str:
         for name in (
             "window (UTC)",
             "comments",
-            "",
+            "verdict",
             "est. accuracy",
             "est. macro-F1",
             "accuracy by feedback",
             "beyond chance",
         )
     )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(reversed(rows))}</tbody></table>"
+    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(reversed(rows))}</tbody></table></div>'
 
 
 def _signals_table(analysis: Analysis) -> str:
@@ -116,7 +117,7 @@ def _signals_table(analysis: Analysis) -> str:
             f'<td class="n">{last.outcomes[name].statistic:.3f}</td><td class="n">{_p_value(last.adjusted[name])}</td></tr>'
         )
     heads = "".join(f"<th>{name}</th>" for name in ("signal", "now", "statistic", "p, corrected"))
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _p_value(value: float) -> str:
@@ -124,16 +125,22 @@ def _p_value(value: float) -> str:
 
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#0f172a;max-width:64rem;margin:0 auto;padding:1.5rem}
-header{border-left:6px solid #2563eb;padding:.2rem 0 .2rem 1.2rem;margin-bottom:2rem}
-header.warn{border-color:#d97706}header.alert{border-color:#dc2626}
-header p{margin:.2rem 0;color:#475569}header .summary{font-size:1.1rem;color:#0f172a}h1{margin:0;font-size:1.8rem}
-h2{font-size:1.15rem;margin:2rem 0 .6rem}section>p{color:#475569;font-size:.9rem;max-width:48rem}
-table{border-collapse:collapse;width:100%;font-size:.86rem}th{text-align:left;color:#475569;font-weight:600}
-td,th{padding:.3rem .7rem .3rem 0;border-bottom:1px solid #e2e8f0;vertical-align:top}td.n,td:first-child{white-space:nowrap;font-variant-numeric:tabular-nums}
-.none{color:#2563eb}.warn{color:#b45309}.alert{color:#b91c1c}header.none,header.warn,header.alert{color:inherit}
-svg{max-width:100%;height:auto}.plots{display:flex;flex-wrap:wrap;gap:.4rem 1rem}figure{margin:0}
-footer{margin-top:2.5rem;color:#64748b;font-size:.82rem;border-top:1px solid #e2e8f0;padding-top:.8rem}
+:root{color-scheme:light dark;--text:#0f172a;--quiet:#475569;--line:#e2e8f0;--page:#fff;--none:#2563eb;--warn:#b45309;--alert:#b91c1c}
+@media(prefers-color-scheme:dark){
+:root{--text:#e2e8f0;--quiet:#94a3b8;--line:#334155;--page:#0f172a;--none:#60a5fa;--warn:#fbbf24;--alert:#f87171}
+svg{filter:invert(1) hue-rotate(180deg)}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:64rem;margin:0 auto;padding:1.5rem}
+header{border-left:6px solid var(--none);padding:.2rem 0 .2rem 1.2rem;margin-bottom:2rem}
+header.warn{border-color:var(--warn)}header.alert{border-color:var(--alert)}
+header p{margin:.2rem 0;color:var(--quiet)}header .summary{font-size:1.1rem;color:var(--text)}h1{margin:0;font-size:1.8rem}
+h2{font-size:1.15rem;margin:2rem 0 .6rem}section>p{color:var(--quiet);font-size:.9rem;max-width:48rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;min-width:40rem;font-size:.86rem}
+th{text-align:left;color:var(--quiet);font-weight:600}
+td,th{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+td.n,td:first-child{white-space:nowrap;font-variant-numeric:tabular-nums}
+b.none{color:var(--none)}.warn:not(header){color:var(--warn)}.alert:not(header){color:var(--alert)}
+svg{max-width:100%;height:auto}.plots{display:flex;flex-wrap:wrap;gap:.4rem 1rem}figure{margin:0;max-width:100%}
+footer{margin-top:2.5rem;color:var(--quiet);font-size:.82rem;border-top:1px solid var(--line);padding-top:.8rem}
 """
 
 
