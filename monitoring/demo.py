@@ -190,7 +190,7 @@ def bundle_of(client: httpx.Client) -> str:
 @contextmanager
 def server(port: int) -> Iterator[httpx.Client]:
     """The champion behind HTTP, with its log; it follows the alias."""
-    flags = ("--model", f"models:/{load_settings().publish.model}@champion", "--poll", "2", "--port", str(port))
+    flags = ("--model", f"models:/{load_settings().publish.model}@champion", "--poll", "10", "--port", str(port))
     log = ("--prediction-log", LOG, "--log-text", "--log-level", "warning")
     process = subprocess.Popen([sys.executable, "-m", "serving", *flags, *log])
     try:
