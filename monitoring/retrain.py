@@ -15,6 +15,7 @@ import getpass
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -212,12 +213,23 @@ def carry_out(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def point_params_at(data: str) -> None:
-    """Have params.yaml read the new source, comments and order kept."""
+    """Have params.yaml read the new source."""
+    plain = {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
+    columns = {f"columns.{name}": name for name in COLUMNS}
+    change_params({f"data.{name}": value for name, value in (plain | columns).items()})
+
+
+def change_params(values: dict[str, Any]) -> None:
+    """Set keys of params.yaml, given as dotted names; comments and order stay."""
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 4096, True
     params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-    params["data"] |= {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
-    params["data"]["columns"] |= {name: name for name in COLUMNS}
+    for name, value in values.items():
+        section = params
+        *parents, key = name.split(".")
+        for parent in parents:
+            section = section[parent]
+        section[key] = value
     with atomic_file(PARAMS) as temporary, temporary.open("w", encoding="utf-8") as stream:
         yaml.dump(params, stream)
 
@@ -227,10 +239,7 @@ def finish(state: dict[str, Any], result: dict[str, Any], reference: Path) -> No
     if result["alias"] == "champion":
         run("monitoring.reference", "--bundle", "artifacts/bundle", "--reference", str(reference))
     if not result["passed"]:
-        for path in (path for path in KEPT.rglob("*") if path.is_file()):
-            with atomic_file(path.relative_to(KEPT)) as temporary:
-                shutil.copyfile(path, temporary)
-        run("dvc", "checkout", "--quiet", "--force")
+        put_back(state)
     line = state | {"ended": datetime.now(UTC).isoformat(timespec="seconds"), "gate": result}
     past = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.is_file() else []
     others = [
@@ -239,6 +248,20 @@ def finish(state: dict[str, Any], result: dict[str, Any], reference: Path) -> No
     write_text(RECORD, "\n".join([*others, json.dumps(line, ensure_ascii=False)]) + "\n")
     STATE.unlink()  # first: without it, what is left is nobody's
     shutil.rmtree(PRESENT)
+
+
+def put_back(state: dict[str, Any]) -> None:
+    """Leave the files, and what DVC has staged of them in git, as they were."""
+    kept = [path.relative_to(KEPT) for path in KEPT.rglob("*") if path.is_file()]
+    for path in kept:
+        with atomic_file(path) as temporary:
+            shutil.copyfile(KEPT / path, temporary)
+    tracked = Path(f"{state['data']}.dvc")
+    if tracked.is_file():
+        run("dvc", "remove", "--quiet", str(tracked))
+    Path(state["data"]).unlink(missing_ok=True)
+    run("dvc", "checkout", "--quiet", "--force")
+    subprocess.run(["git", "reset", "--quiet", "--", str(DATA), *map(str, kept)], check=True)
 
 
 def labelled_lines(path: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Production:
         self.folder, self.bundle = folder, bundle
         self.reference, self.out = folder / "reference.json", folder / "out"
         self.url = f"sqlite:///{folder / 'predictions.db'}"
-        self._rng = np.random.default_rng(0)
+        self._rng = np.random.default_rng(1)
         self._logged = 0
         texts = self.usual(300)
         write_json(self.reference, content_of(bundle, texts, [self.label(text) for text in texts], texts))

@@ -11,6 +11,7 @@ from models.bundle import bundle_id
 from models.errors import CommentwiseError
 from monitoring import reference as making
 from monitoring.reference import load_reference
+from monitoring.rows import LOGGED
 from tests.tiny import NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
 from tests.training.conftest import make_part
 from training.provenance import folder_md5
@@ -41,7 +42,7 @@ def test_it_holds_the_held_out_comments_and_the_words_of_training(here: Path) ->
     assert {"good", "bad"} <= found.vocabulary
     assert found.new_word_shares(["good zorp", "good bad", "!!"]).tolist() == [0.5, 0, 0]
     np.testing.assert_allclose(found.rows.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert set(found.rows.signals) == {*making.LOGGED, "confidence", "entropy", "new_words"}
+    assert set(found.rows.signals) == {*LOGGED, "confidence", "entropy", "new_words"}
 
 
 def test_another_split_than_the_bundles_is_refused(here: Path) -> None:

@@ -83,8 +83,8 @@ def test_the_json_has_every_figure(page: str, settings: WindowSettings) -> None:
     content = json.loads((settings.out / "report.json").read_text(encoding="utf-8"))
     assert content["severity"] == "alert"
     assert [window["severity"] for window in content["windows"]] == ["none"] * 3 + ["warn", "alert"]
-    assert content["power"]["sizes"] == [30, 50, 100]
-    assert all(len(shares) == 3 for shares in content["power"]["noticed_by_loss"].values())
+    assert content["power"]["sizes"] == [30, 50, 100, 150]
+    assert all(len(shares) == 4 for shares in content["power"]["noticed_by_loss"].values())
     last = content["windows"][-1]
     assert last["words"][0] in ("liquidity", "rebalance")
     assert last["estimated"]["accuracy"]["low"] < last["estimated"]["accuracy"]["value"]

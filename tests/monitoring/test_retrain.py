@@ -1,6 +1,7 @@
 """The parts of a retraining that need no pipeline; tests/e2e/test_retraining.py runs it whole."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,10 @@ def test_a_damaged_state_is_said_so_with_the_way_out() -> None:
 
 
 def test_killed_between_its_record_and_its_end_it_is_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = {"id": "a", "when": "today"}
+    state = {"id": "a", "when": "today", "data": "data/retrain/a.jsonl"}
     result = {"passed": False, "alias": "challenger", "reason": "why"}
     monkeypatch.setattr(retrain, "run", lambda *_: None)
+    subprocess.run(["git", "init", "--quiet"], check=True)
     write_text(retrain.KEPT / "params.yaml", "before")
     for _ in range(2):
         write_text(Path("params.yaml"), "after")

@@ -78,7 +78,7 @@ def test_watching_goes_on_after_what_goes_wrong(
             raise KeyboardInterrupt
         production.log(production.usual(60))
 
-    monkeypatch.setattr(watch.time, "sleep", pause)
+    monkeypatch.setattr("time.sleep", pause)
     with pytest.raises(KeyboardInterrupt):
         run(watch.main, *production.flags, "--every", "60")
     captured = capsys.readouterr()
