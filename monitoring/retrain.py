@@ -214,7 +214,7 @@ def carry_out(state: dict[str, Any]) -> dict[str, Any]:
 
 def point_params_at(data: str) -> None:
     """Have params.yaml read the new source."""
-    plain = {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
+    plain: dict[str, Any] = {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
     columns = {f"columns.{name}": name for name in COLUMNS}
     change_params({f"data.{name}": value for name, value in (plain | columns).items()})
 

@@ -2,6 +2,8 @@
 
 import json
 import time
+from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -12,6 +14,16 @@ from models.prediction_log import Feedback, connect, insert_feedback, prepare
 from models.signals import text_hash
 from tests.project import Project
 
+STEPS = (
+    "recent comments, ",
+    "Running stage 'prepare'",
+    "Running stage 'train@svm'",
+    "Running stage 'select'",
+    "Running stage 'export'",
+    "gate: version",
+    "reference: ",
+)
+"""What a retraining says, one after the other; the last two when the alias has moved."""
 URL = "sqlite:///predictions.db"
 SLANG = {"negative": "rekt", "neutral": "rebalance", "positive": "wagmi"}
 PLACES = ["lobby", "market", "stream", "server", "guild", "desk", "raid", "chart", "pool", "arena"]
@@ -55,34 +67,49 @@ def retrain(project: Project, fails: bool = False) -> str:
     return project.module("monitoring.retrain", "--prediction-log", URL, "--why", "slang", fails=fails)
 
 
+def records(project: Project) -> list[dict[str, Any]]:
+    lines = (project.folder / "artifacts/retraining/retrainings.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def test_too_little_feedback_changes_nothing(project: Project) -> None:
     give_feedback(project, range(10))
     assert "10 labelled comments are new and a retraining needs 40" in retrain(project, fails=True)
     assert project.run("git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_a_killed_retraining_keeps_others_out_while_it_runs_and_is_taken_up_where_it_was(project: Project) -> None:
-    give_feedback(project, range(240))
+def killed_at(project: Project, step: str) -> None:
+    """Start retraining and kill it, with all that it has started, when it says `step`."""
     process = project.start("monitoring.retrain", "--prediction-log", URL, "--why", "slang")
-    state = project.folder / "artifacts/monitoring/retraining/state.json"
-    train = project.folder / "artifacts/candidates/logreg/metrics.json"
-    before = train.stat().st_mtime_ns
-    while train.exists() and train.stat().st_mtime_ns == before:  # until it is in the middle of the pipeline
-        assert process.poll() is None
-        time.sleep(0.2)
-    assert "another retraining holds" in retrain(project, fails=True)
-    for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-        child.kill()
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if step in line:
+            break
+    else:
+        raise AssertionError(f"it never said {step!r}: {''.join(said)}")
+    if step == STEPS[0]:
+        assert "another retraining holds" in retrain(project, fails=True)
+    for running in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        with suppress(psutil.NoSuchProcess):
+            running.kill()
     process.communicate()
-    begun = json.loads(state.read_text(encoding="utf-8"))
+
+
+def test_killed_at_each_step_it_is_taken_up_where_it_was(project: Project) -> None:
+    give_feedback(project, range(240))
+    for step in STEPS:
+        killed_at(project, step)
+    begun = json.loads((project.folder / "artifacts/retraining/present/state.json").read_text(encoding="utf-8"))
     give_feedback(project, range(240, 300))  # what comes meanwhile belongs to the next one
     printed = retrain(project)
     assert f"going on with {begun['id']}" in printed
-    assert not state.exists()
-    (line,) = (project.folder / "artifacts/monitoring/retrainings.jsonl").read_text(encoding="utf-8").splitlines()
-    record = json.loads(line)
+    assert not (project.folder / "artifacts/retraining/present").exists()
+    (record,) = records(project)
     assert (record["id"], record["why"], record["recent"]) == (begun["id"], "slang", 240)
     assert record["who"]
+    assert record["gate"]["passed"]
 
 
 def test_the_winner_is_champion_knows_the_slang_and_has_its_reference(project: Project) -> None:
@@ -98,13 +125,15 @@ def test_the_winner_is_champion_knows_the_slang_and_has_its_reference(project: P
     assert project.repro() == []
 
 
-def test_a_loser_leaves_everything_as_it_was(project: Project) -> None:
+def test_a_loser_leaves_everything_as_it_was_and_is_not_tried_again(project: Project) -> None:
     project.commit("second champion")
     give_feedback(project, range(300, 400))  # it knows them already, so there is nothing to win
     assert "no sure win on the recent ones" in retrain(project)
     assert alias(project) == 2
-    assert project.run("git", "status", "--porcelain", "--untracked-files=no", "params.yaml", "dvc.lock") == ""
+    assert project.run("git", "status", "--porcelain") == ""
     assert project.repro() == []
+    assert "were tried on" in retrain(project, fails=True)
+    assert [record["gate"]["passed"] for record in records(project)] == [True, False]
 
 
 def test_rolling_back(project: Project) -> None:
