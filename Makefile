@@ -8,7 +8,7 @@ SENTENCES := "This is the best tutorial I have seen, thank you!" "what time does
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve test bench bench-quick results lock extension clean
+.PHONY: help setup demo serve drift-demo test bench bench-quick results lock extension clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ demo: setup  ## the main job on the sample comments: train, compare, select, exp
 serve: setup  ## answer requests on PORT (8000) with the bundle, which is made first where there is none
 	@test -e artifacts/bundle/manifest.json || dvc repro
 	python -m serving --model artifacts/bundle --port $(PORT)
+
+drift-demo: setup  ## the sample in production: other comments, an alert, feedback, a retraining and a swap
+	python -m monitoring.demo
 
 test: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## lint, types, import rules and all tests
 	ruff check .
