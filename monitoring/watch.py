@@ -36,7 +36,7 @@ def main() -> None:
         start = time.monotonic()
         try:
             look(settings)
-        except CommentwiseError as error:
+        except (CommentwiseError, OSError) as error:  # OSError: a full disk, which may have room the next time
             if not settings.every:
                 raise
             print(f"error: {error}", file=sys.stderr, flush=True)
