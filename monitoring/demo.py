@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,7 @@ class DemoCommand(Settings):
 def main() -> None:
     """Play it, write story.json and say where the report is."""
     settings = read(DemoCommand, "demo")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server is stopped then too
     shifted = [json.loads(line) for line in settings.shifted.read_text(encoding="utf-8").splitlines()]
     move_into_clone()
     write_json(Path("story.json"), play(shifted, settings.port))

@@ -85,7 +85,9 @@ def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], mos
         )
     mine = predictions.c.bundle_id == bundle_id
     found = connection.execution_options(yield_per=1000).execute(
-        select(predictions).where(mine).order_by(predictions.c.time.desc(), predictions.c.id)
+        select(predictions)
+        .where(mine)
+        .order_by(predictions.c.time.desc(), predictions.c.position.desc(), predictions.c.id)
     )
     kept: dict[str, Any] = {}
     for row in found:
