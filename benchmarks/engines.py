@@ -108,6 +108,8 @@ def run(root: Path, effort: Effort) -> dict[str, Any]:
         share = best["comments_per_second"] * operations / 1e9 / peak[UNITS[row.precision]]["value"]
         on_cpu = row.name != CASCADE and not row.name.endswith("GPU")
         measured[row.name]["share_of_peak"] = round(share, 4) if on_cpu else None
+    if CASCADE in measured:
+        measured[CASCADE]["cascade"] = _cascade_facts(subject, settings)
     return {
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "environment": environment_facts(),
@@ -136,6 +138,17 @@ def run(root: Path, effort: Effort) -> dict[str, Any]:
         "served": INT8,
         "pipeline": PIPELINE,
         "models": _trade_off(root, measured),
+    }
+
+
+def _cascade_facts(subject: Subject, settings: Settings) -> dict[str, Any]:
+    """How the cascade chooses, as it was chosen on the validation part."""
+    (choice,) = (entry["cascade"] for entry in subject.manifest.files.values() if "cascade" in entry)
+    return {
+        "linear": choice["family"],
+        "threshold": round(choice["threshold"], 4),
+        "share_answered_by_linear": round(choice["share"], 4),
+        "limit": settings.export.max_f1_loss,
     }
 
 
