@@ -237,6 +237,7 @@ def command(bundle: Path, out: Path, *flags: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.serving", "--bundle", str(bundle), "--out", str(out), *flags]
 
 
+@pytest.mark.slow
 def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "serving.json"
     run = subprocess.run(

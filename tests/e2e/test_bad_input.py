@@ -205,6 +205,7 @@ def test_mlflow_is_down(project: Project, closed_port: int) -> None:
     assert "start it, or correct MLFLOW_TRACKING_URI" in line
 
 
+@pytest.mark.slow
 def test_the_launcher_adds_nothing_to_the_one_line(project: Project) -> None:
     project.set_params({"families.bert.checkpoint": "./nowhere"})
     launch = ["accelerate", "launch", "--quiet", "--config_file", "accelerate_config.yaml"]

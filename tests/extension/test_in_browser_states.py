@@ -205,6 +205,7 @@ def test_a_slow_server(browser: Browser) -> None:
     expect(trouble(popup)).to_be_empty()
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()

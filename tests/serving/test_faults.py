@@ -174,7 +174,7 @@ def test_drain_is_bounded(slow_bundle: Path, tmp_path: Path) -> None:
             server.process.send_signal(signal.SIGTERM)
             server.process.communicate(timeout=PATIENCE)
             outcomes = [future.exception() or future.result().status_code for future in futures]
-        assert {outcome for outcome in outcomes if isinstance(outcome, int)} <= {200, 503}
+        assert {outcome for outcome in outcomes if isinstance(outcome, int)} <= {200, 429, 503}
         assert outcomes.count(200) < 200
         assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
@@ -200,6 +200,7 @@ def test_connections_that_drip_do_not_hold_the_others_up(quick: Server) -> None:
             connection.close()
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_bodies(quick: Server) -> None:
     random_bytes = random.Random(0)
     good = b'{"text": "good", "texts": ["a"], "inputs": [["bad"]], "parameters": {"top_k": 1}, "instances": [1e999]}'

@@ -100,6 +100,7 @@ TWO_PROCESSES = ("-m", "accelerate.commands.launch", *OPTIONS.split(), "-m")
 
 
 @pytest.mark.parametrize("shard", ["false", "true"], ids=["copies", "shards"])
+@pytest.mark.slow
 def test_two_processes_give_the_losses_and_weights_of_one_also_when_stopped(tmp_path: Path, shard: str) -> None:
     one = train(tmp_path / "one", average=0.9)
     two, arguments = tmp_path / "two", ("average=0.9", f"shard={shard}")
