@@ -38,7 +38,7 @@ drift-demo: setup  ## the sample in production: other comments, an alert, feedba
 test: TESTS := -m 'not slow'
 test: test-all  ## lint, types, import rules and tests, in under ten minutes
 
-test-all: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## the same with the tests that train again and again
+test-all: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## the same with the tests that last long
 	ruff check .
 	ruff format --check .
 	mypy

@@ -30,6 +30,8 @@ from models.files import read_json
 from tests.benchmarks.made_up import HEALTHY, by_command
 from tests.tiny import MAX_TOKENS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
 
@@ -237,7 +239,6 @@ def command(bundle: Path, out: Path, *flags: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.serving", "--bundle", str(bundle), "--out", str(out), *flags]
 
 
-@pytest.mark.slow
 def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "serving.json"
     run = subprocess.run(

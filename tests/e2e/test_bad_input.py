@@ -198,6 +198,7 @@ def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: 
     assert "check the name and the network, or use 'embedded'" in line
 
 
+@pytest.mark.slow
 def test_mlflow_is_down(project: Project, closed_port: int) -> None:
     server = f"http://127.0.0.1:{closed_port}"
     line = refused(project, sys.executable, "-m", "training.publish", MLFLOW_TRACKING_URI=server)

@@ -18,6 +18,8 @@ from models.bundle import Classifier
 from tests.serving.process import PATIENCE, Server, started
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def figure(server: Server, name: str) -> float:
     """A figure of /metrics; 0 where it has not been counted yet."""
@@ -200,7 +202,6 @@ def test_connections_that_drip_do_not_hold_the_others_up(quick: Server) -> None:
             connection.close()
 
 
-@pytest.mark.slow
 def test_ten_thousand_random_bodies(quick: Server) -> None:
     random_bytes = random.Random(0)
     good = b'{"text": "good", "texts": ["a"], "inputs": [["bad"]], "parameters": {"top_k": 1}, "instances": [1e999]}'
