@@ -96,6 +96,12 @@ def measured(rows: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: row for name, row in rows.items() if key in row}
 
 
+def growing(rows: Sequence[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:
+    """Rows by one of their fields, each group with the work growing; sizes that were left out are left out."""
+    done = sorted((row for row in rows if "left_out" not in row), key=lambda row: int(row["comments"]))
+    return {name: [row for row in done if row[key] == name] for name in dict.fromkeys(row[key] for row in done)}
+
+
 def best_batch(engine: dict[str, Any]) -> dict[str, Any]:
     """What was measured of an engine the way it would be served."""
     facts: dict[str, Any] = engine["batches"][engine["best"]]
@@ -188,8 +194,7 @@ def _of_training(result: dict[str, Any]) -> Iterator[Figure]:
 
 
 def _of_scale(result: dict[str, Any]) -> Iterator[Figure]:
-    for model in dict.fromkeys(row["model"] for row in result["scoring"]):
-        rows = sorted((row for row in result["scoring"] if row["model"] == model), key=lambda row: int(row["comments"]))
+    for model, rows in growing(result["scoring"], "model").items():
         yield _single(f"scoring with {model}/speed", rows[-1]["comments_per_second"], "comments/s", None)
         yield _single(f"scoring with {model}/memory", rows[-1]["peak_memory_mb"], "MB", "lower")
     workers = sorted(result["workers"], key=lambda row: int(row["workers"]))

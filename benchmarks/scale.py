@@ -65,14 +65,14 @@ def main() -> None:
     add("--data", type=Path, default=Path("data/sample/comments.jsonl"), help="file with comments (default: %(default)s)")  # fmt: skip
     add("--column", default="text", help="its column with the texts (default: %(default)s)")
     add("--label-column", default="label", help="its column with the labels (default: %(default)s)")
-    add("--largest", type=int, help="most comments to score (default: 100000, quick 1000)")
-    add("--budget", type=float, default=60, help="most seconds that one size may take (default: %(default)g)")
+    add("--largest", type=int, help="most comments to score (default: 1000000, quick 1000)")
+    add("--budget", type=float, default=200, help="most seconds that one size may take (default: %(default)g)")
     add("--quick", action="store_true", help="only show in half a minute that everything works")
     add("--out", type=Path, default=RESULT, help="JSON to write (default: %(default)s)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped then too
     sizes = QUICK if options.quick else FULL
-    largest = options.largest or (SMALLEST if options.quick else 100 * SMALLEST)
+    largest = options.largest or (SMALLEST if options.quick else 1000 * SMALLEST)
     if largest < SMALLEST or options.budget <= 0:
         raise CommentwiseError(f"--largest must be {SMALLEST} or more, and --budget more than 0")
     texts = read_column(options.data, options.column)

@@ -7,11 +7,13 @@ import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.figures import OURS
+from benchmarks.figures import OURS, growing
 from benchmarks.reporting.drawing import SMALL, Bar, Palette, bar_height, bars, canvas, gridded, legend, titled
 from benchmarks.reporting.notation import number, percent, seconds, spread, times
 from benchmarks.reporting.section import Answer, Chart, Table, absent, provenance, spoken
 
+Groups = dict[str, list[dict[str, Any]]]
+"""Rows by model or family, with the work growing."""
 MARKERS = ("o", "s", "^", "D")
 FOOTPRINT = {
     "import_seconds": "seconds to import",
@@ -65,19 +67,21 @@ def draw_training(result: dict[str, Any], palette: Palette) -> Figure:
 
 def scale(result: dict[str, Any]) -> Answer:
     """Time and memory as the work grows."""
+    scoring, training = growing(result["scoring"], "model"), growing(result["training"], "family")
     return Answer(
-        " ".join([*(_on_scoring(model, rows) for model, rows in _by(result["scoring"], "model").items()), _on_workers(result["workers"])]).strip(),
+        " ".join([*(_on_scoring(model, rows) for model, rows in scoring.items()), _on_workers(result["workers"])]).strip(),
         charts=[
-            Chart("scoring", "Lines, seconds and peak memory of scoring files of growing size; the table holds the figures.", lambda palette: _draw_scoring(result["scoring"], palette)),
-            Chart("growth", "Lines, seconds of training with growing data, and requests per second with more workers; the tables hold the figures.", lambda palette: _draw_growth(result, palette)),
+            Chart("scoring", "Lines, seconds and peak memory of scoring files of growing size; the table holds the figures.", lambda palette: _draw_scoring(scoring, palette)),
+            Chart("growth", "Lines, seconds of training with growing data, and requests per second with more workers; the tables hold the figures.", lambda palette: _draw_growth(training, result["workers"], palette)),
         ],
         tables=[
-            Table("Scoring a file, the whole process", ["model", "comments", "time", "comments/s", "peak memory, MB"], [[row["model"], f"{row['comments']:,}", seconds(row["seconds"]), number(row["comments_per_second"]), number(row["peak_memory_mb"])] for row in result["scoring"]]),
-            Table("Training", ["family", "comments", "time"], [[row["family"], f"{row['comments']:,}", seconds(row["seconds"])] for row in result["training"]]),
+            Table("Scoring a file, the whole process", ["model", "comments", "time", "comments/s", "peak memory, MB"], [[row["model"], f"{row['comments']:,}", seconds(row["seconds"]), number(row["comments_per_second"]), number(row["peak_memory_mb"])] for rows in scoring.values() for row in rows]),
+            Table("Training", ["family", "comments", "time"], [[row["family"], f"{row['comments']:,}", seconds(row["seconds"])] for rows in training.values() for row in rows]),
             Table("Server workers", ["workers", "requests/s", "range", "memory, MB"], [[str(row["workers"]), number(row["requests_per_second"]), spread(min(row["rounds"]), max(row["rounds"])), number(row["memory_mb"])] for row in result["workers"]]),
         ],
         notes=["Dashed lines grow exactly with the work; below them is better than that."],
         measured=[provenance("scale", result)],
+        missing=_left_out("scoring with", "model", result["scoring"]) + _left_out("training", "family", result["training"]),
     )  # fmt: skip
 
 
@@ -102,10 +106,9 @@ def footprint(result: dict[str, Any]) -> Answer:
     )  # fmt: skip
 
 
-def _by(rows: Sequence[dict[str, Any]], key: str) -> dict[str, list[dict[str, Any]]]:
-    """Rows by one of their fields, each group with the work growing."""
-    names = dict.fromkeys(row[key] for row in rows)
-    return {name: sorted((row for row in rows if row[key] == name), key=lambda row: int(row["comments"])) for name in names}  # fmt: skip
+def _left_out(work: str, key: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The sizes without figures, with their reason."""
+    return [f"{work} {row[key]}, {row['comments']:,} comments: {row['left_out']}" for row in rows if "left_out" in row]
 
 
 def _on_scoring(model: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -136,34 +139,33 @@ def _on_footprint(servers: dict[str, Any]) -> str:
     )
 
 
-def _draw_scoring(rows: Sequence[dict[str, Any]], palette: Palette) -> Figure:
+def _draw_scoring(scoring: Groups, palette: Palette) -> Figure:
     figure, (top, bottom) = canvas(palette, 4.8, 2, sharex=True)
-    for look, (model, found) in zip(_looks(palette), _by(rows, "model").items(), strict=False):
+    for look, (model, found) in zip(_looks(palette), scoring.items(), strict=False):
         comments = [row["comments"] for row in found]
         top.plot(comments, [row["seconds"] for row in found], **look)
         _proportional(top, comments, found[0]["seconds"], palette)
         bottom.plot(comments, [row["peak_memory_mb"] for row in found], label=model, **look)
     _timed(top)
     for panel in (top, bottom):
-        _growing(panel, rows)
-    bottom.set_ylim(0, 1.25 * max(row["peak_memory_mb"] for row in rows))
+        _growing(panel, scoring)
+    bottom.set_ylim(0, 1.25 * max(row["peak_memory_mb"] for rows in scoring.values() for row in rows))
     _finish([top, bottom], ["time to score a file", "peak memory, MB"], palette)
     bottom.set_xlabel("comments in the file")
     legend(bottom, palette)
     return figure
 
 
-def _draw_growth(result: dict[str, Any], palette: Palette) -> Figure:
+def _draw_growth(training: Groups, workers: Sequence[dict[str, Any]], palette: Palette) -> Figure:
     figure, (top, bottom) = canvas(palette, 4.8, 2)
-    for look, (family, found) in zip(_looks(palette), _by(result["training"], "family").items(), strict=False):
+    for look, (family, found) in zip(_looks(palette), training.items(), strict=False):
         comments = [row["comments"] for row in found]
         top.plot(comments, [row["seconds"] for row in found], label=family, **look)
         _proportional(top, comments, found[0]["seconds"], palette)
     _timed(top)
-    _growing(top, result["training"])
+    _growing(top, training)
     legend(top, palette)
     top.set_xlabel("training comments")
-    workers = result["workers"]
     bottom.bar([str(row["workers"]) for row in workers], [row["requests_per_second"] for row in workers], color=palette.ours, width=0.5)  # fmt: skip
     for place, row in enumerate(workers):
         bottom.plot([place, place], [min(row["rounds"]), max(row["rounds"])], color=palette.ink, linewidth=1)
@@ -189,10 +191,10 @@ def _timed(panel: Axes) -> None:
     panel.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: seconds(value)))
 
 
-def _growing(panel: Axes, rows: Sequence[dict[str, Any]]) -> None:
+def _growing(panel: Axes, groups: Groups) -> None:
     """Axes on which ten times as much is the same step everywhere, marked where it was measured."""
     panel.set_xscale("log")
-    counts = sorted({row["comments"] for row in rows})
+    counts = sorted({row["comments"] for rows in groups.values() for row in rows})
     panel.set_xticks(counts, [f"{count:,}" for count in counts])
     panel.minorticks_off()
 

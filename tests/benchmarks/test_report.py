@@ -150,6 +150,9 @@ def test_answers_are_computed_from_the_results() -> None:
         "With svm, a file of 1,000,000 comments is scored in 112 s: 1,000× the comments"
         in section(results, "scale").answer.text
     )
+    assert section(results, "scale").answer.missing == [
+        "scoring with bert, 100,000 comments: it would take about 226 s, and the budget is 60"
+    ]
     assert "installs 249 MB in 40 packages, is ready after 1.40 seconds" in section(results, "footprint").answer.text
     slower(results["serving"], 0.5)
     assert "160 requests per second" in section(results, "servers").answer.text  # fmt: skip

@@ -12,6 +12,8 @@ from tests.extension.browser import ARTICLE, ELSEWHERE, Browser, opened
 from tests.extension.relay import Relay, relaying
 from tests.serving.process import started
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_MS = 40_000
 TEXT = "something nobody else may read"
 
@@ -106,7 +108,6 @@ def test_server_down(browser: Browser, tmp_path: Path, server: str) -> None:
     expect(page.locator(".commentwise-badge")).to_have_text("▲ 95%")
 
 
-@pytest.mark.slow
 def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     entry = f"me:{hashlib.sha256(b'right').hexdigest()}"
@@ -130,7 +131,6 @@ def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
         expect(popup.locator(".verdict")).to_contain_text("positive")
 
 
-@pytest.mark.slow
 def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     flags = ["--max-body", "200", "--max-characters", "100"]
@@ -198,7 +198,6 @@ def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
     expect(status).to_be_empty()
 
 
-@pytest.mark.slow
 def test_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
     popup = asked(browser)
@@ -208,7 +207,6 @@ def test_a_slow_server(browser: Browser) -> None:
     expect(trouble(popup)).to_be_empty()
 
 
-@pytest.mark.slow
 def test_a_server_that_never_answers(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()
@@ -222,7 +220,6 @@ def test_a_server_that_never_answers(browser: Browser) -> None:
     expect(page.locator(".commentwise-badge")).to_be_visible()
 
 
-@pytest.mark.slow
 def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()
