@@ -31,7 +31,7 @@ WITH_COMMENTS = ["--data", COMMENTS, "--column", "text"]
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "engines": ([], ["--quick"]),
     "serving": ([*WITH_CHECKPOINT, *WITH_COMMENTS], ["--quick"]),
-    "training": ([], ["--repeats", "1", "--comments", "100"]),
+    "training": ([], ["--repeats", "1", "--comments", "50"]),
     "scale": (["--bundle", BUNDLE, *WITH_COMMENTS, "--label-column", "label"], ["--quick"]),
     "footprint": (WITH_CHECKPOINT, ["--quick"]),
 }

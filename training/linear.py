@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from models.checkpoint import tokenizer_json
 from models.engine import Engine
@@ -58,7 +59,8 @@ def train(family: str, settings: Settings, out: Path) -> dict[str, Any]:
     stopwatch = Stopwatch()
     options: LinearSettings = getattr(settings.families, family)
     parts = {name: read_part(name, settings.labels) for name in PARTS}
-    with atomic_folder(out) as folder:
+    # Products this small take several times as long on more threads, and come out otherwise in the last bits.
+    with threadpool_limits(1), atomic_folder(out) as folder:
         (folder / "tokenizer.json").write_text(tokenizer_json(settings.families.bert.checkpoint), encoding="utf-8")
         tokenizer = load_tokenizer(folder / "tokenizer.json", settings.max_tokens)
         special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
