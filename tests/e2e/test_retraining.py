@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -13,7 +14,8 @@ from models.normalize import normalize
 from models.prediction_log import Feedback, connect, insert_feedback, prepare
 from models.signals import text_hash
 from tests.project import Project
-from tests.waiting import PATIENCE
+from tests.serving.process import started
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -141,6 +143,16 @@ def test_a_loser_leaves_everything_as_it_was_and_is_not_tried_again(project: Pro
     assert [record["gate"]["passed"] for record in records(project)] == [True, False]
 
 
-def test_rolling_back(project: Project) -> None:
-    assert "version 1 of 'commentwise' is champion instead of 2" in project.module("training.rollback", "--why", "test")
-    assert alias(project) == 1
+def test_servers_follow_a_rollback(project: Project) -> None:
+    registry = f"sqlite:///{project.folder / 'mlflow.db'}"
+    flags = ("--model", "models:/commentwise@champion", "--poll", "1")
+    with started(project.folder, *flags, MLFLOW_TRACKING_URI=registry) as server:
+
+        def served() -> str:
+            return str(httpx.get(f"{server.url}/info", trust_env=False).json()["bundle_id"])
+
+        second = served()
+        said = project.module("training.rollback", "--why", "test")
+        assert "version 1 of 'commentwise' is champion instead of 2" in said
+        assert alias(project) == 1
+        until(lambda: served() != second)
