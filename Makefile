@@ -43,7 +43,7 @@ test-all: setup .venv-serve/installed extension/node_modules/.package-lock.json 
 	ruff format --check .
 	mypy
 	lint-imports
-	python -m pytest --numprocesses 4 --dist loadfile $(TESTS)
+	python -m pytest --numprocesses 3 --dist loadfile $(TESTS)
 
 # The serving install alone, to prove that it suffices.
 .venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)
