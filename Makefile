@@ -60,7 +60,7 @@ extension/node_modules/.package-lock.json: extension/package-lock.json
 bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/report/
 	python -m benchmarks
 
-bench-quick: setup  ## a rough look in about three minutes, into build/bench/quick/
+bench-quick: setup  ## a rough look in three to four minutes, into build/bench/quick/
 	python -m benchmarks --quick
 
 results: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
