@@ -1,0 +1,326 @@
+"""Scoring Parquet on a Ray cluster: a block is a row group, and each device has an actor that scores one after another.
+
+What comes out is a folder: `part-FFFFF-GGGGG.parquet` for row group G of input F, with the same columns and answers as
+without a cluster, `_rejects` for rows that cannot be scored, and `_finished` with what is done. Ray's own checkpoints
+know rows by an id, which comments need not have.
+"""
+
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from models.bundle import Classifier, Manifest, bundle_id
+from models.errors import CommentwiseError
+from serving.chunks import Chunk, Scorer, answer_columns
+from serving.files import Row, import_pyarrow
+from serving.output import ParquetFormat, ScoredChunk, Totals
+
+FINISHED = "_finished"
+REJECTS = "_rejects"
+WORK = f"{FINISHED}/work.json"
+COMPLETE = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row group of an input."""
+
+    name: str
+    """Of the parts that come out of it."""
+    uri: str
+    group: int
+    first_row: int
+    """Rows of the input before it."""
+
+
+class Store:
+    """A folder on this machine or in S3."""
+
+    def __init__(self, uri: str) -> None:
+        """Raises CommentwiseError when the URI names no kind of storage that there is."""
+        pyarrow = import_pyarrow(uri)
+        import pyarrow.fs
+
+        self.uri = uri
+        with storage_errors(uri):
+            local = "://" not in uri
+            found = pyarrow.fs.FileSystem.from_uri(str(Path(uri).resolve()) if local else uri)
+        self.files, self.root = found
+        self._selector = pyarrow.fs.FileSelector
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None where there is none."""
+        try:
+            with storage_errors(self.uri), self.files.open_input_stream(f"{self.root}/{name}") as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        path = PurePosixPath(self.root, name)
+        with storage_errors(self.uri):
+            self.files.create_dir(str(path.parent), recursive=True)
+            with self.files.open_output_stream(str(path)) as stream:
+                stream.write(content)
+
+    def names(self, folder: str = "") -> list[str]:
+        """The files in a folder, in order; none where it is missing."""
+        place = f"{self.root}/{folder}".rstrip("/")
+        with storage_errors(self.uri):
+            found = self.files.get_file_info(self._selector(place, allow_not_found=True))
+        return sorted(entry.base_name for entry in found if entry.is_file)
+
+    def is_folder(self) -> bool:
+        """Whether the URI names a folder."""
+        with storage_errors(self.uri):
+            return str(self.files.get_file_info(self.root).type.name) == "Directory"
+
+    def clear(self) -> None:
+        """Delete what is in it."""
+        with storage_errors(self.uri):
+            self.files.delete_dir_contents(self.root, missing_dir_ok=True)
+
+
+@contextmanager
+def storage_errors(uri: str) -> Iterator[None]:
+    """Turn what storage says when it refuses, or is away, into one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:  # Arrow's errors are such
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CommentwiseError(
+            f"{uri} cannot be used ({reason[:300]}): check the name, the address and the credentials"
+        ) from None
+
+
+def parquet_files(names: Sequence[str]) -> list[str]:
+    """The Parquet files that are named, or lie in the folders that are named."""
+    found = []
+    for name in names:
+        store = Store(name)
+        inside = (
+            [f"{name.rstrip('/')}/{file}" for file in store.names() if file.endswith(".parquet")]
+            if store.is_folder()
+            else [name]
+        )
+        if not inside or not all(file.lower().endswith(".parquet") for file in inside):
+            raise CommentwiseError(f"{name} is no Parquet file, nor a folder of such: --engine ray reads nothing else")
+        found += inside
+    return found
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Any]:
+    """A Parquet file, open. Raises CommentwiseError when it cannot be read."""
+    pyarrow = import_pyarrow(uri)
+    place = Store(uri)
+    try:
+        with (
+            storage_errors(uri),
+            place.files.open_input_file(place.root) as stream,
+            pyarrow.parquet.ParquetFile(stream) as file,
+        ):
+            yield file
+    except FileNotFoundError:
+        raise CommentwiseError(f"there is no file {uri}") from None
+
+
+def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
+    """The columns of all inputs with their Arrow types, and the blocks.
+
+    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
+    """
+    answers = answer_columns(labels)
+    types: dict[str, Any] = {}
+    blocks = []
+    for number, uri in enumerate(uris):
+        with opened(uri) as file:
+            names = file.schema_arrow.names
+            if column not in names:
+                raise CommentwiseError(
+                    f"{uri} has no column {column!r}, only {names}: name the comments' with --column"
+                )
+            if taken := answers.keys() & set(names):
+                raise CommentwiseError(f"{uri} has a column {min(taken)!r}, which is the name of an answer: rename it")
+            for field in file.schema_arrow:
+                if types.setdefault(field.name, field.type) != field.type:
+                    raise CommentwiseError(
+                        f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
+                    )
+            row = 0
+            for group in range(file.num_row_groups):
+                blocks.append(Block(f"part-{number:05}-{group:05}", uri, group, row))
+                row += file.metadata.row_group(group).num_rows
+    return types | answers, blocks
+
+
+class BlockScorer:
+    """An actor: it holds the bundle on one device and scores blocks."""
+
+    def __init__(
+        self, bundle: dict[str, bytes], device: str, cascade: bool, column: str, types: dict[str, Any], out: str
+    ) -> None:
+        """`bundle` is the files, since the machines need not share a disk."""
+        self._folder = tempfile.TemporaryDirectory(prefix="commentwise-")
+        folder = Path(self._folder.name)
+        for name, content in bundle.items():
+            (folder / name).write_bytes(content)
+        classifier = Classifier(folder, device, threads=1, cascade=cascade)
+        self._form = ParquetFormat(out, list(types), types)
+        self._score = Scorer(classifier, column, frozenset(types), self._form)
+        self._out = Store(out)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Score the blocks of a batch, and write what comes out of each; last, that it is finished."""
+        done = [self._one(Block(**json.loads(block))) for block in batch["block"]]
+        return {"totals": [json.dumps(asdict(totals)) for totals in done]}
+
+    def _one(self, block: Block) -> Totals:
+        with opened(block.uri) as file:
+            table = file.read_row_group(block.group)
+        rows = [
+            Row(block.uri, block.first_row + number, values, values)
+            for number, values in enumerate(table.to_pylist(), start=1)
+        ]
+        scored = self._score(Chunk(0, rows, 0))
+        totals = Totals()
+        totals.add(scored)
+        self._out.write(f"{block.name}.parquet", scored.rows)
+        if scored.rejects:
+            self._out.write(f"{REJECTS}/{block.name}.jsonl", scored.rejects)
+        self._out.write(f"{FINISHED}/{block.name}.json", json.dumps(asdict(totals)).encode())
+        return totals
+
+
+def score(
+    inputs: Sequence[str],
+    out: str,
+    model: Path,
+    column: str,
+    device: str,
+    cascade: bool,
+    address: str | None,
+    renew: bool,
+) -> tuple[Totals, int, float]:
+    """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
+
+    `renew` drops what is there. `show` is told the blocks that are done, and all of them. CommentwiseError when inputs, output or cluster cannot be used.
+    """
+    started = time.monotonic()
+    manifest = Manifest.from_json(model / "manifest.json")
+    store = Store(out)
+    uris = parquet_files(inputs)
+    types, blocks = survey(uris, column, manifest.labels)
+    work = {
+        "inputs": ", ".join(uris),
+        "row groups": str(len(blocks)),
+        "--column": column,
+        "the bundle": bundle_id(model),
+        "its graph": manifest.graph_for(device, model, cascade),
+    }
+    totals, done = _earlier(store, work, renew)
+    earlier = totals.rows
+    remaining = [block for block in blocks if block.name not in done]
+    if remaining:
+        files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
+        arguments = (files, device, cascade, column, types, out)
+        parts = _run(remaining, arguments, device, address)
+        console = Console(stderr=True)
+        for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
+            _add(totals, part)
+    store.write(COMPLETE, json.dumps(asdict(totals)).encode())
+    return totals, earlier, time.monotonic() - started
+
+
+def _earlier(store: Store, work: dict[str, str], renew: bool) -> tuple[Totals, set[str]]:
+    """What earlier runs of the same work have finished. Raises CommentwiseError when it is other work, or complete."""
+    before = None if renew else store.read(WORK)
+    if renew:
+        store.clear()
+    elif before is None and store.names():
+        raise CommentwiseError(
+            f"{store.uri} is not empty: name another folder, or replace its content with --overwrite"
+        )
+    if before is None:
+        store.write(WORK, json.dumps(work).encode())
+        return Totals(), set()
+    known = json.loads(before)
+    if changed := [name for name in work if known.get(name) != work[name]]:
+        changes = "; ".join(f"{name} was {known.get(name)} and is {work[name]}" for name in changed)
+        raise CommentwiseError(
+            f"{store.uri} holds the work of another command ({changes}): repeat that one to continue it, or start anew with --restart"
+        )
+    if store.read(COMPLETE) is not None:
+        raise CommentwiseError(f"{store.uri} is complete: name another folder, or replace it with --overwrite")
+    totals, done = Totals(), set()
+    for name in store.names(FINISHED):
+        if name.startswith("part-") and (content := store.read(f"{FINISHED}/{name}")):
+            _add(totals, Totals(**json.loads(content)))
+            done.add(name.removesuffix(".json"))
+    return totals, done
+
+
+def _add(totals: Totals, part: Totals) -> None:
+    totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
+
+
+def _run(blocks: Sequence[Block], arguments: tuple[Any, ...], device: str, address: str | None) -> Iterator[Totals]:
+    """Have the cluster score the blocks; yield what came of each as it is finished."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            configure_logging=False,
+            include_dashboard=False if address is None else None,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise CommentwiseError(
+            f"no Ray cluster at {address} ({str(error).splitlines()[0]}): start it, or leave the address out"
+        ) from None
+    try:
+        resource = "GPU" if device == "cuda" else "CPU"
+        devices = math.floor(ray.cluster_resources().get(resource, 0))
+        if not devices:
+            raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        tasks = ray.data.from_items([{"block": json.dumps(asdict(block))} for block in blocks])
+        tasks = tasks.repartition(len(blocks))
+        done = tasks.map_batches(
+            BlockScorer,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
+            fn_constructor_args=arguments,
+            **({"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}),
+        )
+        for row in done.iter_rows():
+            yield Totals(**json.loads(row["totals"]))
+    except ray.exceptions.RayError as error:
+        raise CommentwiseError(_reason(error)) from None
+    finally:
+        ray.shutdown()
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what an actor raised; its own where the error is one for people."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, CommentwiseError):
+        return str(cause)
+    return f"the Ray cluster gave up: {str(error).strip().splitlines()[-1]}"
