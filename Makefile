@@ -8,10 +8,10 @@ SENTENCES := "This is the best tutorial I have seen, thank you!" "what time does
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve test bench lock clean
+.PHONY: help setup demo serve drift-demo test bench bench-quick results lock extension clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed  ## install everything into .venv
 
@@ -32,7 +32,10 @@ serve: setup  ## answer requests on PORT (8000) with the bundle, which is made f
 	@test -e artifacts/bundle/manifest.json || dvc repro
 	python -m serving --model artifacts/bundle --port $(PORT)
 
-test: setup .venv-serve/installed  ## lint, types, import rules and all tests
+drift-demo: setup  ## the sample in production: other comments, an alert, feedback, a retraining and a swap
+	python -m monitoring.demo
+
+test: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## lint, types, import rules and all tests
 	ruff check .
 	ruff format --check .
 	mypy
@@ -46,7 +49,18 @@ test: setup .venv-serve/installed  ## lint, types, import rules and all tests
 	.venv-serve/bin/pip install --quiet --constraint requirements.lock '.[serve]'
 	touch $@
 
-bench: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
+# What checks the extension's types; nothing of it ships.
+extension/node_modules/.package-lock.json: extension/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix extension --no-audit --no-fund && touch $@; \
+	else echo "npm is not installed: the extension's types are left out (Node.js 20 or newer brings it)"; fi
+
+bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/report/
+	python -m benchmarks
+
+bench-quick: setup  ## a rough look in under three minutes, into build/bench/quick/
+	python -m benchmarks --quick
+
+results: setup  ## run the pipeline on the data sets of benchmarks/datasets.yaml and write docs/results.md
 	python -m benchmarks.results
 
 # torch pins its own CUDA packages: leaving them out lets one lock serve CPU and CUDA builds.
@@ -55,5 +69,9 @@ lock: pyproject.toml  ## pin every dependency anew in requirements.lock (needs u
 		--constraint - --quiet | grep -vE '^(nvidia|cuda|triton)[^c]' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
+# The same files make the same archive, wherever and whenever it is made.
+extension:  ## pack the Chrome extension for the store
+	$(PYTHON) extension/pack.py
+
 clean:  ## remove the environments
-	rm -rf .venv .venv-serve
+	rm -rf .venv .venv-serve extension/node_modules

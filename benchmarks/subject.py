@@ -11,18 +11,19 @@ from models.errors import CommentwiseError
 from models.files import atomic_folder, read_json, write_json
 from training import export
 from training.candidate import ENCODER
-from training.layout import CANDIDATES, EVALUATION, PREPARED, RAW, WINNER
+from training.layout import CANDIDATES, EVALUATION, PREPARED, RAW, WINNER, part_file
 from training.provenance import folder_md5, git_facts
 from training.settings import load_settings
 
 FAMILY = "bert"
 OUT = Path("build/bench")
-BUNDLE, CHECKPOINT = OUT / "bundle", OUT / "checkpoint"
+BUNDLE, CHECKPOINT, COMMENTS = OUT / "bundle", OUT / "checkpoint", OUT / "comments.parquet"
 MADE_FROM = OUT / "made_from.json"
 
 
 def make_subject(root: Path) -> None:
-    """Lay out the encoder that the pipeline in `root` trained as a bundle (BUNDLE) and as transformers reads it (CHECKPOINT).
+    """Lay out the encoder that the pipeline in `root` trained as a bundle (BUNDLE) and as transformers reads it (CHECKPOINT),
+    and the comments that it trained on (COMMENTS).
 
     What is there already is not made again. Raises CommentwiseError when the pipeline has not run in `root`.
     """
@@ -33,7 +34,9 @@ def make_subject(root: Path) -> None:
     if MADE_FROM.exists() and read_json(MADE_FROM) == made_from:
         return
     print(f"benchmark: exporting {candidate}", flush=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     MADE_FROM.unlink(missing_ok=True)
+    shutil.copyfile(part_file("train", root / PREPARED), COMMENTS)
     with atomic_folder(CHECKPOINT) as folder:
         shutil.copytree(candidate / ENCODER, folder, dirs_exist_ok=True)
         shutil.copyfile(candidate / TOKENIZER, folder / TOKENIZER)

@@ -13,6 +13,7 @@ from serving.deployment import Deployment
 from serving.errors import Refusal, overloaded
 from serving.exchange import Exchange
 from serving.metrics import Metrics
+from serving.prediction_log import PredictionLog
 from serving.scheduler import InferenceFailed, Overloaded, WorkerLost
 from serving.served import CHARACTERS_AT_ONCE, Classified, Cut, token_count
 from serving.settings import Settings
@@ -24,10 +25,13 @@ New = TypeVar("New")
 class Inference:
     """Answers texts with the bundle that is live."""
 
-    def __init__(self, settings: Settings, deployment: Deployment, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, deployment: Deployment, metrics: Metrics, prediction_log: PredictionLog | None = None
+    ) -> None:
         self.settings = settings
         self.deployment = deployment
         self.metrics = metrics
+        self.prediction_log = prediction_log
 
     async def classify(self, exchange: Exchange, field: str, texts: Sequence[str], cut: Cut) -> list[Classified]:
         """Answer the texts of a request's `field`, in order. Raises Refusal with the first text's reason not to."""
@@ -76,22 +80,31 @@ class Inference:
         ]
         self._record(exchange, [answer for _, answer in pairs])
         self.deployment.compare(pairs)
+        if self.prediction_log:
+            self.prediction_log.add(exchange, served.bundle, accepted, fitting, results)
         return results
 
     async def _accepted(self, names: Sequence[str], texts: Sequence[str]) -> list[str | Refusal]:
         """The texts, normalised, or why not."""
         pairs = list(zip(names, texts, strict=True))
         if sum(map(len, texts)) <= CHARACTERS_AT_ONCE:
-            return [self._acceptable(*pair) for pair in pairs]
-        return await asyncio.to_thread(lambda: [self._acceptable(*pair) for pair in pairs])
+            return [self._judged(*pair) for pair in pairs]
+        return await asyncio.to_thread(lambda: [self._judged(*pair) for pair in pairs])
 
-    def _acceptable(self, name: str, text: str) -> str | Refusal:
+    def _judged(self, name: str, text: str) -> str | Refusal:
+        try:
+            return self.acceptable(name, text)
+        except Refusal as refusal:
+            return refusal
+
+    def acceptable(self, name: str, text: str) -> str:
+        """A text, normalised. Raises Refusal when it is too long, or nothing is left of it."""
         most = self.settings.max_characters
         if len(text) > most:
-            return Refusal("Validation", f"{name} has {len(text)} characters and the limit is {most}: shorten it")
+            raise Refusal("Validation", f"{name} has {len(text)} characters and the limit is {most}: shorten it")
         normalized = normalize(text)
         if not normalized:
-            return Refusal(
+            raise Refusal(
                 "Validation",
                 f"{name} is {reprlib.repr(text)}: nothing is left of it once white space and invisible characters are dropped",
             )

@@ -52,6 +52,9 @@ class Metrics:
         self.shadow = Counter(
             "commentwise_shadow_comments", "Comments the shadow answered too.", ["agrees"], registry=registry
         )
+        self.log_rows = Counter(
+            "commentwise_prediction_log_rows", "Rows of the prediction log, by outcome.", ["outcome"], registry=registry
+        )
         self.confidence = Histogram(
             "commentwise_confidence", "Probability of the label.", buckets=SHARES, registry=registry
         )

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from models.errors import CommentwiseError
+from serving import feedback
 from serving.errors import ErrorBody, Refusal
 from serving.exchange import CurrentExchange
 from serving.faults import add_error_handlers
@@ -124,6 +125,7 @@ def add_routes(app: FastAPI, inference: Inference, settings: Settings) -> None:
             raise Refusal("Backend", f"the bundle that runs goes on: {error}") from None
         return {"swapped": swapped, "bundle_id": deployment.live.bundle.bundle_id}
 
+    feedback.add_routes(app, inference, errors)
     tei.add_routes(app, inference, errors)
     kserve.add_routes(app, inference)
     mlflow_scoring.add_routes(app, inference)

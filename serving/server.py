@@ -4,6 +4,7 @@ What this module overrides of LitServe is held by the tests and by the pinned ve
 routes, its monitoring (see supervisor.py) and its end, which would leave processes and lose requests.
 """
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -34,6 +35,7 @@ from serving.direct import Direct
 from serving.inference import Inference
 from serving.log import log, set_level
 from serving.plan import Plan, make_plan
+from serving.prediction_log import PredictionLog, check
 from serving.routes import add_routes
 from serving.served import Bundle
 from serving.settings import Settings
@@ -72,6 +74,8 @@ def _serve(settings: Settings, store: Path) -> None:
     folder = resolve(settings.model, store)
     bundle, plan = load_bundle(folder, settings)
     check_port(settings.host, settings.port)
+    if settings.prediction_log:
+        check(settings.prediction_log)
     server = BundleServer(settings, plan, bundle, store)
     server.run(
         host=settings.host,
@@ -131,7 +135,10 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
         api = BundleAPI(self._assignment(self._order), self._control)
         super().__init__(api, accelerator=plan.device, devices=max(1, plan.gpus), workers_per_device=plan.workers)
         self.uvicorn_graceful_timeout = int(settings.drain_timeout)
-        add_routes(self.app, Inference(settings, self.deployment, self.deployment.metrics), settings)
+        metrics = self.deployment.metrics
+        url = settings.prediction_log
+        self._prediction_log = PredictionLog(url, settings.log_text, metrics) if url else None
+        add_routes(self.app, Inference(settings, self.deployment, metrics, self._prediction_log), settings)
         self._surround()
 
     def register_endpoints(self) -> None:
@@ -209,8 +216,12 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
         os.nice(BEHIND_INFERENCE)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
+        if self._prediction_log:
+            self._prediction_log.start()
         yield
         await self.deployment.close()
+        if self._prediction_log:
+            await asyncio.to_thread(self._prediction_log.close)
         if send_spans:
             send_spans()
 

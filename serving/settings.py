@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     poll: float = Field(default=0, ge=0, description="seconds between two looks for a new version of --model; 0: never")
     shadow: str = Field(default="", description="a second bundle that answers along, for comparison only; like --model")
     shadow_share: float = Field(default=0.1, gt=0, le=1, description="share of the comments that --shadow gets too")
+    prediction_log: str = Field(
+        default="",
+        description="database that answers and feedback are logged to: sqlite:///FILE or postgresql+psycopg://… (needs the extra log)",
+    )
+    log_text: bool = Field(default=False, description="log the comments' texts too, not only their hashes and figures")
     drain_delay: float = Field(
         default=0, ge=0, description="seconds between not being ready any more and not listening any more, when stopped"
     )

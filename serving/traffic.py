@@ -17,6 +17,7 @@ from serving.deployment import Deployment
 from serving.direct import Direct
 from serving.errors import Refusal, error_response, overloaded
 from serving.exchange import Exchange
+from serving.feedback import PATH as FEEDBACK
 from serving.log import log
 from serving.metrics import Metrics
 from serving.scheduler import Overloaded
@@ -78,6 +79,8 @@ class Traffic:
             if predicting:
                 exchange.deadline = time.monotonic() + self._seconds(headers.get(b"request-timeout"))
                 self._check_room(exchange)  # before the work of reading the body
+                await self._in_time(scope, headers, exchange, receive, respond)
+            elif path == FEEDBACK:
                 await self._in_time(scope, headers, exchange, receive, respond)
             else:
                 await self._app(scope, receive, respond)

@@ -29,8 +29,8 @@ class Project:
             self.environment |= {f"GIT_{role}_NAME": "Test", f"GIT_{role}_EMAIL": "test@example.org"}
 
     @classmethod
-    def create(cls, folder: Path) -> "Project":
-        """Copy the code as it is, uncommitted changes included, and commit it."""
+    def create(cls, folder: Path, rows: int = ROWS) -> "Project":
+        """Copy the code as it is, uncommitted changes included, and commit it with `rows` comments of the sample."""
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -45,8 +45,8 @@ class Project:
         project = cls(folder)
         sample = (ROOT / "data/sample/comments.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / "data").mkdir()
-        (folder / "data/few.jsonl").write_text("".join(sample[:ROWS]), encoding="utf-8")
-        write_checkpoint(folder / "tiny-bert", sample_texts(ROWS))
+        (folder / "data/few.jsonl").write_text("".join(sample[:rows]), encoding="utf-8")
+        write_checkpoint(folder / "tiny-bert", sample_texts(rows))
         project.set_params(
             {
                 "data.path": "data/few.jsonl",

@@ -72,10 +72,8 @@ class Variant:
     """Where the graph is one: what was chosen on the validation part."""
 
     def failures(self, limits: ExportSettings) -> list[str]:
-        """Each limit that is not held. A cascade need not give fp32's labels: half of them are another model's."""
-        if self.cascade:
-            limits = limits.model_copy(update={"min_agreement": 0.0})
-        return self.parity.failures(limits)
+        """Each limit that is not held."""
+        return self.parity.failures(_for_cascades(limits) if self.cascade else limits)
 
     def report(self, limits: ExportSettings) -> dict[str, Any]:
         """For the export report."""
@@ -119,24 +117,20 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
     is_encoder = (WINNER / ENCODER).is_dir()
     made = _encoder_graphs(folder, _calibration(tokenizer, settings)) if is_encoder else _linear_graph(folder)
     reference = _reference(folder, rows, test, settings, evaluation["temperature"])
-    variants = [
-        _measure(folder / file, precision, rows, reference, test, evaluation["temperature"])
-        for file, precision in made.items()
-    ]
+    measure = partial(_measure, rows=rows, reference=reference, test=test, temperature=evaluation["temperature"])
+    variants = [measure(folder / file, precision) for file, precision in made.items()]
     devices = choose_graphs(variants, settings.export)
     kept_files = {REFERENCE_GRAPH, *devices.values()}
     cascade = _choose_cascade(settings) if is_encoder else None
     if cascade:
-        _write_cascade(folder, devices["cpu"], cascade, evaluation["temperature"])
-        precision = made[devices["cpu"]]
-        measured = _measure(folder / CASCADE_GRAPH, precision, rows, reference, test, evaluation["temperature"])
-        variants.append(replace(measured, cascade=cascade))
-        if not variants[-1].failures(settings.export):
-            kept_files.add(CASCADE_GRAPH)
+        encoder = choose_graphs(variants, _for_cascades(settings.export))["cpu"]
+        _write_cascade(folder, encoder, cascade, evaluation["temperature"])
+        variants.append(replace(measure(folder / CASCADE_GRAPH, made[encoder]), cascade=cascade))
+        kept_files |= {variant.file for variant in variants[-1:] if not variant.failures(settings.export)}
+    kept = [variant for variant in variants if variant.file in kept_files]
     for variant in variants:
-        if variant.file not in kept_files:
+        if variant not in kept:
             (folder / variant.file).unlink()
-    kept = [variant for variant in variants if (folder / variant.file).exists()]
     _write_golden(folder, kept, settings, evaluation["temperature"])
     fields = {
         "family": facts["family"],
@@ -206,6 +200,11 @@ def _choose_cascade(settings: Settings) -> Cascade | None:
     }
     winner = read_predictions("", "validation", settings.labels, WINNER)
     return choose_cascade(winner, linear, settings.export.max_f1_loss, settings.evaluate.resamples, settings.seed)
+
+
+def _for_cascades(limits: ExportSettings) -> ExportSettings:
+    """A cascade need not give fp32's labels, half of them being another model's: what it loses is what counts."""
+    return limits.model_copy(update={"min_agreement": 0.0})
 
 
 def _write_cascade(folder: Path, encoder: str, cascade: Cascade, temperature: float) -> None:

@@ -24,6 +24,7 @@ from training.registry import (
     CHALLENGER,
     CHAMPION,
     DECISION_TAG,
+    PREVIOUS_TAG,
     champion,
     downloaded,
     manifest_of,
@@ -145,7 +146,10 @@ def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
 
 
 def move_alias(client: MlflowClient, version: ModelVersion, alias: str) -> None:
-    """Point the alias at the version; a new champion is no challenger any more."""
+    """Point the alias at the version; a new champion is no challenger any more, and knows the one before it."""
+    before = champion(client, version.name) if alias == CHAMPION else None
+    if before and before.version != version.version:
+        client.set_model_version_tag(version.name, version.version, PREVIOUS_TAG, before.version)
     client.set_registered_model_alias(version.name, alias, version.version)
     if alias == CHAMPION:
         try:

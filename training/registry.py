@@ -19,6 +19,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 BUNDLE_TAG = "commentwise.bundle"
 DECISION_TAG = "commentwise.decision"
+PREVIOUS_TAG = "commentwise.previous_champion"
 BUNDLE_FOLDER = "bundle"
 """Folder of the bundle among its run's artifacts."""
 

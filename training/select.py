@@ -1,7 +1,7 @@
 """Stage select: let MLflow rank the candidates by validation macro-F1, and say who won and why.
 
-A lead that a paired bootstrap cannot tell from chance is a tie, and on a tie the smaller model wins. The test part is
-not looked at.
+A lead that a paired bootstrap cannot tell from chance is a tie, and on a tie the smaller model wins, unless params.yaml
+wants the better one. The test part is not looked at.
 """
 
 import shutil
@@ -99,10 +99,12 @@ def choose(ranking: list[Ranked], predictions: dict[str, Predictions], settings:
         for ranked in ranking[1:]
     }
     tied = [ranked for ranked in ranking[1:] if comparisons[ranked.family]["low"] <= 0]
+    if settings.select.tie == "better":
+        tied = []
     winner = min([leader, *tied], key=lambda ranked: (ranked.parameters, -ranked.macro_f1))
     return {
         "winner": winner.family,
-        "reason": _reason(leader, winner, ranking, comparisons),
+        "reason": _reason(leader, winner, ranking, comparisons, settings.select.tie),
         "metric": "macro_f1",
         "part": "validation",
         "comments": len(predictions[leader.family].true),
@@ -125,7 +127,9 @@ def _compare(leader: Predictions, other: Predictions, settings: Settings) -> dic
     return {"difference": difference, "low": low, "high": high}
 
 
-def _reason(leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: dict[str, dict[str, float]]) -> str:
+def _reason(
+    leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: dict[str, dict[str, float]], tie: str
+) -> str:
     def lead(family: str) -> str:
         facts = comparisons[family]
         return f"{100 * facts['difference']:.1f} points (95% interval {100 * facts['low']:.1f} to {100 * facts['high']:.1f})"
@@ -136,11 +140,8 @@ def _reason(leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: 
             f"and {winner.family} has {winner.parameters:,} parameters against {leader.parameters:,}"
         )
     runner_up = ranking[1].family
-    verdict = (
-        "which is no chance"
-        if comparisons[runner_up]["low"] > 0
-        else "which may be chance, but it is also the smaller model"
-    )
+    of_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
+    verdict = "which is no chance" if comparisons[runner_up]["low"] > 0 else f"which may be chance, but {of_a_tie}"
     return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it leads {runner_up} by {lead(runner_up)}, {verdict}"
 
 

@@ -116,6 +116,12 @@ class EvaluateSettings(Section):
     bins: Annotated[int, Field(ge=2, le=100)]
 
 
+class SelectSettings(Section):
+    """Who wins."""
+
+    tie: Literal["smaller", "better"]
+
+
 class ExportSettings(Section):
     """What a smaller precision must hold to be kept."""
 
@@ -170,6 +176,7 @@ class Settings(Section):
     families: Families
     tune: TuneSettings
     evaluate: EvaluateSettings
+    select: SelectSettings
     export: ExportSettings
     publish: PublishSettings
 

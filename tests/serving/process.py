@@ -15,7 +15,7 @@ from serving.demo import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
-"""Seconds after which a server that hangs is killed, so that its test fails."""
+"""Seconds that a server is given for anything, so that a test with one that hangs fails."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,24 @@ def started(folder: Path, *flags: str, **variables: str) -> Iterator[Server]:
     """Start a server on a free port, wait for the line that says it listens, and leave no process behind."""
     port = free_port()
     process = spawn(folder, "--port", str(port), *flags, **variables)
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
     try:
-        assert process.stdout is not None
-        first_line = process.stdout.readline()
+        first_line = _first_line(process)
         if not first_line:
             raise AssertionError(f"the server did not start: {(folder / 'log').read_text()}")
         yield Server(f"http://127.0.0.1:{port}", port, process, first_line, folder / "log")
     finally:
-        watchdog.cancel()
         end(process)
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """What a server says once it listens; empty if it ends before, or has to be killed because it does neither."""
+    assert process.stdout is not None
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        watchdog.cancel()
 
 
 def end(process: subprocess.Popen[str]) -> None:

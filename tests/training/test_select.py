@@ -21,12 +21,12 @@ def predictions(wrong: int, first: int = 0) -> Predictions:
     return Predictions([str(row) for row in range(ROWS)], TRUE, np.eye(3)[answers])
 
 
-def run(**wrong: tuple[int, int]) -> dict[str, object]:
+def run(tie: str = "smaller", **wrong: tuple[int, int]) -> dict[str, object]:
     answers = {family: predictions(*rows) for family, rows in wrong.items()}
     ranking = [
         Ranked(family, macro_f1(TRUE, found.predicted, 3), PARAMETERS[family]) for family, found in answers.items()
     ]
-    return choose(sorted(ranking, key=lambda ranked: -ranked.macro_f1), answers, settings())
+    return choose(sorted(ranking, key=lambda ranked: -ranked.macro_f1), answers, settings(select__tie=tie))
 
 
 def test_a_lead_that_is_no_chance_wins() -> None:
@@ -41,6 +41,12 @@ def test_a_tie_goes_to_the_smaller_model() -> None:
     assert selection["winner"] == "svm"
     assert "svm wins: bert leads it by only 0.5 points" in str(selection["reason"])
     assert "20,000 parameters against 22,000,000" in str(selection["reason"])
+
+
+def test_a_tie_goes_to_the_better_model_where_that_is_wanted() -> None:
+    selection = run("better", bert=(60, 0), svm=(63, 300), logreg=(150, 0))
+    assert selection["winner"] == "bert"
+    assert "which may be chance, but select.tie is better" in str(selection["reason"])
 
 
 def test_a_leader_that_is_also_the_smaller_model_wins_a_tie() -> None:

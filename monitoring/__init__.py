@@ -1,0 +1,1 @@
+"""What happened in production: drift, performance without labels, feedback, alerts, retraining."""

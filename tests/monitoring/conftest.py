@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from tests.monitoring.production import Production
+
+
+@pytest.fixture
+def production(tmp_path: Path, tiny_bundle: Path) -> Production:
+    """A reference and nothing in the log yet."""
+    return Production(tmp_path, tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def drifted(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Production:
+    """Three windows as usual, then two of other comments: read it only."""
+    production = Production(tmp_path_factory.mktemp("drifted"), tiny_bundle)
+    production.log([*production.usual(150), *production.strange(100)])
+    return production

@@ -1,0 +1,81 @@
+"""A PostgreSQL server of its own in a folder, which tests may stop and start."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from serving.demo import free_port
+
+USER = "postgres"
+
+
+def _programs() -> Path | None:
+    """The folder of initdb and pg_ctl: Debian keeps them out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    named = shutil.which("initdb")
+    return found[-1].parent if found else Path(named).parent if named else None
+
+
+PROGRAMS = _programs()
+needs_postgres = pytest.mark.skipif(
+    PROGRAMS is None and "CI" not in os.environ, reason="no PostgreSQL here: apt-get install postgresql"
+)
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The server."""
+
+    url: str
+    control: Callable[..., None]
+
+    def start(self) -> None:
+        self.control("start", "--wait")
+
+    def stop(self) -> None:
+        """Without waiting for those who are connected, as a crash or a restart would."""
+        self.control("stop", "--mode=immediate")
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """Make a database cluster in a new folder and start it. PostgreSQL refuses to run as root: then its own user does."""
+    assert PROGRAMS is not None, "no PostgreSQL here: apt-get install postgresql"
+    programs, data, port = PROGRAMS, folder / "data", free_port()
+    data.mkdir(parents=True)
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
+        for path in (folder, data):
+            shutil.chown(path, USER)
+        for parent in folder.parents:  # pytest's folders are private
+            if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def run(program: str, *arguments: str) -> None:
+        said = folder / "said"
+        with said.open("w") as stream:  # not a pipe, which the server would hold open
+            command = [*as_user, str(programs / program), "-D", str(data), *arguments]
+            environment = os.environ | {"LC_ALL": "C"}
+            done = subprocess.run(command, cwd=folder, stdout=stream, stderr=stream, check=False, env=environment)
+        assert done.returncode == 0, said.read_text() + (folder / "log").read_text()
+
+    run("initdb", "--username=test", "--auth=trust", "--encoding=UTF8", "--no-sync")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+
+    def control(action: str, *arguments: str) -> None:
+        run("pg_ctl", action, "-l", str(folder / "log"), "-o", options, *arguments)
+
+    server = Postgres(f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", control)
+    server.start()
+    try:
+        yield server
+    finally:
+        if (data / "postmaster.pid").exists():
+            server.stop()

@@ -1,0 +1,82 @@
+"""A small production: a reference of the tiny bundle, and a log of what it answered, without a server."""
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from models.bundle import TOKENIZER, Classifier, bundle_id
+from models.files import write_json
+from models.prediction_log import connect, insert_predictions, prepare
+from models.signals import unknown_id
+from models.tokens import load_tokenizer
+from monitoring.reference import content_of
+from serving.log_writer import row_of
+from tests.tiny import MAX_TOKENS, NEGATIVE, NEUTRAL, POSITIVE
+
+DAY = 86_400.0
+START = 1_780_000_000.0
+WINDOW = 50
+
+
+class Production:
+    """A folder with a reference and a log."""
+
+    def __init__(self, folder: Path, bundle: Path) -> None:
+        self.folder, self.bundle = folder, bundle
+        self.reference, self.out = folder / "reference.json", folder / "out"
+        self.url = f"sqlite:///{folder / 'predictions.db'}"
+        self._rng = np.random.default_rng(1)
+        self._logged = 0
+        texts = self.usual(300)
+        write_json(self.reference, content_of(bundle, texts, [self.label(text) for text in texts], texts))
+
+    @property
+    def flags(self) -> list[str]:
+        """What names this production to a command that looks at it."""
+        named = {"prediction-log": self.url, "reference": self.reference, "bundle": self.bundle, "out": self.out}
+        return [part for name, value in (named | {"window": WINDOW}).items() for part in (f"--{name}", str(value))]
+
+    def usual(self, count: int) -> list[str]:
+        """Comments like those of the reference, all different."""
+        return [" ".join(self._words(6)) for _ in range(count)]
+
+    def strange(self, count: int) -> list[str]:
+        """Longer ones, about something else."""
+        return [" ".join([*self._words(14), "liquidity", "rebalance"]) for _ in range(count)]
+
+    def label(self, text: str) -> int:
+        """The right label's number: what most words say, four times out of five."""
+        words = text.split()
+        sure = 1 + int(np.sign(sum(word in POSITIVE for word in words) - sum(word in NEGATIVE for word in words)))
+        return sure if self._rng.random() < 0.8 else int(self._rng.integers(3))
+
+    def log(self, texts: list[str], keep_text: bool = True) -> None:
+        """Have the bundle answer, an hour apart, and log it as the server does."""
+        tokenizer = load_tokenizer(self.bundle / TOKENIZER, MAX_TOKENS)
+        classifier, unknown, rows = Classifier(self.bundle), unknown_id(tokenizer), []
+        for text, answer in zip(texts, classifier.predict(texts), strict=True):
+            self._logged += 1
+            encoding = tokenizer.encode(text)
+            shares = list(answer.probabilities.values())
+            head = (uuid.uuid4().hex, START + 3600 * self._logged, str(self._logged), 0, bundle_id(self.bundle), text)
+            tail = (
+                encoding.ids,
+                encoding.word_ids,
+                unknown,
+                False,
+                answer.label,
+                classifier.manifest.labels,
+                shares,
+                0.001,
+            )
+            rows.append(row_of((*head, *tail), keep_text))
+        engine = connect(self.url)
+        prepare(engine)
+        with engine.begin() as connection:
+            insert_predictions(connection, rows)
+        engine.dispose()
+
+    def _words(self, count: int) -> list[str]:
+        known = self._rng.choice([*NEGATIVE, *POSITIVE, *NEUTRAL[:7]], count)
+        return [*known, f"n{self._rng.integers(10**9)}"]

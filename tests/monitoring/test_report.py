@@ -1,0 +1,121 @@
+"""The page, its JSON, and the run in MLflow."""
+
+import json
+import re
+import xml.dom.minidom
+from html.parser import HTMLParser
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from models.bundle import bundle_id
+from monitoring import record as recording
+from monitoring import report
+from monitoring.analysis import Analysis, analyse
+from monitoring.settings import WindowSettings, read
+from tests.monitoring.production import Production
+from tests.training.conftest import work
+from tests.training.test_publish import MODEL, client, make_bundle, printed, store
+from training.layout import BUNDLE
+
+__all__ = ["client", "store", "work"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def settings(drifted: Production) -> WindowSettings:
+    return read(WindowSettings, "report", drifted.flags)
+
+
+@pytest.fixture(scope="module")
+def analysis(settings: WindowSettings) -> Analysis:
+    return analyse(settings)
+
+
+@pytest.fixture(scope="module")
+def page(analysis: Analysis, settings: WindowSettings) -> str:
+    report.write(analysis, settings)
+    return (settings.out / "report.html").read_text(encoding="utf-8")
+
+
+class Outside(HTMLParser):
+    """Collects what a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = {name: value or "" for name, value in attributes}
+        if tag in ("script", "link", "iframe"):
+            self.loads.append(tag)
+        self.loads += [value for name in ("src", "href", "xlink:href") if (value := named.get(name, "#"))[:1] != "#"]
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    outside = Outside()
+    outside.feed(page)
+    assert outside.loads == []
+    assert re.findall(r"url\((?!#)|@import", page) == []
+
+
+def test_every_signal_has_its_plot_and_every_window_its_row(page: str, analysis: Analysis) -> None:
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) == len(analysis.verdicts[-1].outcomes) + 2  # accuracy and power
+    for picture in pictures:
+        xml.dom.minidom.parseString(picture)
+    assert page.count('<b class="none">') == 3
+    assert (page.count('<b class="warn">'), page.count('<b class="alert">')) == (1, 1)
+    assert "liquidity" in page
+
+
+def test_what_comes_from_comments_is_escaped(analysis: Analysis) -> None:
+    verdict = analysis.verdicts[-1]
+    verdict.words.insert(0, "<script>")
+    try:
+        assert "<script>" not in report.page(analysis, [30, 50], {"0.05": [0.5, 0.6]})
+    finally:
+        verdict.words.pop(0)
+
+
+def test_the_json_has_every_figure(page: str, settings: WindowSettings) -> None:
+    content = json.loads((settings.out / "report.json").read_text(encoding="utf-8"))
+    assert content["severity"] == "alert"
+    assert [window["severity"] for window in content["windows"]] == ["none"] * 3 + ["warn", "alert"]
+    assert content["power"]["sizes"] == [30, 50, 100, 150]
+    assert all(len(shares) == 4 for shares in content["power"]["noticed_by_loss"].values())
+    last = content["windows"][-1]
+    assert last["words"][0] in ("liquidity", "rebalance")
+    assert last["estimated"]["accuracy"]["low"] < last["estimated"]["accuracy"]["value"]
+    assert last["means"]["tokens"] > content["windows"][0]["means"]["tokens"]
+
+
+def test_a_single_window_makes_a_page_too(production: Production) -> None:
+    production.log(production.usual(50))
+    one = read(WindowSettings, "report", production.flags)
+    report.write(analyse(one), one)
+    assert "As expected" in (production.out / "report.html").read_text(encoding="utf-8")
+
+
+def test_findings_are_recorded_once_with_the_version_of_the_model(
+    client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle(0)
+    printed(capsys)
+    here = Production(tmp_path, BUNDLE)
+    here.log([*here.usual(100), *here.strange(100)])
+    settings = read(WindowSettings, "report", here.flags)
+    analysis = analyse(settings)
+    report.write(analysis, settings)
+    name = recording.record(analysis, settings.out)
+    assert recording.record(analysis, settings.out) == name
+    run = client.get_run(name)
+    assert run.data.tags["model_version"] == "1"
+    assert run.data.tags["severity"] == "alert"
+    assert run.data.metrics["estimated_accuracy"] == analysis.estimates[-1]["accuracy"].value
+    assert {file.path for file in client.list_artifacts(name)} == {"report.html", "report.json"}
+    version = client.get_model_version(MODEL, "1")
+    assert version.tags[recording.MONITOR_TAG].startswith("alert: Since ")
+    assert run.data.tags["commentwise.bundle.monitored"] == bundle_id(BUNDLE)
+    assert mlflow.active_run() is None
