@@ -49,7 +49,7 @@ class Store:
     def __init__(self, uri: str) -> None:
         """Raises CommentwiseError when the URI names no kind of storage that there is."""
         pyarrow = import_pyarrow(uri)
-        import pyarrow.fs
+        import pyarrow.fs  # noqa: F811  # what import_pyarrow gives has not loaded it
 
         self.uri = uri
         with storage_errors(uri):
