@@ -162,3 +162,79 @@ def test_a_store_that_is_away_leaves_no_half_published_version(stack: Stack, per
     stack.start_mlflow()
     stack.run(*PUBLISH, cwd=person, **stack.mlflow_account)
     assert versions(stack) == [*before, bundle_id(BUNDLE)]
+
+
+def test_a_checkpoint_in_s3_is_there_for_another_machine(stack: Stack, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import sys
+from pathlib import Path
+
+from training.finetune.checkpoints import Checkpoints
+
+place = Checkpoints(Path(sys.argv[1]) / "bert.pt", "a run's identity", "s3://commentwise/checkpoints")
+print(place.load().get("step") if sys.argv[2] == "load" else place.save({"step": 7}))
+""",
+        encoding="utf-8",
+    )
+
+    def checkpoint(machine: str, action: str, fails: bool = False, **changed: str) -> str:
+        folder = tmp_path / machine
+        folder.mkdir(exist_ok=True)
+        command = (sys.executable, str(script), str(folder), action)
+        return stack.run(*command, fails=fails, **(stack.s3_account | changed))
+
+    assert checkpoint("first", "load").strip() == "None"
+    assert "warning: no copy at s3://" in checkpoint("first", "save", AWS_SECRET_ACCESS_KEY="wrong")
+    assert checkpoint("second", "load").strip() == "None"
+    checkpoint("first", "save")
+    assert checkpoint("second", "load").strip() == "7"
+    said = checkpoint("third", "load", fails=True, AWS_SECRET_ACCESS_KEY="wrong")
+    assert "cannot look for a checkpoint at s3://" in said
+
+
+def test_two_people_share_data_in_s3_and_what_goes_wrong_loses_nothing(stack: Stack, tmp_path: Path) -> None:
+    dvc = (sys.executable, "-m", "dvc")
+    ann, bob = tmp_path / "ann", tmp_path / "bob"
+    identity = {f"GIT_{role}_{key}": "a@b" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+
+    def run(folder: Path, *command: str, fails: bool = False, **changed: str) -> str:
+        return stack.run(*command, fails=fails, cwd=folder, **(stack.s3_account | identity | changed))
+
+    def add(folder: Path, name: str, content: str) -> None:
+        (folder / name).write_text(content, encoding="utf-8")
+        run(folder, *dvc, "add", "--quiet", name)
+        run(folder, "git", "add", "--all")
+        run(folder, "git", "commit", "--quiet", "--message", name)
+
+    ann.mkdir()
+    run(ann, "git", "init", "--quiet", "--initial-branch=main")
+    run(ann, *dvc, "init", "--quiet")
+    run(ann, *dvc, "remote", "add", "--default", "--quiet", "store", "s3://commentwise/dvc")
+    add(ann, "comments.csv", "first\n")
+    assert "1 file pushed" in run(ann, *dvc, "push")
+    run(tmp_path, "git", "clone", "--quiet", str(ann), str(bob))
+    run(bob, *dvc, "pull")
+    assert (bob / "comments.csv").read_text(encoding="utf-8") == "first\n"
+
+    # Both at once, one file alike and one of their own.
+    for folder in (ann, bob):
+        add(folder, "both.csv", "the same\n")
+        add(folder, f"{folder.name}.csv", folder.name)
+    environment = clean_environment() | stack.s3_account
+    pushing = [
+        subprocess.Popen(stack.inside(*dvc, "push", cwd=folder), env=environment, stdout=subprocess.PIPE, text=True)
+        for folder in (ann, bob)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in pushing]
+    assert [process.returncode for process in pushing] == [0, 0], said
+    for folder, other in ((ann, bob), (bob, ann)):
+        shutil.copyfile(other / f"{other.name}.csv.dvc", folder / f"{other.name}.csv.dvc")
+        run(folder, *dvc, "pull")
+        assert (folder / f"{other.name}.csv").read_text(encoding="utf-8") == other.name
+
+    add(ann, "late.csv", "late\n")
+    run(ann, *dvc, "push", fails=True, AWS_SECRET_ACCESS_KEY="wrong")
+    run(ann, *dvc, "push", fails=True, AWS_ENDPOINT_URL="http://s3:1")  # where nobody listens
+    assert "1 file pushed" in run(ann, *dvc, "push")
