@@ -11,9 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,8 +22,9 @@ from rich.progress import track
 from models.bundle import Classifier, Manifest, bundle_id
 from models.errors import CommentwiseError
 from serving.chunks import Chunk, Scorer, answer_columns
-from serving.files import Row, import_pyarrow
+from serving.files import Row, batch_rows
 from serving.output import ParquetFormat, ScoredChunk, Totals
+from serving.storage import Store, opened, parquet_files
 
 FINISHED = "_finished"
 REJECTS = "_rejects"
@@ -41,101 +42,6 @@ class Block:
     group: int
     first_row: int
     """Rows of the input before it."""
-
-
-class Store:
-    """A folder on this machine or in S3."""
-
-    def __init__(self, uri: str) -> None:
-        """Raises CommentwiseError when the URI names no kind of storage that there is."""
-        pyarrow = import_pyarrow(uri)
-        import pyarrow.fs  # noqa: F811  # what import_pyarrow gives has not loaded it
-
-        self.uri = uri
-        with storage_errors(uri):
-            local = "://" not in uri
-            found = pyarrow.fs.FileSystem.from_uri(str(Path(uri).resolve()) if local else uri)
-        self.files, self.root = found
-        self._selector = pyarrow.fs.FileSelector
-
-    def read(self, name: str) -> bytes | None:
-        """A file's content; None where there is none."""
-        try:
-            with storage_errors(self.uri), self.files.open_input_stream(f"{self.root}/{name}") as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file."""
-        path = PurePosixPath(self.root, name)
-        with storage_errors(self.uri):
-            self.files.create_dir(str(path.parent), recursive=True)
-            with self.files.open_output_stream(str(path)) as stream:
-                stream.write(content)
-
-    def names(self, folder: str = "") -> list[str]:
-        """The files in a folder, in order; none where it is missing."""
-        place = f"{self.root}/{folder}".rstrip("/")
-        with storage_errors(self.uri):
-            found = self.files.get_file_info(self._selector(place, allow_not_found=True))
-        return sorted(entry.base_name for entry in found if entry.is_file)
-
-    def is_folder(self) -> bool:
-        """Whether the URI names a folder."""
-        with storage_errors(self.uri):
-            return str(self.files.get_file_info(self.root).type.name) == "Directory"
-
-    def clear(self) -> None:
-        """Delete what is in it."""
-        with storage_errors(self.uri):
-            self.files.delete_dir_contents(self.root, missing_dir_ok=True)
-
-
-@contextmanager
-def storage_errors(uri: str) -> Iterator[None]:
-    """Turn what storage says when it refuses, or is away, into one line."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:  # Arrow's errors are such
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CommentwiseError(
-            f"{uri} cannot be used ({reason[:300]}): check the name, the address and the credentials"
-        ) from None
-
-
-def parquet_files(names: Sequence[str]) -> list[str]:
-    """The Parquet files that are named, or lie in the folders that are named."""
-    found = []
-    for name in names:
-        store = Store(name)
-        inside = (
-            [f"{name.rstrip('/')}/{file}" for file in store.names() if file.endswith(".parquet")]
-            if store.is_folder()
-            else [name]
-        )
-        if not inside or not all(file.lower().endswith(".parquet") for file in inside):
-            raise CommentwiseError(f"{name} is no Parquet file, nor a folder of such: --engine ray reads nothing else")
-        found += inside
-    return found
-
-
-@contextmanager
-def opened(uri: str) -> Iterator[Any]:
-    """A Parquet file, open. Raises CommentwiseError when it cannot be read."""
-    pyarrow = import_pyarrow(uri)
-    place = Store(uri)
-    try:
-        with (
-            storage_errors(uri),
-            place.files.open_input_file(place.root) as stream,
-            pyarrow.parquet.ParquetFile(stream) as file,
-        ):
-            yield file
-    except FileNotFoundError:
-        raise CommentwiseError(f"there is no file {uri}") from None
 
 
 def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
@@ -162,7 +68,7 @@ def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dic
                     )
             row = 0
             for group in range(file.num_row_groups):
-                blocks.append(Block(f"part-{number:05}-{group:05}", uri, group, row))
+                blocks.append(Block(f"part-{number:05}-{group:05}", Store(uri).place, group, row))
                 row += file.metadata.row_group(group).num_rows
     return types | answers, blocks
 
@@ -170,13 +76,13 @@ def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dic
 class BlockScorer:
     """An actor: it holds the bundle on one device and scores blocks."""
 
-    def __init__(
-        self, bundle: dict[str, bytes], device: str, cascade: bool, column: str, types: dict[str, Any], out: str
-    ) -> None:
-        """`bundle` is the files, since the machines need not share a disk."""
+    def __init__(self, bundle: Any, device: str, cascade: bool, column: str, types: dict[str, Any], out: str) -> None:
+        """`bundle` is the files, in the cluster's memory, since the machines need not share a disk."""
+        import ray
+
         self._folder = tempfile.TemporaryDirectory(prefix="commentwise-")
         folder = Path(self._folder.name)
-        for name, content in bundle.items():
+        for name, content in ray.get(bundle).items():
             (folder / name).write_bytes(content)
         classifier = Classifier(folder, device, threads=1, cascade=cascade)
         self._form = ParquetFormat(out, list(types), types)
@@ -191,9 +97,10 @@ class BlockScorer:
     def _one(self, block: Block) -> Totals:
         with opened(block.uri) as file:
             table = file.read_row_group(block.group)
+        values = chain.from_iterable(map(batch_rows, table.to_batches()))
         rows = [
-            Row(block.uri, block.first_row + number, values, values)
-            for number, values in enumerate(table.to_pylist(), start=1)
+            Row(block.uri, number, row, row, reason)
+            for number, (row, reason) in enumerate(values, start=block.first_row + 1)
         ]
         scored = self._score(Chunk(0, rows, 0))
         totals = Totals()
@@ -236,8 +143,8 @@ def score(
     remaining = [block for block in blocks if block.name not in done]
     if remaining:
         files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
-        arguments = (files, device, cascade, column, types, out)
-        parts = _run(remaining, arguments, device, address)
+        arguments = (device, cascade, column, types, store.place)
+        parts = _run(remaining, files, arguments, address)
         console = Console(stderr=True)
         for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
             _add(totals, part)
@@ -247,14 +154,11 @@ def score(
 
 def _earlier(store: Store, work: dict[str, str], renew: bool) -> tuple[Totals, set[str]]:
     """What earlier runs of the same work have finished. Raises CommentwiseError when it is other work, or complete."""
-    before = None if renew else store.read(WORK)
-    if renew:
+    before = store.read(WORK)
+    if before is None and not store.is_empty():
+        raise CommentwiseError(f"{store.uri} holds what this command did not write: name another folder")
+    if before is None or renew:
         store.clear()
-    elif before is None and store.names():
-        raise CommentwiseError(
-            f"{store.uri} is not empty: name another folder, or replace its content with --overwrite"
-        )
-    if before is None:
         store.write(WORK, json.dumps(work).encode())
         return Totals(), set()
     known = json.loads(before)
@@ -277,7 +181,9 @@ def _add(totals: Totals, part: Totals) -> None:
     totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
 
 
-def _run(blocks: Sequence[Block], arguments: tuple[Any, ...], device: str, address: str | None) -> Iterator[Totals]:
+def _run(
+    blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...], address: str | None
+) -> Iterator[Totals]:
     """Have the cluster score the blocks; yield what came of each as it is finished."""
     try:
         import ray
@@ -296,19 +202,19 @@ def _run(blocks: Sequence[Block], arguments: tuple[Any, ...], device: str, addre
             f"no Ray cluster at {address} ({str(error).splitlines()[0]}): start it, or leave the address out"
         ) from None
     try:
-        resource = "GPU" if device == "cuda" else "CPU"
+        resource = "GPU" if arguments[0] == "cuda" else "CPU"
         devices = math.floor(ray.cluster_resources().get(resource, 0))
         if not devices:
             raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
         ray.data.DataContext.get_current().enable_progress_bars = False
-        tasks = ray.data.from_items([{"block": json.dumps(asdict(block))} for block in blocks])
-        tasks = tasks.repartition(len(blocks))
+        items = [{"block": json.dumps(asdict(block))} for block in blocks]
+        tasks = ray.data.from_items(items, override_num_blocks=len(items))
         done = tasks.map_batches(
             BlockScorer,
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
-            fn_constructor_args=arguments,
-            **({"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}),
+            fn_constructor_args=(ray.put(bundle), *arguments),
+            **{f"num_{resource.lower()}s": 1},
         )
         for row in done.iter_rows():
             yield Totals(**json.loads(row["totals"]))

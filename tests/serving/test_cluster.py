@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.serving.process import ROOT
+from tests.waiting import until
 
 pytest.importorskip("ray", reason="no Ray here: pip install 'ray[data]'")
 
@@ -95,8 +96,6 @@ def test_what_was_finished_before_a_kill_is_not_scored_again(
         stderr=subprocess.DEVNULL,
     )
     finished = tmp_path / "out/_finished"
-    from tests.waiting import until
-
     until(lambda: len(list(finished.glob("part-*"))) >= 2 or running.poll() is not None, 120)
     running.kill()
     running.wait()
@@ -126,7 +125,8 @@ def test_what_cannot_be_done_is_said_in_a_line(
         ((comments, "-o", out, "--column", "text"), "has no column 'text'"),
         ((tmp_path / "none.parquet", "-o", out), "there is no file"),
         ((tmp_path / "comments.csv", "-o", out), "reads nothing else"),
-        ((comments, "-o", comments), "is not empty"),
+        ((comments, "-o", comments), "holds what this command did not write"),
+        ((comments, "-o", comments, "--overwrite"), "holds what this command did not write"),
         ((comments, "-o", out, "--rejects", tmp_path / "r"), "--rejects is nothing for --engine ray"),
     ):
         said = on_cluster(ray_address, tiny_bundle, *arguments, code=1)
