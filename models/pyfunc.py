@@ -31,7 +31,9 @@ class BundleModel:
         different = list(dict.fromkeys(filter(None, texts)))
         predictions = dict(zip(different, self._classifier.predict(different), strict=True))
         rows = [_answer(predictions[text]) if text else {} for text in texts]
-        return pd.DataFrame(rows, columns=self._columns, index=table.index)
+        answers = pd.DataFrame(rows, columns=self._columns, index=table.index)
+        # As objects: Spark would write what pandas' texts have for nothing as the text "nan".
+        return answers.assign(label=pd.Series([row.get("label") for row in rows], index=table.index, dtype=object))
 
 
 def _comment(text: Any) -> str:

@@ -6,7 +6,9 @@ know rows by an id, which comments need not have.
 """
 
 import json
+import logging
 import math
+import os
 import sys
 import tempfile
 import time
@@ -185,6 +187,7 @@ def _run(
     blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...], address: str | None
 ) -> Iterator[Totals]:
     """Have the cluster score the blocks; yield what came of each as it is finished."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read when Ray is loaded; what fails comes as an exception
     try:
         import ray
         import ray.data
@@ -207,6 +210,7 @@ def _run(
         if not devices:
             raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         items = [{"block": json.dumps(asdict(block))} for block in blocks]
         tasks = ray.data.from_items(items, override_num_blocks=len(items))
         done = tasks.map_batches(

@@ -46,7 +46,19 @@ def machines() -> Iterator[list[str]]:
 
 def train(checkpoint: Path, out: Path, *launcher: str, inside: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "accelerate.commands.launch", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    settings = ("--no-track", "--checkpoint", str(checkpoint), "--epochs", "1", "--dropout", "0", "--out", str(out))
+    settings = (
+        "--no-track",
+        "--checkpoint",
+        str(checkpoint),
+        "--epochs",
+        "1",
+        "--dropout",
+        "0",
+        "--precision",
+        "fp32",
+        "--out",
+        str(out),
+    )
     return subprocess.Popen(
         [*inside, *command, *launcher, "-m", "training.bert", *settings],
         env=os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "cable"},
