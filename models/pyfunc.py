@@ -26,14 +26,15 @@ class BundleModel:
         self._columns = list(answer_types(classifier.manifest.labels))
 
     def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Label, confidence and probabilities of the comments in the first column; nothing for what is no comment."""
+        """Label, confidence and probabilities of the comments in the first column.
+
+        What is no comment has an empty label, since MLflow's function for Spark would turn none into the text "None".
+        """
         texts = [_comment(text) for text in table.iloc[:, 0]]
         different = list(dict.fromkeys(filter(None, texts)))
         predictions = dict(zip(different, self._classifier.predict(different), strict=True))
-        rows = [_answer(predictions[text]) if text else {} for text in texts]
-        answers = pd.DataFrame(rows, columns=self._columns, index=table.index)
-        # As objects: Spark would write what pandas' texts have for nothing as the text "nan".
-        return answers.assign(label=pd.Series([row.get("label") for row in rows], index=table.index, dtype=object))
+        rows = [_answer(predictions[text]) if text else {"label": ""} for text in texts]
+        return pd.DataFrame(rows, columns=self._columns, index=table.index)
 
 
 def _comment(text: Any) -> str:

@@ -55,8 +55,11 @@ def connect() -> MlflowClient:
             mlflow.create_experiment(EXPERIMENT, artifact_location=location)
         mlflow.set_experiment(EXPERIMENT)
     except MlflowException as error:
+        refused = error.get_http_status_code() in (401, 403)
+        way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refused else "start it"
         raise CommentwiseError(
-            f"MLflow at {_without_password(uri)} does not answer ({_first_line(error)}): start it, or correct MLFLOW_TRACKING_URI"
+            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({_first_line(error)}): "
+            f"{way_out}, or correct MLFLOW_TRACKING_URI"
         ) from None
     return MlflowClient()
 
