@@ -215,6 +215,7 @@ print(json.dumps({{k: v for k, v in iam.create_access_key(UserName="commentwise"
             "MLFLOW_TRACKING_URI": "http://mlflow:5000",
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": self.values["MLFLOW_ADMIN_PASSWORD"],
+            "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
         }
 
     @property
