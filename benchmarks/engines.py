@@ -108,6 +108,8 @@ def run(root: Path, effort: Effort) -> dict[str, Any]:
         share = best["comments_per_second"] * operations / 1e9 / peak[UNITS[row.precision]]["value"]
         on_cpu = row.name != CASCADE and not row.name.endswith("GPU")
         measured[row.name]["share_of_peak"] = round(share, 4) if on_cpu else None
+    if CASCADE in measured:
+        measured[CASCADE]["cascade"] = _cascade_facts(subject, settings)
     return {
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "environment": environment_facts(),
@@ -139,6 +141,17 @@ def run(root: Path, effort: Effort) -> dict[str, Any]:
     }
 
 
+def _cascade_facts(subject: Subject, settings: Settings) -> dict[str, Any]:
+    """How the cascade chooses, as it was chosen on the validation part."""
+    (choice,) = (entry["cascade"] for entry in subject.manifest.files.values() if "cascade" in entry)
+    return {
+        "linear": choice["family"],
+        "threshold": round(choice["threshold"], 4),
+        "share_answered_by_linear": round(choice["share"], 4),
+        "limit": settings.export.max_f1_loss,
+    }
+
+
 def _linear_rows(root: Path, subject: Subject) -> list[Row]:
     temperatures = {
         family: float(read_json(root / EVALUATION / family / "metrics.json")["temperature"])
@@ -163,10 +176,13 @@ def _operations(subject: Subject, test: Part) -> tuple[float, Any]:
 
 
 def _measure(rows: Sequence[Row], test: Part, effort: Effort, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Answers once, speeds in rounds: every row's figures by name."""
-    with rows[0].open() as answer:
-        reference = _answers(rows[0], answer, test.texts[: effort.comments], 1)
-    measured = {row.name: _quality(row, test, reference, effort, settings) for row in rows}
+    """Answers once, speeds in rounds: every row's figures by name. The first row is what the others are held against."""
+    measured = {}
+    reference = None
+    for row in rows:
+        measured[row.name], alone = _quality(row, test, reference, effort, settings)
+        reference = alone if reference is None else reference
+        print(f"engines: {row.name} has answered", flush=True)
     windows = timed_windows(test.texts)
     rounds: dict[str, list[dict[int, dict[str, Any]]]] = {row.name: [] for row in rows}
     for number in range(effort.rounds):
@@ -181,17 +197,20 @@ def _measure(rows: Sequence[Row], test: Part, effort: Effort, settings: Settings
     return measured
 
 
-def _quality(row: Row, test: Part, reference: Probabilities, effort: Effort, settings: Settings) -> dict[str, Any]:
-    """Each batch size's answers against fp32's, and against those to the comments alone."""
+def _quality(
+    row: Row, test: Part, reference: Probabilities | None, effort: Effort, settings: Settings
+) -> tuple[dict[str, Any], Probabilities]:
+    """A row's answers, comments alone, against fp32's; and what batches change of them, on the first comments."""
     texts, true = test.texts[: effort.comments], test.true[: effort.comments]
     sample = np.arange(min(len(texts), SAMPLE))
-    parities = {}
     with row.open() as answer:
         alone = _answers(row, answer, texts, 1)
-        for size in effort.batch_sizes:
-            together = _answers(row, answer, texts, size)
-            parities[str(size)] = compare(together, alone[sample], sample, reference, true).as_dict()
-    return {
+        together = {size: _answers(row, answer, texts[: len(sample)], size) for size in effort.batch_sizes}
+    reference = alone if reference is None else reference
+    parities = {
+        str(size): compare(alone, answers, sample, reference, true).as_dict() for size, answers in together.items()
+    }
+    facts = {
         "runtime": row.runtime,
         "precision": row.precision,
         "what": row.what,
@@ -200,6 +219,7 @@ def _quality(row: Row, test: Part, reference: Probabilities, effort: Effort, set
         "ece": round(calibration_error(alone, true, settings.evaluate.bins), 4),
         "macro_f1": _interval(alone, test, effort, settings),
     }
+    return facts, alone
 
 
 def _interval(answers: Probabilities, test: Part, effort: Effort, settings: Settings) -> dict[str, float]:

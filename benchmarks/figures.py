@@ -128,7 +128,7 @@ def best_peer(result: dict[str, Any]) -> str | None:
 
 def held_rate(rounds: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The open loop's highest rate of which at least 95% was answered in time."""
-    held = [facts for facts in rounds if facts["accepted_per_second"] >= 0.95 * facts["rate"]]
+    held = [facts for facts in rounds if facts["good_per_second"] >= 0.95 * facts["rate"]]
     return max(held, key=lambda facts: float(facts["rate"]), default=None)
 
 

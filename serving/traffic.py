@@ -76,11 +76,10 @@ class Traffic:
 
         try:
             self._admit(scope, headers, exchange)
-            if predicting:
+            if predicting or path == FEEDBACK:
                 exchange.deadline = time.monotonic() + self._seconds(headers.get(b"request-timeout"))
-                self._check_room(exchange)  # before the work of reading the body
-                await self._in_time(scope, headers, exchange, receive, respond)
-            elif path == FEEDBACK:
+                if predicting:
+                    self._check_room(exchange)  # before the work of reading the body
                 await self._in_time(scope, headers, exchange, receive, respond)
             else:
                 await self._app(scope, receive, respond)

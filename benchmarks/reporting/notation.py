@@ -25,6 +25,11 @@ def points(share: float) -> str:
     return f"{100 * share:.2f}".replace("-", "−")
 
 
+def gain(loss: float) -> str:
+    """A loss of score as the change that it is: +0.20 where the loss is -0.002."""
+    return f"{-100 * loss:+.2f}".replace("-", "−")
+
+
 def megabytes(size: float) -> str:
     """A size in bytes as megabytes."""
     return f"{number(size / 1e6)} MB"

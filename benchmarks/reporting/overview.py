@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmarks.compare import TOLD, Change, summary, written
 from benchmarks.figures import COMMANDS, OURS, best_peer, engine_speed, measured
 from benchmarks.reporting.drawing import Palette, bar_height, bars, canvas
-from benchmarks.reporting.notation import number, percent, points, times
+from benchmarks.reporting.notation import gain, number, percent, times
 from benchmarks.reporting.section import Answer, Chart, Table, spoken
 from benchmarks.reporting.servers import server_bars
 from benchmarks.reporting.speed import CASCADE, in_process_bars
@@ -97,9 +97,9 @@ def _of_engines(result: dict[str, Any] | None) -> Iterator[Tile]:
         yield Tile(times(ratio), f"the comments per second of {result['pipeline']}")
     if served["share_of_peak"]:
         yield Tile(percent(served["share_of_peak"]), f"of this machine's physical limit in {served['precision']}")
-    yield Tile(points(served["quality"]["f1_loss"]), "points of macro-F1 lost against fp32")
+    yield Tile(gain(served["quality"]["f1_loss"]), f"points of macro-F1 in {served['precision']}, against fp32")
     if CASCADE in engines:
-        yield Tile(number(engine_speed(engines[CASCADE])), f"comments per second with the cascade, for {points(engines[CASCADE]['quality']['f1_loss'])} points of macro-F1")  # fmt: skip
+        yield Tile(number(engine_speed(engines[CASCADE])), f"comments per second with the cascade, at {gain(engines[CASCADE]['quality']['f1_loss'])} points of macro-F1")  # fmt: skip
 
 
 def _of_training(result: dict[str, Any] | None) -> Iterator[Tile]:

@@ -76,9 +76,9 @@ def smaller_models(result: dict[str, Any]) -> Answer:
         tables=[
             Table(
                 "Models",
-                ["model", "macro-F1 (95% interval)", "accuracy (95% interval)", "calibration error", "comments/s", "size", "parameters"],
+                ["model", "macro-F1 (95% interval)", "calibration error", "comments/s", "size", "parameters"],
                 [
-                    [name, _interval(facts["macro_f1"]), _interval(facts["accuracy"]), f"{facts['ece']:.3f}", number(facts["comments_per_second"]), megabytes(facts["size"]), f"{facts['parameters']:,}"]
+                    [name, _interval(facts["macro_f1"]), f"{facts['ece']:.3f}", number(facts["comments_per_second"]), megabytes(facts["size"]), f"{facts['parameters']:,}"]
                     for name, facts in models.items()
                 ],
             )

@@ -114,7 +114,7 @@ def _draw_overload(top: Axes, bottom: Axes, loops: dict[str, list[dict[str, Any]
             "marker": "o" if ours else next(marks),
             "markersize": 5,
         }
-        top.plot([facts["rate"] for facts in rounds], [facts["accepted_per_second"] for facts in rounds], **look)
+        top.plot([facts["rate"] for facts in rounds], [facts["good_per_second"] for facts in rounds], **look)
         timed = [facts for facts in rounds if facts["latency_ms"]]
         bottom.plot(
             [facts["rate"] for facts in timed], [facts["latency_ms"]["p99"] for facts in timed], label=name, **look
@@ -123,7 +123,7 @@ def _draw_overload(top: Axes, bottom: Axes, loops: dict[str, list[dict[str, Any]
     most = max(facts["rate"] for facts in every)
     top.plot([0, most], [0, most], color=palette.muted, linestyle="--", linewidth=1)
     bottom.plot([], [], color=palette.muted, linestyle="--", linewidth=1, label="all that was asked")
-    top.set_ylim(0, 1.3 * max(facts["accepted_per_second"] for facts in every))
+    top.set_ylim(0, 1.3 * max(facts["good_per_second"] for facts in every))
     bottom.set_yscale("log")
     bottom.set_yticks([10, 100, 1000, 10000], ["10 ms", "100 ms", "1 s", "10 s"])
     bottom.minorticks_off()
@@ -222,7 +222,7 @@ def _open_table(loops: dict[str, list[dict[str, Any]]]) -> Table:
             name,
             number(facts["rate"]),
             f"{facts['rate_over_peak']:g}×",
-            number(facts["accepted_per_second"]),
+            number(facts["good_per_second"]),
             percent(facts["goodput_over_peak"]),
             *_latencies(facts),
             ", ".join(f"{code}: {percent(share)}" for code, share in facts["status_shares"].items()),

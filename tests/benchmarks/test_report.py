@@ -121,7 +121,7 @@ def test_answers_are_computed_from_the_results() -> None:
     assert section(results, "engines").answer.text == (
         "ONNX Runtime int8, which is served, classifies 454 comments per second on 2 cores, 6.7× the speed of "
         "transformers pipeline, which people use today. The cascade, in which a linear model answers the 52% of comments "
-        "that it is sure of, reaches 1,040, for 0.40 points of macro-F1."
+        "that it is sure of, reaches 1,040, at −0.40 points of macro-F1 against fp32."
     )
     assert (
         "45% of what this machine's int8 matrix products could do: 454 of 1,000"
