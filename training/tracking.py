@@ -181,13 +181,9 @@ def _record_model(client: MlflowClient, family: str, settings: Settings, run_id:
         mlflow.log_dict(evaluation, "evaluation.json")
         model = mlflow.create_external_model(name=family, source_run_id=run_id, tags=tags, model_type=family)
         for part, logged in datasets.items():
-            for name, score in evaluation[part]["scores"].items():
-                mlflow.log_metric(
-                    name if part == "validation" else f"{part}_{name}",
-                    score["value"],
-                    dataset=logged,
-                    model_id=model.model_id,
-                )
+            prefix = "" if part == "validation" else f"{part}_"
+            values = {f"{prefix}{name}": score["value"] for name, score in evaluation[part]["scores"].items()}
+            mlflow.log_metrics(values, dataset=logged, model_id=model.model_id)
     return str(model.model_id)
 
 
