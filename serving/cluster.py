@@ -9,14 +9,16 @@ import json
 import logging
 import math
 import os
+import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import track
@@ -32,6 +34,8 @@ FINISHED = "_finished"
 REJECTS = "_rejects"
 WORK = f"{FINISHED}/work.json"
 COMPLETE = "_SUCCESS"
+RAY_PORT = 6379
+CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,11 @@ class BlockScorer:
         """`bundle` is the files, in the cluster's memory, since the machines need not share a disk."""
         import ray
 
-        self._folder = tempfile.TemporaryDirectory(prefix="commentwise-")
-        folder = Path(self._folder.name)
-        for name, content in ray.get(bundle).items():
-            (folder / name).write_bytes(content)
-        classifier = Classifier(folder, device, threads=1, cascade=cascade)
-        self._form = ParquetFormat(out, list(types), types)
-        self._score = Scorer(classifier, column, frozenset(types), self._form)
+        with TemporaryDirectory(prefix="commentwise-") as folder:  # not needed once the bundle is loaded
+            for name, content in ray.get(bundle).items():
+                Path(folder, name).write_bytes(content)
+            classifier = Classifier(Path(folder), device, threads=1, cascade=cascade)
+            self._score = Scorer(classifier, column, frozenset(types), ParquetFormat(out, list(types), types))
         self._out = Store(out)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -187,30 +189,20 @@ def _run(
     blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...], address: str | None
 ) -> Iterator[Totals]:
     """Have the cluster score the blocks; yield what came of each as it is finished."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read when Ray is loaded; what fails comes as an exception
     try:
         import ray
         import ray.data
     except ImportError:
         raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-            include_dashboard=False if address is None else None,
-        )
-    except (ConnectionError, ValueError) as error:
-        raise CommentwiseError(
-            f"no Ray cluster at {address} ({str(error).splitlines()[0]}): start it, or leave the address out"
-        ) from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    _connect(address or os.environ.get("RAY_ADDRESS") or "local")
     try:
         resource = "GPU" if arguments[0] == "cuda" else "CPU"
         devices = math.floor(ray.cluster_resources().get(resource, 0))
         if not devices:
             raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
         ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         items = [{"block": json.dumps(asdict(block))} for block in blocks]
         tasks = ray.data.from_items(items, override_num_blocks=len(items))
         done = tasks.map_batches(
@@ -228,9 +220,32 @@ def _run(
         ray.shutdown()
 
 
+def _connect(address: str) -> None:
+    import ray
+
+    try:
+        if address not in ("local", "auto"):  # Ray would try for a quarter of an hour where nobody answers
+            place = urlsplit(address if "://" in address else f"//{address}")
+            socket.create_connection((place.hostname, place.port or RAY_PORT), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise CommentwiseError(
+            f"no Ray cluster at {address} ({error}): start it, or correct --ray-address or RAY_ADDRESS"
+        ) from None
+    try:
+        ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CommentwiseError(
+            f"the Ray cluster at {address} refuses ({_last_line(error)}): use its versions of Ray and Python, and RAY_AUTH_MODE=token if it has one"
+        ) from None
+
+
 def _reason(error: BaseException) -> str:
     """The last line of what an actor raised; its own where the error is one for people."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, CommentwiseError):
         return str(cause)
-    return f"the Ray cluster gave up: {str(error).strip().splitlines()[-1]}"
+    return f"the Ray cluster gave up: {_last_line(error)}"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
