@@ -1,7 +1,6 @@
 """How many servers a load takes: a queue with the measured service times, next to what the server itself did.
 
-    python -m benchmarks.capacity                      # the model against benchmarks/results/serving.json
-    python -m benchmarks.capacity --per-second 16667   # servers for a million comments a minute
+  python -m benchmarks.capacity [--results FILE] [--per-second N ...] [--price DOLLARS] [--write]
 
 A comment comes, waits for one of the server's cores and takes it for as long as one comment took at the engine. That is
 scaled so that all cores together reach the speed that the server reached, since HTTP takes its share of them. Nothing
@@ -10,8 +9,8 @@ else is fitted: what the open loop measured beyond is predicted.
 
 import argparse
 import heapq
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.load import Plan
+from benchmarks.reporting.document import replace_section
+from models.errors import run_command
+from models.files import read_json
+
 RESULTS = Path("benchmarks/results/serving.json")
+DOCUMENT = Path("docs/scale.md")
+START = "<!-- capacity: written by `python -m benchmarks.capacity --write` -->"
+END = "<!-- /capacity -->"
+LOADS = (100, 1_000, 1e6 / 60)
+"""Comments per second: the last are a million per minute."""
+PRICE = 0.04
+"""Dollars for a core and an hour: an assumption."""
 MAX_QUEUE = 512
 """What the server lets wait."""
-LONGEST_WAIT = 5.0
-"""Seconds: half of the server's timeout, beyond which it refuses."""
+TIMEOUT = 10.0
+"""Seconds that a request may take. What would wait for half of it is refused."""
 PLANNED = 0.7
 """Share of its speed that a pod is to be used by: what the autoscaler aims at."""
 WANTED_P99 = 0.25
@@ -64,7 +75,9 @@ def measured_pod(results: dict[str, Any], seed: int = 0, size: int = 20_000) -> 
     return Pod(cores, services * (cores / peak) / services.mean())
 
 
-def simulate(pod: Pod, per_second: float, seconds: float, evenly: bool = False, seed: int = 0) -> Outcome:
+def simulate(
+    pod: Pod, per_second: float, seconds: float, evenly: bool = False, timeout: float = TIMEOUT, seed: int = 0
+) -> Outcome:
     """Send comments for so long, at random times or `evenly`, and let the pod answer all that it takes."""
     generator = np.random.default_rng(seed)
     count = round(per_second * seconds)
@@ -77,7 +90,7 @@ def simulate(pod: Pod, per_second: float, seconds: float, evenly: bool = False, 
         while waiting and waiting[0] <= arrival:
             heapq.heappop(waiting)
         start = max(arrival, free[0])
-        if len(waiting) >= MAX_QUEUE or start - arrival > LONGEST_WAIT:
+        if len(waiting) >= MAX_QUEUE or start - arrival > timeout / 2:
             continue
         heapq.heapreplace(free, start + service)
         if start > arrival:
@@ -109,42 +122,69 @@ def comparison(results: dict[str, Any]) -> list[tuple[dict[str, Any], Outcome]]:
     """Each rate of the open loop, with what the model says of it."""
     pod = measured_pod(results)
     return [
-        (found, simulate(pod, found["rate"], results["seconds"], evenly=True))
+        (found, simulate(pod, found["rate"], results["seconds"], evenly=True, timeout=Plan.good_within))
         for found in results["servers"]["commentwise"]["open"]
     ]
 
 
+def section(results: dict[str, Any], loads: Sequence[float] = LOADS, price: float = PRICE) -> list[str]:
+    """What stands in the document: the model next to the measurement, and what the loads take."""
+    pod, compared = measured_pod(results), comparison(results)
+    lines = [
+        "| comments/s sent | refused, measured | model | p50 ms, measured | model | p99 ms, measured | model |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for found, outcome in compared:
+        latency = found["latency_ms"]
+        lines.append(
+            f"| {found['rate']:.0f} | {refused_share(found):.0%} | {outcome.refused_share:.0%} "
+            f"| {latency['p50']:.0f} | {1000 * outcome.p50:.0f} | {latency['p99']:.0f} | {1000 * outcome.p99:.0f} |"
+        )
+    off = max(abs(refused_share(found) - outcome.refused_share) for found, outcome in compared)
+    quiet = [
+        found["latency_ms"]["p99"] / 1000 / outcome.p99 for found, outcome in compared if found["rate_over_peak"] < 1
+    ]
+    lines += [
+        "",
+        f"The shares that are refused differ by at most {100 * off:.0f} points. Below the peak of {pod.per_second:.0f}/s the measured p99 is "
+        f"{min(quiet):.1f} to {max(quiet):.1f} times the model's, which holds {1000 * WANTED_P99:.0f} ms up to {usable_share(pod):.0%} of the peak.",
+        "",
+        f"| comments/s | pods of {pod.cores} cores at {PLANNED:.0%} of {pod.per_second:.0f}/s, one spare | cores |",
+        "|---|---|---|",
+    ]
+    for load in loads:
+        pods = pods_for(pod, load)
+        lines.append(f"| {load:,.0f} | {pods:,} | {pods * pod.cores:,} |")
+    per_dollar = pod.per_second * PLANNED * 3600 / (pod.cores * price)
+    return [
+        *lines,
+        "",
+        f"At ${price:g} for a core and an hour, that is {per_dollar / 1e6:.1f} million comments per dollar.",
+    ]
+
+
+def refused_share(found: dict[str, Any]) -> float:
+    """Of the requests of a measured rate."""
+    return float(found["status_shares"].get("429", 0))
+
+
 def main() -> None:
     """Print the model next to the measurement, and what a load takes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument(
-        "--per-second", type=float, default=1e6 / 60, help="comments that come (default: a million a minute)"
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--per-second", type=float, nargs="+", default=LOADS, metavar="N", help="comments that come")
     parser.add_argument(
-        "--price", type=float, default=0.04, help="dollars for a core and an hour (default: %(default)s)"
+        "--price", type=float, default=PRICE, help="dollars for a core and an hour (default: %(default)s)"
     )
+    parser.add_argument("--write", action="store_true", help=f"put it into {DOCUMENT} too")
     arguments = parser.parse_args()
-    results = json.loads(arguments.results.read_text(encoding="utf-8"))
-    pod = measured_pod(results)
-    print("| comments/s sent | refused, measured | model | p50 ms, measured | model | p99 ms, measured | model |")
-    print("|---|---|---|---|---|---|---|")
-    for found, outcome in comparison(results):
-        latency, refused = found["latency_ms"], found["status_shares"].get("429", 0)
-        print(
-            f"| {found['rate']:.0f} | {refused:.0%} | {outcome.refused_share:.0%} | {latency['p50']:.0f} | {1000 * outcome.p50:.0f} "
-            f"| {latency['p99']:.0f} | {1000 * outcome.p99:.0f} |"
-        )
-    share = usable_share(pod)
-    pods = pods_for(pod, arguments.per_second)
-    per_dollar = pod.per_second * PLANNED * 3600 / (pod.cores * arguments.price)
-    print(
-        f"\na pod of {pod.cores} cores: {pod.per_second:.0f} comments/s, by the model {share:.0%} of it with p99 within {1000 * WANTED_P99:.0f} ms"
-    )
-    print(
-        f"{arguments.per_second:,.0f} comments/s, pods used at {PLANNED:.0%}: {pods} pods with a spare one, {pods * pod.cores} cores; {per_dollar:,.0f} comments per dollar"
-    )
+    lines = section(read_json(arguments.results), arguments.per_second, arguments.price)
+    print("\n".join(lines))
+    if arguments.write:
+        replace_section(DOCUMENT, START, END, lines)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -1,11 +1,24 @@
 """The queueing model: right where the answer is known, and near to what was measured."""
 
-import json
-
 import numpy as np
 import pytest
 
-from benchmarks.capacity import PLANNED, RESULTS, Pod, comparison, measured_pod, pods_for, simulate, usable_share
+from benchmarks.capacity import (
+    DOCUMENT,
+    END,
+    PLANNED,
+    RESULTS,
+    START,
+    Pod,
+    comparison,
+    measured_pod,
+    pods_for,
+    refused_share,
+    section,
+    simulate,
+    usable_share,
+)
+from models.files import read_json
 from tests.serving.process import ROOT
 
 STEADY = Pod(1, np.full(10, 0.01))
@@ -39,7 +52,12 @@ def test_pods_are_counted_with_a_spare_one() -> None:
 
 
 def test_it_says_of_the_measured_server_what_was_answered_and_refused() -> None:
-    results = json.loads((ROOT / RESULTS).read_text(encoding="utf-8"))
+    results = read_json(ROOT / RESULTS)
     assert measured_pod(results).per_second == pytest.approx(results["servers"]["commentwise"]["peak_per_second"])
     for measured, outcome in comparison(results):
-        assert outcome.refused_share == pytest.approx(measured["status_shares"].get("429", 0), abs=0.1)
+        assert outcome.refused_share == pytest.approx(refused_share(measured), abs=0.15)
+
+
+def test_the_document_has_todays_figures() -> None:
+    text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
+    assert "\n".join([START, "", *section(read_json(ROOT / RESULTS)), "", END]) in text
