@@ -8,7 +8,7 @@ SENTENCES := "This is the best tutorial I have seen, thank you!" "what time does
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve drift-demo test bench bench-quick results lock extension clean
+.PHONY: help setup demo serve drift-demo test test-all bench bench-quick results lock extension clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -35,12 +35,15 @@ serve: setup  ## answer requests on PORT (8000) with the bundle, which is made f
 drift-demo: setup  ## the sample in production: other comments, an alert, feedback, a retraining and a swap
 	python -m monitoring.demo
 
-test: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## lint, types, import rules and all tests
+test: TESTS := -m 'not slow'
+test: test-all  ## lint, types, import rules and tests, in under ten minutes
+
+test-all: setup .venv-serve/installed extension/node_modules/.package-lock.json  ## the same with the tests that last long
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
-	python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(TESTS)
 
 # The serving install alone, to prove that it suffices.
 .venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)

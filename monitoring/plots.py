@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
 DRAWS = 400
 
 
+@mpl.rc_context(STYLE)
 def performance_plot(analysis: Analysis) -> str:
     """Estimated accuracy over the windows, with its interval, next to the reference's and to what feedback counts."""
     figure, axes = _figure(7.4, 2.9)
@@ -66,6 +67,7 @@ def performance_plot(analysis: Analysis) -> str:
     return _svg(figure)
 
 
+@mpl.rc_context(STYLE)
 def signal_plot(name: str, analysis: Analysis) -> str:
     """A signal over the windows; the band is where windows like the reference lie 95% of the time."""
     figure, axes = _figure(3.3, 1.8)
@@ -81,6 +83,7 @@ def signal_plot(name: str, analysis: Analysis) -> str:
     return _svg(figure)
 
 
+@mpl.rc_context(STYLE)
 def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
     """How often one window would be noticed, by its size."""
     figure, axes = _figure(4.6, 2.5)
@@ -115,7 +118,6 @@ def _band(reference: Reference, name: str, size: int) -> tuple[float, float]:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    plt.rcParams.update(STYLE)
     return plt.subplots(figsize=(width, height), layout="constrained")
 
 

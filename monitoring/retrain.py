@@ -204,7 +204,7 @@ def part_of(text: str) -> str:
 
 def carry_out(state: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline and the gate; what is done already takes no time again. Return the gate's decision."""
-    run("dvc", "add", "--quiet", state["data"])
+    run("dvc", "add", state["data"])
     point_params_at(state["data"])
     run("dvc", "repro")
     result = PRESENT / "gate.json"
@@ -258,9 +258,9 @@ def put_back(state: dict[str, Any]) -> None:
             shutil.copyfile(KEPT / path, temporary)
     tracked = Path(f"{state['data']}.dvc")
     if tracked.is_file():
-        run("dvc", "remove", "--quiet", str(tracked))
+        run("dvc", "remove", str(tracked))
     Path(state["data"]).unlink(missing_ok=True)
-    run("dvc", "checkout", "--quiet", "--force")
+    run("dvc", "checkout", "--force")
     subprocess.run(["git", "reset", "--quiet", "--", str(DATA), *map(str, kept)], check=True)
 
 

@@ -241,10 +241,7 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
         print(f"serving bundle {bundle} on {self._plan.device} at {self.url}", flush=True)
 
     def _watch_http(self, http: BaseProcess) -> None:
-        wait([http.sentinel])
-        http.join()
-        if http.exitcode:
-            self.failure = f"the HTTP process died (exit code {http.exitcode}): start the server again; see whether memory runs out"
+        wait([http.sentinel])  # and no join: when two threads join a process at once, one of them may take it for alive
         self._shutdown_event.set()
 
     def _perform_graceful_shutdown(
@@ -260,6 +257,8 @@ class BundleServer(litserve.LitServer):  # type: ignore[misc]  # LitServe has no
                 log("HTTP process killed", "error", reason="it did not end in time")
                 http.kill()
                 http.join()
+            elif http.exitcode:
+                self.failure = f"the HTTP process died (exit code {http.exitcode}): start the server again; see whether memory runs out"
         for worker in self._supervisor.processes():
             worker.join(GRACE_SECONDS)
 

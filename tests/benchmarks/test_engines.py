@@ -23,6 +23,8 @@ from training import bert, evaluate, linear
 from training.layout import CANDIDATES, EVALUATION, LINEAR_FAMILIES
 from training.metrics import Probabilities
 
+pytestmark = pytest.mark.slow
+
 EFFORT = engines.Effort(rounds=2, seconds=0.02, batch_sizes=(1, 8), comments=None)
 
 

@@ -30,6 +30,8 @@ from models.files import read_json
 from tests.benchmarks.made_up import HEALTHY, by_command
 from tests.tiny import MAX_TOKENS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
 

@@ -21,6 +21,8 @@ from models.files import read_json
 from tests.checkpoints import write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, make_part, write_parts
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 OPTIONS = Options(step_tokens=400, learning_rate=1e-3, precision="bf16", compile=False)

@@ -198,6 +198,7 @@ def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: 
     assert "check the name and the network, or use 'embedded'" in line
 
 
+@pytest.mark.slow
 def test_mlflow_is_down(project: Project, closed_port: int) -> None:
     server = f"http://127.0.0.1:{closed_port}"
     line = refused(project, sys.executable, "-m", "training.publish", MLFLOW_TRACKING_URI=server)
@@ -205,6 +206,7 @@ def test_mlflow_is_down(project: Project, closed_port: int) -> None:
     assert "start it, or correct MLFLOW_TRACKING_URI" in line
 
 
+@pytest.mark.slow
 def test_the_launcher_adds_nothing_to_the_one_line(project: Project) -> None:
     project.set_params({"families.bert.checkpoint": "./nowhere"})
     launch = ["accelerate", "launch", "--quiet", "--config_file", "accelerate_config.yaml"]

@@ -86,6 +86,7 @@ def test_a_change_of_one_family_reruns_only_what_depends_on_it(project: Project)
     assert project.repro() == []
 
 
+@pytest.mark.slow
 def test_a_clone_pulls_everything_and_reruns_nothing(project: Project, tmp_path: Path) -> None:
     project.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
     project.commit("remote")
@@ -98,12 +99,14 @@ def test_a_clone_pulls_everything_and_reruns_nothing(project: Project, tmp_path:
     assert "is champion: it is the first" in clone.module("training.publish")
 
 
+@pytest.mark.slow
 def test_a_version_is_reproduced_from_its_commit(project: Project) -> None:
     printed = project.module("training.reproduce", "champion")
     assert "version 1 is reproduced" in printed
     assert "DIFFERENT" not in printed
 
 
+@pytest.mark.slow
 def test_reproduction_notices_another_result(project: Project) -> None:
     """The recorded graph of a linear model is replaced: it must not pass for the one that training makes."""
     lineage = json.loads(project.module("training.lineage", "1", "--json"))

@@ -18,6 +18,8 @@ from models.encoders.loading import load_encoder
 from models.files import read_json
 from tests.project import Project
 
+pytestmark = pytest.mark.slow
+
 
 def runs(project: Project) -> list[Run]:
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")

@@ -106,6 +106,7 @@ def test_server_down(browser: Browser, tmp_path: Path, server: str) -> None:
     expect(page.locator(".commentwise-badge")).to_have_text("▲ 95%")
 
 
+@pytest.mark.slow
 def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     entry = f"me:{hashlib.sha256(b'right').hexdigest()}"
@@ -129,6 +130,7 @@ def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
         expect(popup.locator(".verdict")).to_contain_text("positive")
 
 
+@pytest.mark.slow
 def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     flags = ["--max-body", "200", "--max-characters", "100"]
@@ -196,6 +198,7 @@ def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
     expect(status).to_be_empty()
 
 
+@pytest.mark.slow
 def test_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
     popup = asked(browser)
@@ -205,6 +208,7 @@ def test_a_slow_server(browser: Browser) -> None:
     expect(trouble(popup)).to_be_empty()
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()
@@ -218,6 +222,7 @@ def test_a_server_that_never_answers(browser: Browser) -> None:
     expect(page.locator(".commentwise-badge")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()

@@ -58,6 +58,7 @@ def test_leaving_hangs_up_on_the_server(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("flags", [["--rate-limit", "1"], ["--max-batch", "7"], ["--max-body", "600"]])
+@pytest.mark.slow
 def test_the_server_s_limits_are_kept_to(tiny_bundle: Path, tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "server").mkdir()
     with (

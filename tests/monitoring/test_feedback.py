@@ -132,6 +132,7 @@ def test_without_a_log_nothing_is_kept_and_the_answer_says_so(tiny_bundle: Path,
     assert (answer.status_code, "--prediction-log" in answer.json()["error"]) == (404, True)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away_is_said_so_and_predictions_go_on(tiny_bundle: Path, tmp_path: Path) -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/none"
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", nowhere) as server:

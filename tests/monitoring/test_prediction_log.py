@@ -121,6 +121,7 @@ def test_a_killed_server_loses_no_more_than_the_last_moments(url: str, tiny_bund
     assert len(rows(url)) in (20, 21)
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_and_writes_nothing_twice(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url) as server:
         analyze(server, text="good")
@@ -134,6 +135,7 @@ def test_a_killed_writer_loses_nothing_and_writes_nothing_twice(url: str, tiny_b
 
 
 @needs_postgres
+@pytest.mark.slow
 def test_a_database_that_stops_and_starts_under_load_costs_no_request_and_no_row(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_database_that_stops_and_starts_under_load_costs_no_request_and_no_row
         assert len(rows(database.url)) == len(statuses)
 
 
+@pytest.mark.slow
 def test_a_database_that_never_comes_costs_no_request_and_does_not_hold_up_the_end(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +184,7 @@ def test_a_database_that_never_comes_costs_no_request_and_does_not_hold_up_the_e
     assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
 
 
+@pytest.mark.slow
 def test_the_password_stands_neither_in_the_command_nor_in_the_log(tiny_bundle: Path, tmp_path: Path) -> None:
     nowhere = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
     variables = {"COMMENTWISE_PREDICTION_LOG": nowhere}

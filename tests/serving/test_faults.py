@@ -18,6 +18,8 @@ from models.bundle import Classifier
 from tests.serving.process import PATIENCE, Server, started
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def figure(server: Server, name: str) -> float:
     """A figure of /metrics; 0 where it has not been counted yet."""
@@ -71,7 +73,8 @@ def test_deadline_of_the_client(slow: Server) -> None:
         answers = [future.result() for future in futures]
     late = [answer for answer in answers if answer.status_code == 504]
     assert late
-    assert {answer.status_code for answer in answers} <= {200, 504}
+    refused_at_once = 429  # what would have to wait too long
+    assert {answer.status_code for answer in answers} <= {200, refused_at_once, 504}
     assert late[0].json()["error_type"] == "Timeout"
     until(lambda: figure(slow, "te_queue_size") == 0)
     assert figure(slow, "te_batch_next_size_count") < 20  # what nobody waited for any more was not computed
@@ -167,14 +170,14 @@ def test_sigterm_under_load_answers_what_it_has_and_leaves_nothing(slow: Server)
 def test_drain_is_bounded(slow_bundle: Path, tmp_path: Path) -> None:
     flags = ["--workers", "1", "--threads", "1", "--cache", "0", "--drain-timeout", "1"]
     with started(tmp_path, "--model", str(slow_bundle), *flags) as server:
-        with asking(server, different(100)) as futures:
+        with asking(server, different(200)) as futures:
             until(lambda: figure(server, "te_queue_size") > 60)
             processes = server.processes()
             server.process.send_signal(signal.SIGTERM)
             server.process.communicate(timeout=PATIENCE)
             outcomes = [future.exception() or future.result().status_code for future in futures]
-        assert {outcome for outcome in outcomes if isinstance(outcome, int)} <= {200, 503}
-        assert outcomes.count(200) < 100
+        assert {outcome for outcome in outcomes if isinstance(outcome, int)} <= {200, 429, 503}
+        assert outcomes.count(200) < 200
         assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 

@@ -97,7 +97,7 @@ def test_signal_ends_every_process_after_the_running_request(
     assert b"200 OK" in answer.splitlines()[0]
     assert b'"sentiment":"positive"' in answer
     assert (server.process.returncode, output) == (0, "")
-    assert {line["level"] for line in map(json.loads, server.log.read_text().splitlines())} == {"info"}
+    assert [line for line in server.log.read_text().splitlines() if json.loads(line)["level"] != "info"] == []
     assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
     assert list(tmp_path.iterdir()) == [server.log]
 

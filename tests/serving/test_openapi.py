@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.serving.process import started
 
@@ -13,6 +14,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 FORMATS = ("/", "/predict", "/analyze", "/invocations", "/v2/models/{model}/infer", "/health", "/info", "/metrics")
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ async def test_worker_that_came_too_late_says_so() -> None:
     assert isinstance(late.answer.exception(), TimeoutError)
 
 
+@pytest.mark.slow
 def test_batches_of_a_real_server_keep_their_order_and_their_answers(slow_bundle: Path, tmp_path: Path) -> None:
     flags = ["--workers", "1", "--threads", "1", "--batch-tokens", "512"]
     texts = [f"{word} {'video ' * (index % 9)}" for index, word in enumerate(["good", "bad", "a"] * 20)]

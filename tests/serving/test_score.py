@@ -393,6 +393,7 @@ def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> 
 
 
 @pytest.mark.parametrize("target", ["out.csv", "out.jsonl.gz", "out.parquet"])
+@pytest.mark.slow
 def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, target: str) -> None:
     (busy / "many.csv").open("a").write("no text,\n")
     assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}").code == 0
@@ -406,6 +407,7 @@ def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, ta
     assert not (busy / f"{target}.partial").exists()
 
 
+@pytest.mark.slow
 def test_finished_chunks_are_not_computed_again(busy: Path, tiny_bundle: Path) -> None:
     assert score(busy, tiny_bundle, "many.csv", "-o", "whole.csv").code == 0
     kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv"), busy / "out.csv.partial", 2)
@@ -569,6 +571,7 @@ def test_parquet_without_pyarrow(tiny_bundle: Path, tmp_path: Path) -> None:
     assert score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv", modules=tmp_path).code == 0
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tiny_bundle: Path, tmp_path: Path) -> None:
     peaks = [peak_memory(tmp_path, tiny_bundle, rows) for rows in (6000, 120_000)]
     assert peaks[1] < 1.25 * peaks[0]  # the larger file alone is larger than the peak

@@ -161,6 +161,7 @@ def test_shadow_is_compared_and_never_answers(model: Path, tmp_path: Path) -> No
         assert figure(server, "te_batch_next_size_count") == 3  # the shadow's work is not the server's
 
 
+@pytest.mark.slow
 def test_champion_of_a_registry(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = mlflow.MlflowClient(uri)

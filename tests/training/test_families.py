@@ -74,6 +74,7 @@ def test_a_linear_family_trained_twice_is_the_same_file(work: Path, checkpoint: 
 
 
 @pytest.mark.parametrize("labels", [TWO, WORDS, TWENTY], ids=["2", "3", "20"])
+@pytest.mark.slow
 def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[str, list[str]]) -> None:
     write_parts(labels, train=1200)
     out = Path("artifacts/candidates/bert")
@@ -173,6 +174,7 @@ def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     out = work / "artifacts/candidates/bert"

@@ -70,6 +70,7 @@ def assert_close(left: dict[str, Tensor], right: dict[str, Tensor], tolerance: f
         torch.testing.assert_close(left[name], weight, atol=tolerance, rtol=0, msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_resumes_to_the_same_weights(tmp_path: Path) -> None:
     whole, cut, arguments = tmp_path / "whole", tmp_path / "cut", ("dropout=0.1", "average=0.9")
     uninterrupted = start(whole, *arguments)
@@ -84,6 +85,7 @@ def test_a_run_that_was_killed_resumes_to_the_same_weights(tmp_path: Path) -> No
     assert_close(weights_of(whole), weights_of(cut), tolerance=0)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_step_it_came_in(tmp_path: Path) -> None:
     process = start(tmp_path, "checkpoint_steps=1000000", "epochs=100000")
     rows_until(process, lambda row: row["step"] >= LOG_EVERY)
@@ -100,6 +102,7 @@ TWO_PROCESSES = ("-m", "accelerate.commands.launch", *OPTIONS.split(), "-m")
 
 
 @pytest.mark.parametrize("shard", ["false", "true"], ids=["copies", "shards"])
+@pytest.mark.slow
 def test_two_processes_give_the_losses_and_weights_of_one_also_when_stopped(tmp_path: Path, shard: str) -> None:
     one = train(tmp_path / "one", average=0.9)
     two, arguments = tmp_path / "two", ("average=0.9", f"shard={shard}")

@@ -1,0 +1,146 @@
+"""Retraining in a repository of its own, from feedback to champion and back. The tests run in order and build on each other."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import psutil
+import pytest
+
+from models.bundle import Classifier, bundle_id
+from models.normalize import normalize
+from models.prediction_log import Feedback, connect, insert_feedback, prepare
+from models.signals import text_hash
+from tests.project import Project
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.slow
+
+STEPS = (
+    "recent comments, ",
+    "Running stage 'prepare'",
+    "Running stage 'train@svm'",
+    "Running stage 'select'",
+    "Running stage 'export'",
+    "gate: version",
+    "reference: ",
+)
+"""What a retraining says, one after the other; the last two when the alias has moved."""
+URL = "sqlite:///predictions.db"
+SLANG = {"negative": "rekt", "neutral": "rebalance", "positive": "wagmi"}
+PLACES = ["lobby", "market", "stream", "server", "guild", "desk", "raid", "chart", "pool", "arena"]
+
+
+def slang(number: int) -> tuple[str, str]:
+    """A comment from a community the model does not know, and its label."""
+    label = sorted(SLANG)[number % 3]
+    place, other = PLACES[number // 3 % 10], PLACES[number // 30 % 10]
+    return f"{SLANG[label]} again in {place} {number} says the {other} {SLANG[label]}", label
+
+
+def give_feedback(project: Project, numbers: range) -> None:
+    engine = connect(f"sqlite:///{project.folder / 'predictions.db'}")
+    prepare(engine)
+    with engine.begin() as connection:
+        for number in numbers:
+            text, label = slang(number)
+            name = text_hash(normalize(text))
+            insert_feedback(
+                connection, Feedback(str(number), time.time(), None, None, name, text, label, None, None, "test", "ann")
+            )
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project.create(tmp_path_factory.mktemp("retraining"))
+    project.repro()
+    project.module("training.publish")
+    project.commit("first champion")
+    return project
+
+
+def alias(project: Project) -> int:
+    lineage = json.loads(project.module("training.lineage", "champion", "--json"))
+    return int(lineage["version"])
+
+
+def retrain(project: Project, fails: bool = False) -> str:
+    return project.module("monitoring.retrain", "--prediction-log", URL, "--why", "slang", fails=fails)
+
+
+def records(project: Project) -> list[dict[str, Any]]:
+    lines = (project.folder / "artifacts/retraining/retrainings.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_too_little_feedback_changes_nothing(project: Project) -> None:
+    give_feedback(project, range(10))
+    assert "10 labelled comments are new and a retraining needs 40" in retrain(project, fails=True)
+    assert project.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def killed_at(project: Project, step: str) -> None:
+    """Start retraining and kill it, with all that it has started, when it says `step`."""
+    process = project.start("monitoring.retrain", "--prediction-log", URL, "--why", "slang")
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if step in line:
+            break
+    else:
+        raise AssertionError(f"it never said {step!r}: {''.join(said)}")
+    if step == STEPS[0]:
+        assert "another retraining holds" in retrain(project, fails=True)
+    running = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in running:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.communicate()
+    assert psutil.wait_procs(running, timeout=PATIENCE)[1] == []  # DVC takes one that nobody has buried for alive
+
+
+def test_killed_at_each_step_it_is_taken_up_where_it_was(project: Project) -> None:
+    give_feedback(project, range(240))
+    for step in STEPS:
+        killed_at(project, step)
+    begun = json.loads((project.folder / "artifacts/retraining/present/state.json").read_text(encoding="utf-8"))
+    give_feedback(project, range(240, 300))  # what comes meanwhile belongs to the next one
+    printed = retrain(project)
+    assert f"going on with {begun['id']}" in printed
+    assert not (project.folder / "artifacts/retraining/present").exists()
+    (record,) = records(project)
+    assert (record["id"], record["why"], record["recent"]) == (begun["id"], "slang", 240)
+    assert record["who"]
+    assert record["gate"]["passed"]
+
+
+def test_the_winner_is_champion_knows_the_slang_and_has_its_reference(project: Project) -> None:
+    assert alias(project) == 2
+    bundle = project.folder / "artifacts/bundle"
+    texts = [slang(number) for number in range(300, 360)]
+    answers = Classifier(bundle).predict([text for text, _ in texts])
+    assert sum(answer.label == label for answer, (_, label) in zip(answers, texts, strict=True)) > 45
+    reference = json.loads((project.folder / "artifacts/monitoring/reference.json").read_text(encoding="utf-8"))
+    assert reference["bundle_id"] == bundle_id(bundle)
+    params = (project.folder / "params.yaml").read_text(encoding="utf-8")
+    assert "data/retrain/" in params
+    assert project.repro() == []
+
+
+def test_a_loser_leaves_everything_as_it_was_and_is_not_tried_again(project: Project) -> None:
+    project.commit("second champion")
+    give_feedback(project, range(300, 400))  # it knows them already, so there is nothing to win
+    assert "no sure win on the recent ones" in retrain(project)
+    assert alias(project) == 2
+    assert project.run("git", "status", "--porcelain") == ""
+    assert project.repro() == []
+    assert "were tried on" in retrain(project, fails=True)
+    assert [record["gate"]["passed"] for record in records(project)] == [True, False]
+
+
+def test_rolling_back(project: Project) -> None:
+    assert "version 1 of 'commentwise' is champion instead of 2" in project.module("training.rollback", "--why", "test")
+    assert alias(project) == 1
