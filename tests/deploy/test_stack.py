@@ -18,7 +18,7 @@ from tests.training.test_publish import WORDS, make_bundle, write_family
 from tests.waiting import until
 from training.layout import BUNDLE, FAMILIES, REFERENCE, SELECTION
 
-pytestmark = needs_stack
+pytestmark = [needs_stack, pytest.mark.slow]
 PUBLISH = (sys.executable, "-m", "training.publish")
 
 

@@ -18,8 +18,6 @@ from moto.server import ThreadedMotoServer
 from tests.serving.process import ROOT
 from tests.waiting import until
 
-pytest.importorskip("ray", reason="no Ray here: pip install 'ray[data]'")
-
 TEXTS = ["a good video", "bad video", "", "the video", "great été", None, "i hate it", "x" * 20_001]
 ROWS = 6_000
 GROUP = 700

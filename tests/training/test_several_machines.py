@@ -77,6 +77,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return said
 
 
+@pytest.mark.slow
 @needs_machines
 def test_two_machines_train_what_one_trains(machines: list[str], work: Path, checkpoint: Path) -> None:
     write_parts(WORDS, train=60, held_out=30)

@@ -1,5 +1,7 @@
 """The registered model in Spark: the labels that the local engine gives, and none for what is no comment."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +55,11 @@ print(model.predict(pandas.DataFrame({{"text": ["a good video"]}})).label[0])
     assert done.stdout.split() == ["positive"]
 
 
+@pytest.mark.skipif(
+    shutil.which("java") is None and "CI" not in os.environ,
+    reason="no Java here, which Spark needs: apt-get install default-jre-headless",
+)
 def test_spark_gives_the_same_labels(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pyspark", reason="no Spark here: pip install pyspark, and a Java")
     from pyspark.sql import SparkSession
 
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
