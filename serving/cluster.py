@@ -210,7 +210,8 @@ def _run(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
             fn_constructor_args=(ray.put(bundle), *arguments),
-            **{f"num_{resource.lower()}s": 1},
+            num_cpus=1 if resource == "CPU" else None,
+            num_gpus=1 if resource == "GPU" else None,
         )
         for row in done.iter_rows():
             yield Totals(**json.loads(row["totals"]))

@@ -14,14 +14,14 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         """Raises CommentwiseError when the URI names no kind of storage that there is."""
-        pyarrow = import_pyarrow(uri)
-        import pyarrow.fs  # noqa: F811  # what import_pyarrow gives has not loaded it
+        import_pyarrow(uri)
+        from pyarrow import fs
 
         self.uri = uri
         self.place = uri if "://" in uri else str(Path(uri).resolve())  # for processes that run in other folders
         with storage_errors(uri):
-            self.files, self.root = pyarrow.fs.FileSystem.from_uri(self.place)
-        self._selector = pyarrow.fs.FileSelector
+            self.files, self.root = fs.FileSystem.from_uri(self.place)
+        self._selector = fs.FileSelector
 
     def read(self, name: str) -> bytes | None:
         """A file's content; None where there is none."""

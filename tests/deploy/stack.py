@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -85,11 +85,13 @@ class Stack:
         enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--mount"]
         return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd or Path.cwd()), *command]
 
-    def run(self, *command: str, fails: bool = False, cwd: Path | None = None, **variables: str) -> str:
+    def run(
+        self, *command: str, variables: Mapping[str, str] = {}, fails: bool = False, cwd: Path | None = None
+    ) -> str:
         """Run a command there and return what it printed."""
         done = subprocess.run(
             self.inside(*command, cwd=cwd),
-            env=clean_environment() | variables,
+            env={**clean_environment(), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -167,8 +169,7 @@ class Stack:
             self.run(
                 *("psql", "--host=postgres", "--username=postgres", "--no-psqlrc", "--set=ON_ERROR_STOP=1"),
                 f"--file={DEPLOY / 'postgres/databases.sql'}",
-                **self.environment("postgres"),
-                PGPASSWORD=self.values["POSTGRES_PASSWORD"],
+                variables={**self.environment("postgres"), "PGPASSWORD": self.values["POSTGRES_PASSWORD"]},
             )
 
     def _ask(self, *command: str) -> str:

@@ -41,7 +41,7 @@ def sources() -> list[list[dict[str, Any]]]:
 
 def check(documents: list[dict[str, Any]], folder: Path) -> None:
     (folder / "documents.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
-    command = [Path(sys.executable).parent / "kubernetes-validate", "--strict", "--no-warn"]
+    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "--no-warn"]
     done = subprocess.run([*command, folder / "documents.yaml"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     schemas = sum(document["kind"] not in OTHERS_KINDS for document in documents)

@@ -28,7 +28,7 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     for path in (DEPLOY / "prometheus").iterdir():
         text = path.read_text(encoding="utf-8").replace("/run/secrets", str(tmp_path))
         (tmp_path / path.name).write_text(text, encoding="utf-8")
-    command = ["promtool", "check", "config", tmp_path / "prometheus.yml"]
+    command = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rules found" in done.stdout

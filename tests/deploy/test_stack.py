@@ -53,7 +53,7 @@ import json, mlflow
 found = mlflow.MlflowClient().search_model_versions("name = 'commentwise'")
 print(json.dumps([v.tags["commentwise.bundle"] for v in sorted(found, key=lambda v: int(v.version))]))
 """
-    return list(json.loads(stack.run(sys.executable, "-c", code, **stack.mlflow_account).splitlines()[-1]))
+    return list(json.loads(stack.run(sys.executable, "-c", code, variables=stack.mlflow_account).splitlines()[-1]))
 
 
 def test_mlflow_lets_nobody_in_without_an_account(stack: Stack, person: Path) -> None:
@@ -62,7 +62,7 @@ def test_mlflow_lets_nobody_in_without_an_account(stack: Stack, person: Path) ->
         {"MLFLOW_TRACKING_URI": "http://mlflow:5000"},
         {**stack.mlflow_account, "MLFLOW_TRACKING_PASSWORD": "x"},
     ):
-        said = stack.run(*PUBLISH, fails=True, cwd=person, **wrong)
+        said = stack.run(*PUBLISH, fails=True, cwd=person, variables=wrong)
         assert said.count("\n") == 1
         assert "MLFLOW_TRACKING_USERNAME" in said
 
@@ -70,20 +70,22 @@ def test_mlflow_lets_nobody_in_without_an_account(stack: Stack, person: Path) ->
 def test_accounts_see_their_own_databases_only(stack: Stack) -> None:
     command = ("psql", "--host=postgres", "--username=commentwise", "--no-psqlrc", "--command=select 1")
     own = {"PGPASSWORD": stack.values["PREDICTIONS_DB_PASSWORD"]}
-    assert "1 row" in stack.run(*command, "predictions", **own)
-    assert "permission denied for database" in stack.run(*command, "mlflow", fails=True, **own)
-    assert "password authentication failed" in stack.run(*command, "predictions", fails=True, PGPASSWORD="wrong")
+    assert "1 row" in stack.run(*command, "predictions", variables=own)
+    assert "permission denied for database" in stack.run(*command, "mlflow", fails=True, variables=own)
+    assert "password authentication failed" in stack.run(
+        *command, "predictions", fails=True, variables={"PGPASSWORD": "wrong"}
+    )
 
 
 def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_sees_it(
     stack: Stack, person: Path
 ) -> None:
-    said = stack.run(*PUBLISH, cwd=person, **stack.mlflow_account)
+    said = stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
     assert "version 1 of 'commentwise' is champion: it is the first" in said
     listing = (
         "import boto3; print([o['Key'] for o in boto3.client('s3').list_objects_v2(Bucket='commentwise')['Contents']])"
     )
-    keys = stack.run(sys.executable, "-c", listing, **stack.s3_account)
+    keys = stack.run(sys.executable, "-c", listing, variables=stack.s3_account)
     assert "mlflow/" in keys
     assert "bundle/manifest.json" in keys
     count = (
@@ -93,7 +95,7 @@ def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_see
         "--tuples-only",
         "--command=select count(*) from model_versions",
     )
-    assert stack.run(*count, "mlflow", PGPASSWORD=stack.values["MLFLOW_DB_PASSWORD"]).split() == ["1"]
+    assert stack.run(*count, "mlflow", variables={"PGPASSWORD": stack.values["MLFLOW_DB_PASSWORD"]}).split() == ["1"]
 
     (stack.folder / "server").mkdir()
     stack.start("server", sys.executable, "-m", "serving", "--host", "0.0.0.0")
@@ -136,7 +138,7 @@ def test_two_people_who_publish_at_once_make_a_version_each_and_one_champion(
     said = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     assert sorted(versions(stack)[len(before) :]) == sorted(bundle_id(folder / BUNDLE) for folder in (person, other))
-    again = stack.run(*PUBLISH, cwd=person, **stack.mlflow_account)
+    again = stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
     assert len(versions(stack)) == len(before) + 2, again
 
 
@@ -144,10 +146,10 @@ def test_a_database_that_is_away_costs_a_line_and_the_same_command_goes_on(stack
     make_bundle(21)
     before = versions(stack)
     stack.stop("postgres", signal.SIGQUIT)  # as a crash: without waiting for those who are connected
-    said = stack.run(*PUBLISH, fails=True, cwd=person, **stack.mlflow_account)
+    said = stack.run(*PUBLISH, fails=True, cwd=person, variables=stack.mlflow_account)
     assert said.startswith("error: MLflow at http://mlflow:5000 does not answer")
     stack.start_postgres()
-    stack.run(*PUBLISH, cwd=person, **stack.mlflow_account)
+    stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
     assert versions(stack) == [*before, bundle_id(BUNDLE)]
 
 
@@ -156,11 +158,11 @@ def test_a_store_that_is_away_leaves_no_half_published_version(stack: Stack, per
     before = versions(stack)
     stack.stop("mlflow")
     stack.start_mlflow(AWS_SECRET_ACCESS_KEY="wrong")
-    said = stack.run(*PUBLISH, fails=True, cwd=person, **stack.mlflow_account)
+    said = stack.run(*PUBLISH, fails=True, cwd=person, variables=stack.mlflow_account)
     assert versions(stack) == before, said
     stack.stop("mlflow")
     stack.start_mlflow()
-    stack.run(*PUBLISH, cwd=person, **stack.mlflow_account)
+    stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
     assert versions(stack) == [*before, bundle_id(BUNDLE)]
 
 
@@ -183,7 +185,7 @@ print(place.load().get("step") if sys.argv[2] == "load" else place.save({"step":
         folder = tmp_path / machine
         folder.mkdir(exist_ok=True)
         command = (sys.executable, str(script), str(folder), action)
-        return stack.run(*command, fails=fails, **(stack.s3_account | changed))
+        return stack.run(*command, fails=fails, variables=stack.s3_account | changed)
 
     assert checkpoint("first", "load").strip() == "None"
     assert "warning: no copy at s3://" in checkpoint("first", "save", AWS_SECRET_ACCESS_KEY="wrong")
@@ -200,7 +202,7 @@ def test_two_people_share_data_in_s3_and_what_goes_wrong_loses_nothing(stack: St
     identity = {f"GIT_{role}_{key}": "a@b" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
     def run(folder: Path, *command: str, fails: bool = False, **changed: str) -> str:
-        return stack.run(*command, fails=fails, cwd=folder, **(stack.s3_account | identity | changed))
+        return stack.run(*command, fails=fails, cwd=folder, variables=stack.s3_account | identity | changed)
 
     def add(folder: Path, name: str, content: str) -> None:
         (folder / name).write_text(content, encoding="utf-8")

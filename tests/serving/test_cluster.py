@@ -46,8 +46,8 @@ def ray_address(s3: Any) -> Iterator[str]:
     """A cluster with two processors, as `ray start --head` makes one."""
     import ray
 
-    context = ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200_000_000, log_to_driver=False)
-    yield context.address_info["address"]
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200_000_000, log_to_driver=False)
+    yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
 
