@@ -3,8 +3,8 @@
   python -m benchmarks.report [--mlflow]
 
 Writes benchmarks/report/index.html, one file that needs no network; report.md with its pictures, light and dark; the
-headline figures as CSV for `dvc plots`; and the section between two comments in README.md. Every figure in them comes
-from the result files; what was not measured is named.
+headline figures as CSV for `dvc plots`; and the sections between two comments in README.md and docs/scale.md. Every figure
+in them comes from the result files; what was not measured is named.
 """
 
 import argparse
@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import capacity
 from benchmarks.compare import baseline, changes, unlike
 from benchmarks.figures import DATASETS, RESULTS, figures, read_results
 from benchmarks.reporting import growth, quality, servers, speed
+from benchmarks.reporting.document import replace_section
 from benchmarks.reporting.overview import changed, not_measured, overview_chart, tiles
 from benchmarks.reporting.pages import Report, write_html, write_markdown, write_readme
 from benchmarks.reporting.section import Answer, Section
@@ -56,7 +58,7 @@ def main() -> None:
         type=Path,
         default=REPORT,
         metavar="FOLDER",
-        help="where the report goes (default: %(default)s; README.md is rewritten for this one only)",
+        help="where the report goes (default: %(default)s; README.md and docs/scale.md are rewritten for this one only)",
     )
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="results to compare with (default: what git has)")
     parser.add_argument(
@@ -70,6 +72,8 @@ def main() -> None:
     report = write(results, label, before, options.out)
     if options.out == REPORT:
         write_readme(README, report, options.out, results)
+        if "serving" in results:
+            replace_section(capacity.DOCUMENT, capacity.START, capacity.END, capacity.section(results["serving"]))
     print(f"report: {options.out / 'index.html'}")
     if options.mlflow:
         from benchmarks.record import record

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from models.bundle import Classifier, Prediction, bundle_id
+from models.limits import MAX_CHARACTERS
 from models.normalize import normalize
 from serving.files import PEEKED_ROWS, Row, Rows
 from serving.output import RowFormat, ScoredChunk, encode_jsonl
@@ -16,8 +17,6 @@ CHUNK_ROWS = 2000
 """Input rows that are scored and written together, and after a kill repeated together."""
 CHUNKS_AT_ONCE = 3
 """While the last comments of one chunk run, those of the next are tokenised and waiting: no core is ever idle."""
-MAX_CHARACTERS = 20_000
-"""Longest text: what the server accepts, too."""
 PROBABILITY_DIGITS = 6
 
 

@@ -313,19 +313,19 @@ class _ParquetRows:
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self._file.iter_batches(batch_size=PEEKED_ROWS):
-            for values, reason in _batch_rows(batch):
+            for values, reason in batch_rows(batch):
                 self.number += 1
                 yield Row(self._name, self.number, values, values, reason)
 
 
-def _batch_rows(batch: Any) -> Iterable[tuple[dict[str, Any], str]]:
+def batch_rows(batch: Any) -> Iterable[tuple[dict[str, Any], str]]:
     """The values of each row of a record batch, or what can be had of them and why not all."""
     try:
         return [(values, "") for values in batch.to_pylist()]
     except ValueError as error:  # a text that is not UTF-8, a time in parts of a microsecond
         if batch.num_rows == 1:
             return [(dict(zip(batch.schema.names, map(_salvaged, batch), strict=True)), _first_line(error))]
-        return chain.from_iterable(_batch_rows(batch.slice(index, 1)) for index in range(batch.num_rows))
+        return chain.from_iterable(batch_rows(batch.slice(index, 1)) for index in range(batch.num_rows))
 
 
 def _salvaged(column: Any) -> Any:

@@ -43,6 +43,9 @@ from serving.output import (
 def main() -> None:
     """Score the inputs on the command line, and say on standard error what was done."""
     arguments = _parser().parse_args()
+    if arguments.engine == "ray":
+        _score_on_cluster(arguments)
+        return
     resumable = STANDARD_STREAM not in (*arguments.inputs, arguments.output)
     with _stoppable(resumable):
         rejects = arguments.rejects or _default_rejects(arguments.output)
@@ -62,6 +65,32 @@ def main() -> None:
         earlier = sink.totals.rows
         seconds = run(inputs, Scorer(classifier, arguments.column, only, form), sink)
         print(_summary(sink.totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
+
+
+def _score_on_cluster(arguments: argparse.Namespace) -> None:
+    from serving.cluster import score  # which takes a library of its own
+
+    for flag in ("rejects", "format", "output_format"):
+        if getattr(arguments, flag):
+            raise CommentwiseError(
+                f"--{flag.replace('_', '-')} is nothing for --engine ray, which writes a folder of Parquet"
+            )
+    manifest = Manifest.from_json(arguments.model / MANIFEST)
+    device = _device(arguments.device, manifest)
+    renew = arguments.overwrite or arguments.restart
+    with _stoppable(True):
+        totals, earlier, seconds = score(
+            arguments.inputs,
+            arguments.output,
+            arguments.model,
+            arguments.column,
+            device,
+            arguments.cascade,
+            arguments.ray_address,
+            renew,
+        )
+    rejects = Path(arguments.output) / "_rejects"
+    print(_summary(totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output-format", choices=TEXT_FORMATS, help="format of an output whose name does not tell it")
     add("--rejects", type=Path, metavar="FILE", help="for rows that cannot be scored (default: OUT.rejects.jsonl)")
     add("--overwrite", action="store_true", help="replace OUT, once the new one is complete")
+    add("--engine", choices=("local", "ray"), default="local", help="ray: on a cluster; IN and OUT are Parquet, files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
+    add("--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: that of RAY_ADDRESS, else this machine)")  # fmt: skip
     add("--restart", action="store_true", help="drop what an unfinished run left, instead of continuing it")
     return parser
 

@@ -116,7 +116,8 @@ def train(accelerator: Accelerator, settings: Settings, data: Path, out: Path, r
     model = load_encoder(checkpoint, settings.labels)
     if options.dropout is not None:
         set_dropout(model, options.dropout)
-    checkpoints = Checkpoints(CHECKPOINTS / f"{out.name}.pt", _identity(settings, model, examples))
+    remote = os.environ.get("COMMENTWISE_CHECKPOINTS", "")
+    checkpoints = Checkpoints(CHECKPOINTS / f"{out.name}.pt", _identity(settings, model, examples), remote)
     with (
         atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder,
         console("train@bert", len(rows["train"]) * options.epochs, options.epochs, accelerator.is_main_process) as show,

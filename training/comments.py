@@ -4,13 +4,18 @@ Columns: comment_id, video_id, published_at (UTC), text, label (null where unlab
 brings no split of its own). `text` and `comment_id` are never null.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
 
 from models.errors import CommentwiseError
+
+with warnings.catch_warnings():
+    # It imports PySpark where that is installed, which warns of pandas 3.
+    warnings.simplefilter("ignore", FutureWarning)
+    import pandera.pandas as pa
 
 COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
 PARTS = ("train", "validation", "test")

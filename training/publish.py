@@ -4,11 +4,14 @@ Every step is keyed by content, so the command can be repeated and interrupted a
 """
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from models.bundle import MANIFEST, Classifier, bundle_id, verify_files
@@ -16,6 +19,7 @@ from models.errors import CommentwiseError, run_command
 from models.files import file_hash, read_json
 from training.candidate import GRAPH, read_part
 from training.card import model_card
+from training.flavor import write_flavor
 from training.layout import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
 from training.metrics import paired_bootstrap
 from training.registry import (
@@ -57,8 +61,11 @@ def register(client: MlflowClient, settings: Settings) -> ModelVersion:
     if found := version_of_bundle(client, model, bundle):
         return found
     run_id = _uploaded_run(client, bundle) or _upload(client, bundle)
-    if not client.search_registered_models(f"name = '{model}'"):
+    try:
         client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):  # by somebody else a moment ago, perhaps
+            raise
     manifest = read_json(BUNDLE / MANIFEST)
     return client.create_model_version(
         model,
@@ -84,6 +91,9 @@ def _upload(client: MlflowClient, bundle: str) -> str:
     manifest = read_json(BUNDLE / MANIFEST)
     with mlflow.start_run(run_name=f"bundle-{manifest['family']}") as run:
         mlflow.log_artifacts(str(BUNDLE), BUNDLE_FOLDER)
+        with TemporaryDirectory(prefix="commentwise-") as folder:
+            write_flavor(Path(folder), manifest["labels"], run.info.run_id)
+            mlflow.log_artifacts(folder, BUNDLE_FOLDER)
         mlflow.log_text(model_card(manifest, read_json(SELECTION), read_json(REFERENCE)), "model_card.md")
         mlflow.log_text(json.dumps(candidate_facts(), indent=2), "candidates.json")
         for family in FAMILIES:

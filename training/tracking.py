@@ -55,8 +55,11 @@ def connect() -> MlflowClient:
             mlflow.create_experiment(EXPERIMENT, artifact_location=location)
         mlflow.set_experiment(EXPERIMENT)
     except MlflowException as error:
+        refused = error.get_http_status_code() in (401, 403)
+        way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refused else "start it"
         raise CommentwiseError(
-            f"MLflow at {_without_password(uri)} does not answer ({_first_line(error)}): start it, or correct MLFLOW_TRACKING_URI"
+            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({_first_line(error)}): "
+            f"{way_out}, or correct MLFLOW_TRACKING_URI"
         ) from None
     return MlflowClient()
 
@@ -178,13 +181,9 @@ def _record_model(client: MlflowClient, family: str, settings: Settings, run_id:
         mlflow.log_dict(evaluation, "evaluation.json")
         model = mlflow.create_external_model(name=family, source_run_id=run_id, tags=tags, model_type=family)
         for part, logged in datasets.items():
-            for name, score in evaluation[part]["scores"].items():
-                mlflow.log_metric(
-                    name if part == "validation" else f"{part}_{name}",
-                    score["value"],
-                    dataset=logged,
-                    model_id=model.model_id,
-                )
+            prefix = "" if part == "validation" else f"{part}_"
+            values = {f"{prefix}{name}": score["value"] for name, score in evaluation[part]["scores"].items()}
+            mlflow.log_metrics(values, dataset=logged, model_id=model.model_id)
     return str(model.model_id)
 
 

@@ -8,12 +8,12 @@ import jinja2
 from markupsafe import Markup
 
 from benchmarks.figures import OURS, measured
+from benchmarks.reporting.document import replace_section
 from benchmarks.reporting.drawing import DARK, LIGHT, PAGE, save_png, svg
 from benchmarks.reporting.notation import milliseconds, number, times
 from benchmarks.reporting.overview import Tile
 from benchmarks.reporting.section import Chart, Section
 from benchmarks.reporting.servers import busiest
-from models.errors import CommentwiseError
 from models.files import write_text
 
 START = "<!-- benchmarks: written by `python -m benchmarks.report` -->"
@@ -66,13 +66,7 @@ def picture(chart: Chart, folder: str = "") -> str:
 
 def write_readme(path: Path, report: Report, folder: Path, results: dict[str, Any]) -> None:
     """Put the overview's picture and ours against each peer between the two comments in a README."""
-    text = path.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise CommentwiseError(f"{path} needs the line {START} and after it the line {END}, each once: put them where the figures belong")  # fmt: skip
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    lines = [START, "", *_readme_lines(report, folder, results), END]
-    write_text(path, before + "\n".join(lines) + after)
+    replace_section(path, START, END, _readme_lines(report, folder, results))
 
 
 def _readme_lines(report: Report, folder: Path, results: dict[str, Any]) -> list[str]:
@@ -84,7 +78,7 @@ def _readme_lines(report: Report, folder: Path, results: dict[str, Any]) -> list
     shown = [picture(report.overview, f"{folder}/"), ""] if report.overview else []
     table = _peer_table(results["serving"]) if "serving" in results else []
     link = f"All figures, how they were measured, and what is missing: [{folder / 'report.md'}]({folder / 'report.md'}), or {folder / 'index.html'} in a browser."
-    return [*shown, *table, " ".join(answers), "", link, ""]
+    return [*shown, *table, " ".join(answers), "", link]
 
 
 def _peer_table(result: dict[str, Any]) -> list[str]:

@@ -135,7 +135,7 @@ def refused_binary(client: httpx.Client, binary: bytes) -> str:
 
 
 def test_mlflow_client(server: Server) -> None:
-    client: Any = ScoringServerClient("127.0.0.1", server.port)  # type: ignore[no-untyped-call]
+    client: Any = ScoringServerClient("127.0.0.1", server.port)
     client.wait_server_ready(timeout=10)
     found = client.invoke(DataFrame({"text": TEXTS})).get_predictions()
     assert list(found["label"]) == EXPECTED

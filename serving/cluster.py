@@ -1,0 +1,252 @@
+"""Scoring Parquet on a Ray cluster: a block is a row group, and each device has an actor that scores one after another.
+
+What comes out is a folder: `part-FFFFF-GGGGG.parquet` for row group G of input F, with the same columns and answers as
+without a cluster, `_rejects` for rows that cannot be scored, and `_finished` with what is done. Ray's own checkpoints
+know rows by an id, which comments need not have.
+"""
+
+import json
+import logging
+import math
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import track
+
+from models.bundle import Classifier, Manifest, bundle_id
+from models.errors import CommentwiseError
+from serving.chunks import Chunk, Scorer, answer_columns
+from serving.files import Row, batch_rows
+from serving.output import ParquetFormat, ScoredChunk, Totals
+from serving.storage import Store, opened, parquet_files
+
+FINISHED = "_finished"
+REJECTS = "_rejects"
+WORK = f"{FINISHED}/work.json"
+COMPLETE = "_SUCCESS"
+RAY_PORT = 6379
+CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row group of an input."""
+
+    name: str
+    """Of the parts that come out of it."""
+    uri: str
+    group: int
+    first_row: int
+    """Rows of the input before it."""
+
+
+def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
+    """The columns of all inputs with their Arrow types, and the blocks.
+
+    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
+    """
+    answers = answer_columns(labels)
+    types: dict[str, Any] = {}
+    blocks = []
+    for number, uri in enumerate(uris):
+        with opened(uri) as file:
+            names = file.schema_arrow.names
+            if column not in names:
+                raise CommentwiseError(
+                    f"{uri} has no column {column!r}, only {names}: name the comments' with --column"
+                )
+            if taken := answers.keys() & set(names):
+                raise CommentwiseError(f"{uri} has a column {min(taken)!r}, which is the name of an answer: rename it")
+            for field in file.schema_arrow:
+                if types.setdefault(field.name, field.type) != field.type:
+                    raise CommentwiseError(
+                        f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
+                    )
+            row = 0
+            for group in range(file.num_row_groups):
+                blocks.append(Block(f"part-{number:05}-{group:05}", Store(uri).place, group, row))
+                row += file.metadata.row_group(group).num_rows
+    return types | answers, blocks
+
+
+class BlockScorer:
+    """An actor: it holds the bundle on one device and scores blocks."""
+
+    def __init__(self, bundle: Any, device: str, cascade: bool, column: str, types: dict[str, Any], out: str) -> None:
+        """`bundle` is the files, in the cluster's memory, since the machines need not share a disk."""
+        import ray
+
+        with TemporaryDirectory(prefix="commentwise-") as folder:  # not needed once the bundle is loaded
+            for name, content in ray.get(bundle).items():
+                Path(folder, name).write_bytes(content)
+            classifier = Classifier(Path(folder), device, threads=1, cascade=cascade)
+            self._score = Scorer(classifier, column, frozenset(types), ParquetFormat(out, list(types), types))
+        self._out = Store(out)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Score the blocks of a batch, and write what comes out of each; last, that it is finished."""
+        done = [self._one(Block(**json.loads(block))) for block in batch["block"]]
+        return {"totals": [json.dumps(asdict(totals)) for totals in done]}
+
+    def _one(self, block: Block) -> Totals:
+        with opened(block.uri) as file:
+            table = file.read_row_group(block.group)
+        values = chain.from_iterable(map(batch_rows, table.to_batches()))
+        rows = [
+            Row(block.uri, number, row, row, reason)
+            for number, (row, reason) in enumerate(values, start=block.first_row + 1)
+        ]
+        scored = self._score(Chunk(0, rows, 0))
+        totals = Totals()
+        totals.add(scored)
+        self._out.write(f"{block.name}.parquet", scored.rows)
+        if scored.rejects:
+            self._out.write(f"{REJECTS}/{block.name}.jsonl", scored.rejects)
+        self._out.write(f"{FINISHED}/{block.name}.json", json.dumps(asdict(totals)).encode())
+        return totals
+
+
+def score(
+    inputs: Sequence[str],
+    out: str,
+    model: Path,
+    column: str,
+    device: str,
+    cascade: bool,
+    address: str | None,
+    renew: bool,
+) -> tuple[Totals, int, float]:
+    """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
+
+    `renew` drops what is there. `show` is told the blocks that are done, and all of them. CommentwiseError when inputs, output or cluster cannot be used.
+    """
+    started = time.monotonic()
+    manifest = Manifest.from_json(model / "manifest.json")
+    store = Store(out)
+    uris = parquet_files(inputs)
+    types, blocks = survey(uris, column, manifest.labels)
+    work = {
+        "inputs": ", ".join(uris),
+        "row groups": str(len(blocks)),
+        "--column": column,
+        "the bundle": bundle_id(model),
+        "its graph": manifest.graph_for(device, model, cascade),
+    }
+    totals, done = _earlier(store, work, renew)
+    earlier = totals.rows
+    remaining = [block for block in blocks if block.name not in done]
+    if remaining:
+        files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
+        arguments = (device, cascade, column, types, store.place)
+        parts = _run(remaining, files, arguments, address)
+        console = Console(stderr=True)
+        for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
+            _add(totals, part)
+    store.write(COMPLETE, json.dumps(asdict(totals)).encode())
+    return totals, earlier, time.monotonic() - started
+
+
+def _earlier(store: Store, work: dict[str, str], renew: bool) -> tuple[Totals, set[str]]:
+    """What earlier runs of the same work have finished. Raises CommentwiseError when it is other work, or complete."""
+    before = store.read(WORK)
+    if before is None and not store.is_empty():
+        raise CommentwiseError(f"{store.uri} holds what this command did not write: name another folder")
+    if before is None or renew:
+        store.clear()
+        store.write(WORK, json.dumps(work).encode())
+        return Totals(), set()
+    known = json.loads(before)
+    if changed := [name for name in work if known.get(name) != work[name]]:
+        changes = "; ".join(f"{name} was {known.get(name)} and is {work[name]}" for name in changed)
+        raise CommentwiseError(
+            f"{store.uri} holds the work of another command ({changes}): repeat that one to continue it, or start anew with --restart"
+        )
+    if store.read(COMPLETE) is not None:
+        raise CommentwiseError(f"{store.uri} is complete: name another folder, or replace it with --overwrite")
+    totals, done = Totals(), set()
+    for name in store.names(FINISHED):
+        if name.startswith("part-") and (content := store.read(f"{FINISHED}/{name}")):
+            _add(totals, Totals(**json.loads(content)))
+            done.add(name.removesuffix(".json"))
+    return totals, done
+
+
+def _add(totals: Totals, part: Totals) -> None:
+    totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
+
+
+def _run(
+    blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...], address: str | None
+) -> Iterator[Totals]:
+    """Have the cluster score the blocks; yield what came of each as it is finished."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    _connect(address or os.environ.get("RAY_ADDRESS") or "local")
+    try:
+        resource = "GPU" if arguments[0] == "cuda" else "CPU"
+        devices = math.floor(ray.cluster_resources().get(resource, 0))
+        if not devices:
+            raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        items = [{"block": json.dumps(asdict(block))} for block in blocks]
+        tasks = ray.data.from_items(items, override_num_blocks=len(items))
+        done = tasks.map_batches(
+            BlockScorer,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
+            fn_constructor_args=(ray.put(bundle), *arguments),
+            num_cpus=1 if resource == "CPU" else None,
+            num_gpus=1 if resource == "GPU" else None,
+        )
+        for row in done.iter_rows():
+            yield Totals(**json.loads(row["totals"]))
+    except ray.exceptions.RayError as error:
+        raise CommentwiseError(_reason(error)) from None
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    try:
+        if address not in ("local", "auto"):  # Ray would try for a quarter of an hour where nobody answers
+            place = urlsplit(address if "://" in address else f"//{address}")
+            socket.create_connection((place.hostname, place.port or RAY_PORT), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise CommentwiseError(
+            f"no Ray cluster at {address} ({error}): start it, or correct --ray-address or RAY_ADDRESS"
+        ) from None
+    try:
+        ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CommentwiseError(
+            f"the Ray cluster at {address} refuses ({_last_line(error)}): use its versions of Ray and Python, and RAY_AUTH_MODE=token if it has one"
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what an actor raised; its own where the error is one for people."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, CommentwiseError):
+        return str(cause)
+    return f"the Ray cluster gave up: {_last_line(error)}"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

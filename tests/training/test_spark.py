@@ -1,0 +1,74 @@
+"""The registered model in Spark: the labels that the local engine gives, and none for what is no comment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from models.bundle import Classifier
+from tests.serving.process import ROOT
+from tests.training.test_publish import client, store  # noqa: F401  # fixtures
+from training import publish
+from training.layout import BUNDLE
+
+TEXTS = ["a good video", "bad video", "", "the video", None, "i hate it", "x" * 20_001]
+
+
+@pytest.fixture
+def published(client: MlflowClient) -> Path:  # noqa: F811
+    publish.main()
+    return BUNDLE
+
+
+def expected(bundle: Path) -> list[str]:
+    classifier = Classifier(bundle)
+    return [classifier.predict([text])[0].label if text and len(text) < 20_000 else "" for text in TEXTS]
+
+
+def test_mlflow_loads_the_champion_as_a_function_of_tables(published: Path) -> None:
+    model = mlflow.pyfunc.load_model("models:/commentwise@champion")
+    answers = model.predict(pd.DataFrame({"text": TEXTS}))
+    assert list(answers.columns) == ["label", "confidence", "p_negative", "p_neutral", "p_positive"]
+    assert answers["label"].tolist() == expected(published)
+    assert model.metadata.get_output_schema().input_names() == list(answers.columns)
+
+
+def test_it_runs_without_the_repository(published: Path, tmp_path: Path) -> None:
+    code = f"""
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/commentwise@champion")
+import models
+assert "{ROOT}" not in models.__path__[0], models.__path__
+print(model.predict(pandas.DataFrame({{"text": ["a good video"]}})).label[0])
+"""
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path('mlflow.db').resolve()}", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["positive"]
+
+
+@pytest.mark.skipif(
+    shutil.which("java") is None and "CI" not in os.environ,
+    reason="no Java here, which Spark needs: apt-get install default-jre-headless",
+)
+def test_spark_gives_the_same_labels(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.sql import SparkSession
+
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        table = session.createDataFrame([(number, text) for number, text in enumerate(TEXTS)], "id int, Comment string")
+        scored = mlflow.pyfunc.spark_udf(session, "models:/commentwise@champion", env_manager="local")
+        rows = table.repartition(2).withColumn("answer", scored("Comment")).orderBy("id").collect()
+        assert [row.answer.label for row in rows] == expected(published)
+        assert all(row.answer.confidence > 1 / 3 for row in rows if row.answer.label)
+    finally:
+        session.stop()
