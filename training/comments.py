@@ -12,10 +12,9 @@ import pandas as pd
 
 from models.errors import CommentwiseError
 
-with warnings.catch_warnings():
-    # It imports PySpark where that is installed, which warns of pandas 3.
-    warnings.simplefilter("ignore", FutureWarning)
-    import pandera.pandas as pa
+# pandera imports PySpark where that is installed, at several places, and PySpark warns of pandas 3 at each.
+warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+import pandera.pandas as pa  # noqa: E402
 
 COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
 PARTS = ("train", "validation", "test")
