@@ -1,6 +1,6 @@
-"""Scoring Parquet on a Ray cluster: a block is a row group, and each device has an actor that scores one after another.
+"""Scoring Parquet on a Ray cluster: each device has an actor, which scores one block of rows after another.
 
-What comes out is a folder: `part-FFFFF-GGGGG.parquet` for row group G of input F, with the same columns and answers as
+What comes out is a folder: `part-FFFFF-BBBBBB.parquet` for block B of input F, with the same columns and answers as
 without a cluster, `_rejects` for rows that cannot be scored, and `_finished` with what is done. Ray's own checkpoints
 know rows by an id, which comments need not have.
 """
@@ -36,17 +36,21 @@ WORK = f"{FINISHED}/work.json"
 COMPLETE = "_SUCCESS"
 RAY_PORT = 6379
 CONNECT_SECONDS = 10
+BLOCK_ROWS = 5_000
+"""Rows of a block: seconds of work, even where a file is a single row group, as most are."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A row group of an input."""
+    """Rows of an input, all of one row group."""
 
     name: str
     """Of the parts that come out of it."""
     uri: str
     group: int
-    first_row: int
+    start: int
+    """Rows of the group before it."""
+    before: int
     """Rows of the input before it."""
 
 
@@ -72,11 +76,18 @@ def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dic
                     raise CommentwiseError(
                         f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
                     )
-            row = 0
-            for group in range(file.num_row_groups):
-                blocks.append(Block(f"part-{number:05}-{group:05}", Store(uri).place, group, row))
-                row += file.metadata.row_group(group).num_rows
+            places = enumerate(_places([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]))
+            blocks += [Block(f"part-{number:05}-{index:06}", Store(uri).place, *place) for index, place in places]
     return types | answers, blocks
+
+
+def _places(group_rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Where the blocks of a file are: group, rows of the group before, rows of the file before."""
+    before = 0
+    for group, rows in enumerate(group_rows):
+        for start in range(0, rows, BLOCK_ROWS):
+            yield group, start, before + start
+        before += rows
 
 
 class BlockScorer:
@@ -100,12 +111,11 @@ class BlockScorer:
 
     def _one(self, block: Block) -> Totals:
         with opened(block.uri) as file:
-            table = file.read_row_group(block.group)
-        values = chain.from_iterable(map(batch_rows, table.to_batches()))
-        rows = [
-            Row(block.uri, number, row, row, reason)
-            for number, (row, reason) in enumerate(values, start=block.first_row + 1)
-        ]
+            values = chain.from_iterable(map(batch_rows, _batches(file, block)))
+            rows = [
+                Row(block.uri, number, row, row, reason)
+                for number, (row, reason) in enumerate(values, start=block.before + 1)
+            ]
         scored = self._score(Chunk(0, rows, 0))
         totals = Totals()
         totals.add(scored)
@@ -114,6 +124,18 @@ class BlockScorer:
             self._out.write(f"{REJECTS}/{block.name}.jsonl", scored.rejects)
         self._out.write(f"{FINISHED}/{block.name}.json", json.dumps(asdict(totals)).encode())
         return totals
+
+
+def _batches(file: Any, block: Block) -> Iterator[Any]:
+    """The record batches of a block; the rows of its group that come before are read past."""
+    row, end = 0, block.start + BLOCK_ROWS
+    for batch in file.iter_batches(BLOCK_ROWS, [block.group]):
+        first, last = max(row, block.start), min(row + batch.num_rows, end)
+        if first < last:
+            yield batch.slice(first - row, last - first)
+        row += batch.num_rows
+        if row >= end:
+            return
 
 
 def score(
@@ -128,7 +150,8 @@ def score(
 ) -> tuple[Totals, int, float]:
     """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
 
-    `renew` drops what is there. `show` is told the blocks that are done, and all of them. CommentwiseError when inputs, output or cluster cannot be used.
+    `renew` drops what is there. A bar on a terminal's standard error shows the blocks that are done. Raises
+    CommentwiseError when inputs, output or cluster cannot be used.
     """
     started = time.monotonic()
     manifest = Manifest.from_json(model / "manifest.json")
@@ -137,7 +160,7 @@ def score(
     types, blocks = survey(uris, column, manifest.labels)
     work = {
         "inputs": ", ".join(uris),
-        "row groups": str(len(blocks)),
+        "blocks": str(len(blocks)),
         "--column": column,
         "the bundle": bundle_id(model),
         "its graph": manifest.graph_for(device, model, cascade),

@@ -4,17 +4,13 @@ Columns: comment_id, video_id, published_at (UTC), text, label (null where unlab
 brings no split of its own). `text` and `comment_id` are never null.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pandera.pandas as pa
 
 from models.errors import CommentwiseError
-
-# pandera imports PySpark where that is installed, at several places, and PySpark warns of pandas 3 at each.
-warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-import pandera.pandas as pa  # noqa: E402
 
 COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
 PARTS = ("train", "validation", "test")

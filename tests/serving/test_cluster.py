@@ -53,7 +53,7 @@ def ray_address(s3: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def comments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two files with several row groups."""
+    """Two files: one of several row groups, one of a single row group that is more than a block."""
     folder = tmp_path_factory.mktemp("comments")
     for number in range(2):
         texts = [
@@ -61,7 +61,7 @@ def comments(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for row, text in enumerate(TEXTS[row % len(TEXTS)] for row in range(ROWS))
         ]
         table = pa.table({"id": pa.array(range(ROWS), "int32"), "Comment": texts})
-        pq.write_table(table, folder / f"{number}.parquet", row_group_size=GROUP)
+        pq.write_table(table, folder / f"{number}.parquet", row_group_size=(GROUP, ROWS)[number])
     return folder
 
 
