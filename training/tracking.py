@@ -18,6 +18,7 @@ import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -45,6 +46,7 @@ def connect() -> MlflowClient:
     """
     for talkative in ("mlflow", "alembic"):  # each table they create, and each time that there is no GPU
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # two lines for each run, twice, among what is told here
     root = repository_root()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)

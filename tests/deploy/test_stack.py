@@ -81,7 +81,7 @@ def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_see
     stack: Stack, person: Path
 ) -> None:
     said = stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
-    assert "version 1 of 'commentwise' is champion: it is the first" in said
+    assert said == "publish: version 1 of 'commentwise' is champion: it is the first\n"
     listing = (
         "import boto3; print([o['Key'] for o in boto3.client('s3').list_objects_v2(Bucket='commentwise')['Contents']])"
     )
