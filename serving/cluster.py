@@ -219,6 +219,8 @@ def _run(
         raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # What fails is raised; beyond that Ray's core complains of how Ray Data starts its actors.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     _connect(address or os.environ.get("RAY_ADDRESS") or "local")
     try:
         resource = "GPU" if arguments[0] == "cuda" else "CPU"
