@@ -76,8 +76,9 @@ def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dic
                     raise CommentwiseError(
                         f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
                     )
-            places = enumerate(_places([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]))
-            blocks += [Block(f"part-{number:05}-{index:06}", Store(uri).place, *place) for index, place in places]
+            groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            for index, place in enumerate(_places(groups)):
+                blocks.append(Block(f"part-{number:05}-{index:06}", Store(uri).place, *place))
     return types | answers, blocks
 
 

@@ -1,128 +1,34 @@
 """The command `python -m serving.score`, run as a process on the tiny bundle."""
 
-import csv
 import gzip
-import io
 import json
 import os
 import pty
 import re
-import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from models.bundle import Classifier, bundle_id
-from serving.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE
 from tests.serving.process import PATIENCE, ROOT
-from tests.tiny import write_tiny_manifest
-
-TEXTS = ["a good video", 'bad, "awful"\r\nvideo', "the video", "great \U0001f600 été", "i hate\rit", "a good video"]
-ANSWERS = ["label", "confidence", "p_negative", "p_neutral", "p_positive", "bundle"]
-MANY = 20_000
-"""Comments, no two alike, that keep the command busy for seconds: ten chunks."""
-
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    code: int
-    output: bytes
-    errors: str
-
-
-def spawn(
-    folder: Path,
-    bundle: Path,
-    *arguments: str,
-    stdin: int = subprocess.DEVNULL,
-    stderr: int = subprocess.PIPE,
-    modules: Path = ROOT,
-) -> subprocess.Popen[bytes]:
-    """Start the command in a folder; `modules` come before those of Python."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "serving.score", "--model", str(bundle), *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"},
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-    )
-
-
-def score(folder: Path, bundle: Path, *arguments: str, text: bytes = b"", modules: Path = ROOT) -> Ended:
-    """Run the command to its end, with `text` as standard input."""
-    process = spawn(folder, bundle, *arguments, stdin=subprocess.PIPE, modules=modules)
-    output, errors = process.communicate(text, timeout=PATIENCE)
-    return Ended(process.returncode, output, errors.decode())
-
-
-def assert_refused(ended: Ended, *messages: str) -> None:
-    assert (ended.code, ended.output) == (1, b"")
-    assert ended.errors.startswith("error: ")
-    assert ended.errors.count("\n") == 1
-    assert [message for message in messages if message not in ended.errors] == []
-
-
-def is_csv(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith(".csv")
-
-
-def rows_of(path: Path) -> Rows:
-    if path.suffix == ".parquet":
-        return list(pq.read_table(path).to_pylist())
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if is_csv(path):
-        return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    return [json.loads(line) for line in content.decode().split("\n")[:-1]]
-
-
-def write_rows(path: Path, rows: Rows) -> None:
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-        return
-    if is_csv(path):
-        stream = io.StringIO(newline="")
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-        content = stream.getvalue()
-    else:
-        content = "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
-
-
-def rejects_of(path: Path) -> dict[int, tuple[str, Any]]:
-    """Reason and raw row by row number."""
-    return {row["row"]: (row["reason"], row["raw"]) for row in rows_of(path)}
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with many.csv: read it only."""
-    folder = tmp_path_factory.mktemp("many")
-    write_rows(folder / "many.csv", [{"id": i, "text": f"{i} is a good video {i}"} for i in range(MANY)])
-    return folder
-
-
-@pytest.fixture
-def busy(many: Path, tmp_path: Path) -> Path:
-    """A folder with a many.csv of its own."""
-    shutil.copy2(many / "many.csv", tmp_path)
-    return tmp_path
+from tests.serving.scoring import (
+    ANSWERS,
+    MANY,
+    TEXTS,
+    Rows,
+    assert_refused,
+    rejects_of,
+    rows_of,
+    score,
+    spawn,
+    write_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -381,121 +287,6 @@ def test_input_without_rows(tiny_bundle: Path, tmp_path: Path, target: str) -> N
         assert (tmp_path / target).read_text().splitlines() == [",".join(["id", "text", *ANSWERS])]
     if target == "out.parquet":
         assert pq.read_schema(tmp_path / target).names == ["id", "text", *ANSWERS]
-
-
-def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> None:
-    """Kill the command once it has finished that many chunks."""
-    state = partial / "state.json"
-    while not state.exists() or json.loads(state.read_text())["totals"]["chunks"] < chunks:
-        assert process.poll() is None
-    process.kill()
-    process.communicate()
-
-
-@pytest.mark.parametrize("target", ["out.csv", "out.jsonl.gz", "out.parquet"])
-@pytest.mark.slow
-def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, target: str) -> None:
-    (busy / "many.csv").open("a").write("no text,\n")
-    assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}").code == 0
-    for chunks in (1, 4):
-        kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", target), busy / f"{target}.partial", chunks)
-        assert not (busy / target).exists()
-    ended = score(busy, tiny_bundle, "many.csv", "-o", target)
-    assert re.match(rf"scored {MANY:,} of {MANY + 1:,} rows, \d+,000 of them by an earlier run, in ", ended.errors)
-    for name in (target, f"{target}.rejects.jsonl"):
-        assert (busy / name).read_bytes() == (busy / f"whole-{name}").read_bytes()
-    assert not (busy / f"{target}.partial").exists()
-
-
-@pytest.mark.slow
-def test_finished_chunks_are_not_computed_again(busy: Path, tiny_bundle: Path) -> None:
-    assert score(busy, tiny_bundle, "many.csv", "-o", "whole.csv").code == 0
-    kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv"), busy / "out.csv.partial", 2)
-    part = busy / "out.csv.partial" / "000000.rows"
-    first = part.read_bytes()
-    marked = first.replace(b",positive,", b",as it was,")
-    part.write_bytes(marked)
-    assert score(busy, tiny_bundle, "many.csv", "-o", "out.csv").code == 0
-    whole = (busy / "whole.csv").read_bytes()
-    assert (busy / "out.csv").read_bytes() == marked + whole[len(first) :]
-
-
-def touch(folder: Path) -> None:
-    os.utime(folder / "many.csv")
-
-
-def longer(folder: Path) -> None:
-    (folder / "many.csv").open("a").write("new,good\n")
-
-
-def other_bundle(folder: Path) -> None:
-    write_tiny_manifest(folder / "bundle", metrics={"test": {"macro_f1": 0.8}})
-
-
-CHANGES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
-    "input touched": (touch, [], ["input 1 was", "many.csv"]),
-    "input longer": (longer, [], ["input 1 was", "many.csv"]),
-    "bundle": (other_bundle, [], ["the bundle was"]),
-    "column": (lambda _: None, ["--column", "id"], ["--column was text and is id"]),
-}
-
-
-@pytest.mark.parametrize(("change", "flags", "messages"), CHANGES.values(), ids=CHANGES.keys())
-def test_unfinished_work_is_not_mixed_with_other(
-    busy: Path, bundle_copy: Path, change: Callable[[Path], object], flags: list[str], messages: list[str]
-) -> None:
-    command = ["many.csv", "-o", "out.csv"]
-    kill_after(spawn(busy, bundle_copy, *command), busy / "out.csv.partial", 1)
-    change(busy)
-    assert_refused(score(busy, bundle_copy, *command, *flags), "out.csv.partial", *messages, "--restart")
-    ended = score(busy, bundle_copy, *command, *flags, "--restart")
-    assert ended.code == 0
-    assert "earlier" not in ended.errors
-
-
-STOPS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-
-
-@pytest.mark.parametrize(("number", "code", "verb"), STOPS)
-def test_signal_ends_the_run_and_says_how_to_continue(
-    busy: Path, tiny_bundle: Path, number: signal.Signals, code: int, verb: str
-) -> None:
-    process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.jsonl")
-    while not (busy / "out.jsonl.partial" / "000001.rows").exists():
-        assert process.poll() is None
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output) == (code, b"")
-    assert errors.decode() == f"{verb}: run the same command again to continue\n"
-    ended = score(busy, tiny_bundle, "many.csv", "-o", "out.jsonl")
-    assert f"scored {MANY:,} of {MANY:,} rows, " in ended.errors
-    assert [row["id"] for row in rows_of(busy / "out.jsonl")] == [str(i) for i in range(MANY)]
-
-
-def test_signal_while_standard_input_waits(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    flags = ["--format", "csv", "-o", "-", "--output-format", "csv"]
-    process = spawn(tmp_path, tiny_bundle, "-", *flags, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    lines = (many / "many.csv").read_bytes().splitlines(keepends=True)
-    process.stdin.write(b"".join(lines[: CHUNKS_AT_ONCE * CHUNK_ROWS + 100]))  # what is read before anything is written
-    process.stdin.flush()
-    assert process.stdout.readline().startswith(b"id,text,label")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert errors.decode() == "interrupted: standard input and output cannot be continued, run the command anew\n"
-
-
-def test_two_commands_do_not_write_one_output(busy: Path, tiny_bundle: Path) -> None:
-    process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv")
-    while not (busy / "out.csv.partial" / "state.json").exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGSTOP)
-    assert_refused(score(busy, tiny_bundle, "many.csv", "-o", "out.csv"), "another process is writing out.csv")
-    process.send_signal(signal.SIGCONT)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
 
 
 def test_output_is_replaced_only_where_that_is_wanted(tiny_bundle: Path, tmp_path: Path) -> None:
