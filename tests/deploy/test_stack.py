@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from models.bundle import bundle_id
-from models.files import write_json
 from tests.deploy.stack import Stack, clean_environment, needs_stack, running_stack
-from tests.training.conftest import PARAMS, make_part
-from tests.training.test_publish import WORDS, make_bundle, write_family
+from tests.training.conftest import PARAMS
+from tests.training.test_publish import make_bundle, write_trained
 from tests.waiting import until
-from training.layout import BUNDLE, FAMILIES, REFERENCE, SELECTION
+from training.layout import BUNDLE
 
 pytestmark = [needs_stack, pytest.mark.slow]
 PUBLISH = (sys.executable, "-m", "training.publish")
@@ -33,16 +32,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which somebody has trained and exported."""
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(PARAMS, "params.yaml")
-    Path("data/prepared").mkdir(parents=True)
-    for part in ("train", "validation", "test"):
-        make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
-    Path("data/raw").mkdir()
-    Path("data/raw/comments.parquet").write_bytes(b"raw")
-    for family in FAMILIES:
-        write_family(family)
-    write_json(SELECTION, {"reason": "it is the best"})
-    write_json(REFERENCE, {"svm": {"test": {"macro_f1": 0.5}}})
-    make_bundle(0)
+    write_trained()
     return tmp_path
 
 

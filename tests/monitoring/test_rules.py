@@ -1,20 +1,15 @@
 """The rules as Prometheus reads them, fired by the figures that the watch and the server write."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.serving.process import ROOT
+from tests.deploy.manifests import ROOT, needs_promtool
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None and "CI" not in os.environ, reason="no promtool here: apt-get install prometheus"
-)
 DRIFTED = 'commentwise_drift_severity{bundle_id="b"}'
 ROWS = 'commentwise_prediction_log_rows_total{outcome="dropped"}'
 

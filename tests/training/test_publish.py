@@ -33,16 +33,7 @@ def client(work: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowCl
     """A folder with a test part, a bundle and what publishing reads beside it."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copyfile(store, work / "mlflow.db")
-    Path("data/prepared").mkdir(parents=True)
-    for part in ("train", "validation", "test"):
-        make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
-    Path("data/raw").mkdir()
-    Path("data/raw/comments.parquet").write_bytes(b"raw")
-    for family in FAMILIES:
-        write_family(family)
-    write_json(SELECTION, {"reason": "it is the best"})
-    write_json(REFERENCE, {"svm": {"test": {"macro_f1": 0.5}}})
-    make_bundle(0)
+    write_trained()
     return tracking.connect()
 
 
@@ -54,6 +45,20 @@ PART = {
     "ece": 0.1,
     "ece_calibrated": 0.05,
 }
+
+
+def write_trained() -> None:
+    """Leave in the current folder what training, evaluation and export leave."""
+    Path("data/prepared").mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
+    Path("data/raw").mkdir()
+    Path("data/raw/comments.parquet").write_bytes(b"raw")
+    for family in FAMILIES:
+        write_family(family)
+    write_json(SELECTION, {"reason": "it is the best"})
+    write_json(REFERENCE, {"svm": {"test": {"macro_f1": 0.5}}})
+    make_bundle(0)
 
 
 def write_family(family: str) -> None:
