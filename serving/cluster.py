@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -65,6 +66,8 @@ def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dic
     for number, uri in enumerate(uris):
         with opened(uri) as file:
             names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise CommentwiseError(f"{uri} has two columns of one name among {names}: rename one")
             if column not in names:
                 raise CommentwiseError(
                     f"{uri} has no column {column!r}, only {names}: name the comments' with --column"
@@ -147,32 +150,37 @@ def score(
     device: str,
     cascade: bool,
     address: str | None,
-    renew: bool,
+    overwrite: bool,
+    restart: bool,
 ) -> tuple[Totals, int, float]:
     """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
 
-    `renew` drops what is there. A bar on a terminal's standard error shows the blocks that are done. Raises
-    CommentwiseError when inputs, output or cluster cannot be used.
+    `overwrite` replaces what is complete, `restart` also what an unfinished run left. A bar on a terminal's standard
+    error shows the blocks that are done. Raises CommentwiseError when inputs, output or cluster cannot be used; what is
+    to be replaced is then still there.
     """
     started = time.monotonic()
     manifest = Manifest.from_json(model / "manifest.json")
     store = Store(out)
     uris = parquet_files(inputs)
     types, blocks = survey(uris, column, manifest.labels)
-    work = {
-        "inputs": ", ".join(uris),
-        "blocks": str(len(blocks)),
+    work = {f"input {number}": Store(uri).facts() for number, uri in enumerate(uris, start=1)} | {
         "--column": column,
         "the bundle": bundle_id(model),
         "its graph": manifest.graph_for(device, model, cascade),
+        "rows per block": str(BLOCK_ROWS),
     }
-    totals, done = _earlier(store, work, renew)
+    goes_on = _goes_on(store, work, overwrite, restart)
+    totals, done = _earlier(store) if goes_on else (Totals(), set())
     earlier = totals.rows
     remaining = [block for block in blocks if block.name not in done]
-    if remaining:
+    with _cluster(address) if remaining else nullcontext():
+        if not goes_on:
+            store.clear()
+            store.write(WORK, json.dumps(work).encode())
         files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
         arguments = (device, cascade, column, types, store.place)
-        parts = _run(remaining, files, arguments, address)
+        parts = _run(remaining, files, arguments) if remaining else iter(())
         console = Console(stderr=True)
         for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
             _add(totals, part)
@@ -180,23 +188,33 @@ def score(
     return totals, earlier, time.monotonic() - started
 
 
-def _earlier(store: Store, work: dict[str, str], renew: bool) -> tuple[Totals, set[str]]:
-    """What earlier runs of the same work have finished. Raises CommentwiseError when it is other work, or complete."""
+def _goes_on(store: Store, work: dict[str, str], overwrite: bool, restart: bool) -> bool:
+    """Whether the folder holds a part of this work, which is continued. Raises CommentwiseError when it is taken."""
     before = store.read(WORK)
-    if before is None and not store.is_empty():
+    if before is None:
+        if store.is_empty():
+            return False
         raise CommentwiseError(f"{store.uri} holds what this command did not write: name another folder")
-    if before is None or renew:
-        store.clear()
-        store.write(WORK, json.dumps(work).encode())
-        return Totals(), set()
-    known = json.loads(before)
-    if changed := [name for name in work if known.get(name) != work[name]]:
-        changes = "; ".join(f"{name} was {known.get(name)} and is {work[name]}" for name in changed)
+    if restart:
+        return False
+    if store.read(COMPLETE) is not None:
+        if overwrite:
+            return False
+        raise CommentwiseError(f"{store.uri} is complete: name another folder, or replace it with --overwrite")
+    try:
+        known: dict[str, str] = json.loads(before)
+    except ValueError:
+        raise CommentwiseError(f"{store.uri}/{WORK} is damaged: start anew with --restart") from None
+    if changed := [name for name in work | known if known.get(name) != work.get(name)]:
+        changes = "; ".join(f"{name} was {known.get(name)} and is {work.get(name)}" for name in changed)
         raise CommentwiseError(
             f"{store.uri} holds the work of another command ({changes}): repeat that one to continue it, or start anew with --restart"
         )
-    if store.read(COMPLETE) is not None:
-        raise CommentwiseError(f"{store.uri} is complete: name another folder, or replace it with --overwrite")
+    return True
+
+
+def _earlier(store: Store) -> tuple[Totals, set[str]]:
+    """What earlier runs of the same work have finished."""
     totals, done = Totals(), set()
     for name in store.names(FINISHED):
         if name.startswith("part-") and (content := store.read(f"{FINISHED}/{name}")):
@@ -209,10 +227,9 @@ def _add(totals: Totals, part: Totals) -> None:
     totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
 
 
-def _run(
-    blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...], address: str | None
-) -> Iterator[Totals]:
-    """Have the cluster score the blocks; yield what came of each as it is finished."""
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """The connection to the cluster. Raises CommentwiseError when there is none, or when it gives up."""
     try:
         import ray
         import ray.data
@@ -224,31 +241,39 @@ def _run(
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     _connect(address or os.environ.get("RAY_ADDRESS") or "local")
     try:
-        resource = "GPU" if arguments[0] == "cuda" else "CPU"
-        devices = math.floor(ray.cluster_resources().get(resource, 0))
-        if not devices:
-            raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        items = [{"block": json.dumps(asdict(block))} for block in blocks]
-        tasks = ray.data.from_items(items, override_num_blocks=len(items))
-        done = tasks.map_batches(
-            BlockScorer,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
-            fn_constructor_args=(ray.put(bundle), *arguments),
-            num_cpus=1 if resource == "CPU" else None,
-            num_gpus=1 if resource == "GPU" else None,
-        )
-        for row in done.iter_rows():
-            yield Totals(**json.loads(row["totals"]))
+        yield
     except ray.exceptions.RayError as error:
         raise CommentwiseError(_reason(error)) from None
     finally:
         ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def _run(blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...]) -> Iterator[Totals]:
+    """Have the cluster score the blocks; yield what came of each as it is finished."""
     import ray
+    import ray.data
+
+    resource = "GPU" if arguments[0] == "cuda" else "CPU"
+    devices = math.floor(ray.cluster_resources().get(resource, 0))
+    if not devices:
+        raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    items = [{"block": json.dumps(asdict(block))} for block in blocks]
+    tasks = ray.data.from_items(items, override_num_blocks=len(items))
+    done = tasks.map_batches(
+        BlockScorer,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
+        fn_constructor_args=(ray.put(bundle), *arguments),
+        num_cpus=1 if resource == "CPU" else None,
+        num_gpus=1 if resource == "GPU" else None,
+    )
+    for row in done.iter_rows():
+        yield Totals(**json.loads(row["totals"]))
+
+
+def _connect(address: str) -> None:
+    import ray.exceptions
 
     try:
         if address not in ("local", "auto"):  # Ray would try for a quarter of an hour where nobody answers
@@ -260,9 +285,9 @@ def _connect(address: str) -> None:
         ) from None
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise CommentwiseError(
-            f"the Ray cluster at {address} refuses ({_last_line(error)}): use its versions of Ray and Python, and RAY_AUTH_MODE=token if it has one"
+            f"the Ray cluster at {address} refuses ({_last_line(error)}): run this on one of its machines, with its versions of Ray and Python, and with its token if it has one"
         ) from None
 
 

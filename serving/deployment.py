@@ -7,6 +7,7 @@ answer. Whatever goes wrong before leaves the old bundle as it was.
 
 import asyncio
 import itertools
+import shutil
 import socket
 import sys
 import time
@@ -146,6 +147,10 @@ class Deployment:
     async def _retire(self, old: Served) -> None:
         await old.unused()
         self._remove(old)
+        async with self._loading:  # what is being fetched stays
+            await asyncio.to_thread(
+                _keep_only, self._store, [served.bundle.folder for served in self._by_generation.values()]
+            )
 
     def _take_in(self, generation: int, bundle: Bundle, metrics: Metrics) -> Served:
         settings = self._settings
@@ -242,6 +247,13 @@ class Deployment:
         self.draining = True
         await asyncio.sleep(self._settings.drain_delay)
         self._stop()
+
+
+def _keep_only(store: Path, used: Sequence[Path]) -> None:
+    """Delete what registries gave that no bundle is loaded from: a server that follows one would fill its disk."""
+    for folder in store.iterdir():
+        if folder.is_dir() and folder not in used:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _id(folder: Path) -> str:

@@ -77,7 +77,6 @@ def _score_on_cluster(arguments: argparse.Namespace) -> None:
             )
     manifest = Manifest.from_json(arguments.model / MANIFEST)
     device = _device(arguments.device, manifest)
-    renew = arguments.overwrite or arguments.restart
     with _stoppable(True):
         totals, earlier, seconds = score(
             arguments.inputs,
@@ -87,9 +86,10 @@ def _score_on_cluster(arguments: argparse.Namespace) -> None:
             device,
             arguments.cascade,
             arguments.ray_address,
-            renew,
+            arguments.overwrite,
+            arguments.restart,
         )
-    rejects = Path(arguments.output) / "_rejects"
+    rejects = f"{arguments.output.rstrip('/')}/_rejects"
     print(_summary(totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
 
 
@@ -114,7 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--format", choices=TEXT_FORMATS, help="format of an input whose name does not tell it")
     add("--output-format", choices=TEXT_FORMATS, help="format of an output whose name does not tell it")
     add("--rejects", type=Path, metavar="FILE", help="for rows that cannot be scored (default: OUT.rejects.jsonl)")
-    add("--overwrite", action="store_true", help="replace OUT, once the new one is complete")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace OUT: once the new one is complete, or, with --engine ray, when it begins",
+    )
     add("--engine", choices=("local", "ray"), default="local", help="ray: on a cluster; IN and OUT are Parquet, files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
     add("--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: that of RAY_ADDRESS, else this machine)")  # fmt: skip
     add("--restart", action="store_true", help="drop what an unfinished run left, instead of continuing it")
@@ -243,7 +247,9 @@ def _progress(size: int, position: int, totals: Totals) -> Iterator[Callable[[in
         yield show
 
 
-def _summary(totals: Totals, earlier: int, seconds: float, labels: Sequence[str], rejects: Path, output: str) -> str:
+def _summary(
+    totals: Totals, earlier: int, seconds: float, labels: Sequence[str], rejects: Path | str, output: str
+) -> str:
     before = f", {earlier:,} of them by an earlier run," if earlier else ""
     counts = ", ".join(f"{label} {totals.labels.get(label, 0):,}" for label in labels)
     aside = f"{totals.rejected:,} set aside" + (f" in {rejects}" if totals.rejected else "")

@@ -32,13 +32,23 @@ class Store:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file."""
+        """Write a file, whole or not at all: S3 shows one when it is complete."""
         path = PurePosixPath(self.root, name)
+        local = self.files.type_name == "local"
+        beside = path.with_name(f".{path.name}") if local else path
         with storage_errors(self.uri):
-            if self.files.type_name == "local":
+            if local:
                 self.files.create_dir(str(path.parent), recursive=True)
-            with self.files.open_output_stream(str(path)) as stream:
+            with self.files.open_output_stream(str(beside)) as stream:
                 stream.write(content)
+            if local:
+                self.files.move(str(beside), str(path))
+
+    def facts(self) -> str:
+        """Of a file: its full name, its size and when it was changed."""
+        with storage_errors(self.uri):
+            info = self.files.get_file_info(self.root)
+        return f"{self.place} ({info.size} bytes, changed {info.mtime and info.mtime.isoformat()})"
 
     def names(self, folder: str = "") -> list[str]:
         """The files in a folder, in order; none where it is missing."""

@@ -112,15 +112,20 @@ def test_two_people_who_publish_at_once_make_a_version_each_and_one_champion(
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(person, other, dirs_exist_ok=True)
     make_bundle(11)
+    admin = ("--user", f"admin:{stack.values['MLFLOW_ADMIN_PASSWORD']}")
+    account = {"username": "colleague", "password": "a-colleagues-password"}
+    made = stack.get("http://mlflow:5000/api/2.0/mlflow/users/create", *admin, "--json", json.dumps(account))
+    assert made[0] == 200, made
+    colleague = {"MLFLOW_TRACKING_USERNAME": account["username"], "MLFLOW_TRACKING_PASSWORD": account["password"]}
     monkeypatch.chdir(other)
     make_bundle(12)
     running = []
-    for folder in (person, other):
+    for folder, who in ((person, {}), (other, colleague)):
         monkeypatch.chdir(folder)
         running.append(
             subprocess.Popen(
                 stack.inside(*PUBLISH),
-                env=clean_environment() | stack.mlflow_account,
+                env=clean_environment() | stack.mlflow_account | who,
                 stdout=subprocess.PIPE,
                 text=True,
             )

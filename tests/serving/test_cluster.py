@@ -119,6 +119,8 @@ def test_a_run_that_was_killed_goes_on_and_leaves_the_local_engines_rows_labels_
     done = {path.stem for path in out.glob("_finished/part-*")}
     times = {name: (out / f"{name}.parquet").stat().st_mtime_ns for name in done}
 
+    for other in ((comments / "0.parquet",), (comments, "--column", "id", "--overwrite")):
+        assert "holds the work of another command (" in on_cluster(ray_address, tiny_bundle, *other, "-o", out, code=1)
     said = on_cluster(ray_address, tiny_bundle, comments, "-o", out)
     assert "of them by an earlier run" in said
     assert all((out / f"{name}.parquet").stat().st_mtime_ns == at for name, at in times.items())
@@ -130,8 +132,26 @@ def test_a_run_that_was_killed_goes_on_and_leaves_the_local_engines_rows_labels_
     assert set(Path(gettempdir()).glob("commentwise-*/golden.json")) <= bundles
 
     assert "is complete" in on_cluster(ray_address, tiny_bundle, comments, "-o", out, code=1)
-    other = on_cluster(ray_address, tiny_bundle, comments / "0.parquet", "-o", out, code=1)
-    assert "holds the work of another command (inputs was" in other
+    nowhere = on_cluster("127.0.0.1:1", tiny_bundle, comments, "-o", out, "--overwrite", code=1)
+    assert nowhere.startswith("error: no Ray cluster")
+    assert pq.read_table(out).equals(pq.read_table(expected)), "what is to be replaced is gone"
+    assert "earlier run" not in on_cluster(ray_address, tiny_bundle, comments / "0.parquet", "-o", out, "--overwrite")
+
+
+@pytest.mark.slow
+def test_an_input_that_changed_is_not_mixed_with_what_was_scored_before(
+    ray_address: str, comments: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "comments.parquet", tmp_path / "out"
+    source.write_bytes((comments / "0.parquet").read_bytes())
+    on_cluster(ray_address, tiny_bundle, source, "-o", out)
+    (out / "_SUCCESS").unlink()
+    os.utime(source, (1, 1))
+    said = on_cluster(ray_address, tiny_bundle, source, "-o", out, code=1)
+    assert f"input 1 was {source} (" in said
+    (out / "_finished/work.json").write_bytes(b"")
+    assert "start anew with --restart" in on_cluster(ray_address, tiny_bundle, source, "-o", out, code=1)
+    assert "earlier run" not in on_cluster(ray_address, tiny_bundle, source, "-o", out, "--restart")
 
 
 def test_parquet_in_s3_is_scored_into_s3(
@@ -142,7 +162,8 @@ def test_parquet_in_s3_is_scored_into_s3(
         s3.put_object(Bucket="bucket", Key=f"scored/{name}", Body=b"{}")
     command = (ray_address, tiny_bundle, "s3://bucket/comments", "-o", "s3://bucket/scored")
     assert "holds the work of another command" in on_cluster(*command, code=1)
-    on_cluster(*command, "--overwrite")
+    said = on_cluster(*command, "--restart")
+    assert "set aside in s3://bucket/scored/_rejects;" in said
     expected = pq.read_table(local[0])
     assert pq.read_table("s3://bucket/scored").equals(expected.slice(0, expected.num_rows // 2))
     nobody = on_cluster(*command, code=1, AWS_ENDPOINT_URL="http://127.0.0.1:1")

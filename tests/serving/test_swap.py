@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import mlflow
@@ -178,13 +179,22 @@ def test_champion_of_a_registry(model: Path, tmp_path: Path, monkeypatch: pytest
 
     publish()
     (tmp_path / "server").mkdir()
-    with started(tmp_path / "server", "--model", "models:/commentwise@champion", MLFLOW_TRACKING_URI=uri) as server:
+    with (
+        TemporaryDirectory() as temporary,  # not in pytest's folders, whose names are too long for sockets
+        started(
+            tmp_path / "server",
+            *("--model", "models:/commentwise@champion"),
+            MLFLOW_TRACKING_URI=uri,
+            TMPDIR=temporary,
+        ) as server,
+    ):
         assert sentiment(server) == "positive"
         assert reload(server).json()["swapped"] is False
         write(model, -6.0)
         publish()
         assert reload(server).json()["swapped"] is True
         assert sentiment(server) == "neutral"
+        until(lambda: len(list(Path(temporary).glob("commentwise-*/*/manifest.json"))) == 1)  # the old one is deleted
         client.delete_registered_model_alias("commentwise", "champion")
         refused = reload(server)
         assert (refused.status_code, "champion" in refused.json()["error"]) == (424, True)

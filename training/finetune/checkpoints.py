@@ -55,9 +55,12 @@ class Checkpoints:
         """Forget the state, once the run has left its results."""
         self._path.unlink(missing_ok=True)
         if self._remote:
-            files, place = url_to_fs(self._remote)
-            if files.exists(place):
-                files.rm_file(place)
+            try:
+                files, place = url_to_fs(self._remote)
+                if files.exists(place):
+                    files.rm_file(place)
+            except Exception as error:  # what storage raises depends on its kind
+                print(f"warning: the copy at {self._remote} stays ({_first_line(error)}): delete it", flush=True)
 
     def _fetch(self) -> None:
         if not self._remote or self._path.exists():
