@@ -76,7 +76,8 @@ class Stack:
 
     def close(self) -> None:
         for name in reversed(list(self._services)):
-            self.stop(name, signal.SIGQUIT)  # PostgreSQL would wait for its clients
+            # Nobody needs a graceful end. PostgreSQL has processes outside its group, which it ends itself.
+            self.stop(name, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
         self._namespace.kill()
         self._namespace.wait()
 
