@@ -24,16 +24,16 @@ setup: .venv/installed  ## install everything into .venv
 
 demo: setup  ## the main job on the sample comments: train, compare, select, export, publish, classify
 	dvc repro
-	python -m training.publish
-	@echo; python -m training.report
-	@echo; python -m serving.demo --model artifacts/bundle $(SENTENCES)
+	python -m commentwise.training.registry.publish
+	@echo; python -m commentwise.training.choice.comparison
+	@echo; python -m commentwise.serving.demo --model artifacts/bundle $(SENTENCES)
 
 serve: setup  ## answer requests on PORT (8000) with the bundle, which is made first where there is none
 	@test -e artifacts/bundle/manifest.json || dvc repro
-	python -m serving --model artifacts/bundle --port $(PORT)
+	python -m commentwise.serving --model artifacts/bundle --port $(PORT)
 
 drift-demo: setup  ## the sample in production: other comments, an alert, feedback, a retraining and a swap
-	python -m monitoring.demo
+	python -m commentwise.monitoring.demo
 
 test: TESTS := -m 'not slow'
 test: test-all  ## lint, types, import rules and tests, in under ten minutes
@@ -46,7 +46,7 @@ test-all: setup .venv-serve/installed extension/node_modules/.package-lock.json 
 	python -m pytest --numprocesses 3 --dist loadfile $(TESTS)
 
 # The serving install alone, to prove that it suffices.
-.venv-serve/installed: requirements.lock pyproject.toml $(wildcard models/*.py serving/*.py)
+.venv-serve/installed: requirements.lock pyproject.toml $(wildcard commentwise/*.py comments/*.py models/*.py serving/*.py serving/*/*.py)
 	test -e .venv-serve || $(PYTHON) -m venv .venv-serve
 	rm -rf build/lib  # or modules that are gone would be installed again
 	.venv-serve/bin/pip install --quiet --constraint requirements.lock '.[serve]'
@@ -57,7 +57,7 @@ extension/node_modules/.package-lock.json: extension/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix extension --no-audit --no-fund && touch $@; \
 	else echo "npm is not installed: the extension's types are left out (Node.js 20 or newer brings it)"; fi
 
-bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/report/
+bench: setup  ## measure engines, servers, training, scale and footprint here, and write benchmarks/results/report/
 	python -m benchmarks
 
 bench-quick: setup  ## a rough look in three to four minutes, into build/bench/quick/

@@ -16,9 +16,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.figures import RESULTS
-from benchmarks.report import REPORT
-from models.errors import CommentwiseError, run_command
+from benchmarks.report.figures import REPORT, RESULTS
+from commentwise.errors import CommentwiseError, run_command
 
 CANDIDATE = Path("artifacts/candidates/bert/model")
 BUNDLE, CHECKPOINT, COMMENTS = (f"build/bench/{name}" for name in ("bundle", "checkpoint", "comments.parquet"))

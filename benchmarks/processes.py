@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 STOP_SECONDS = 20
 LAST_LINES = 15

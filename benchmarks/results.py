@@ -15,16 +15,24 @@ from typing import Any
 
 import yaml
 
-from benchmarks.charts import draw_quality
-from models.cores import available_cores
-from models.errors import CommentwiseError, run_command
-from models.files import read_json, write_json, write_text
-from training.candidate import read_predictions
-from training.layout import CANDIDATES, DATA_REPORT, EVALUATION, EXPORT_REPORT, FAMILIES, REFERENCE, SELECTION
-from training.metrics import paired_bootstrap
-from training.provenance import environment_facts, git_facts
-from training.resources import processor_name
-from training.settings import load_settings
+from benchmarks.report.charts import draw_quality
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import read_json, write_json, write_text
+from commentwise.models.cores import available_cores
+from commentwise.training.candidate import read_predictions
+from commentwise.training.project import (
+    CANDIDATES,
+    DATA_REPORT,
+    EVALUATION,
+    EXPORT_REPORT,
+    FAMILIES,
+    REFERENCE,
+    SELECTION,
+)
+from commentwise.training.provenance import environment_facts, git_facts
+from commentwise.training.resources import processor_name
+from commentwise.training.scores import paired_bootstrap
+from commentwise.training.settings import load_settings
 
 DATASETS = Path("benchmarks/datasets.yaml")
 RESULTS = Path("benchmarks/results")

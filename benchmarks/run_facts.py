@@ -4,9 +4,9 @@ import shlex
 import sys
 from typing import Any
 
-from models.cores import available_cores
-from training.provenance import environment_facts, git_facts
-from training.resources import processor_name
+from commentwise.models.cores import available_cores
+from commentwise.training.provenance import environment_facts, git_facts
+from commentwise.training.resources import processor_name
 
 
 def run_facts(program: str) -> dict[str, Any]:

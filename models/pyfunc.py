@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from models.bundle import Classifier, Prediction
-from models.limits import MAX_CHARACTERS
-from models.normalize import normalize
+from commentwise.comments.limits import MAX_CHARACTERS
+from commentwise.comments.normalize import normalize
+from commentwise.models.bundle import Classifier, Prediction
 
 
 def answer_types(labels: list[str]) -> dict[str, str]:

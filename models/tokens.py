@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.errors import CommentwiseError
-from models.normalize import normalize
+from commentwise.comments.normalize import normalize
+from commentwise.errors import CommentwiseError
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:

@@ -1,7 +1,7 @@
 """The whole story with the real server, on the sample: comments as expected, other comments, an alert, feedback, a retraining,
 and a champion that is swapped in.
 
-  python -m monitoring.demo      (make drift-demo)
+  python -m commentwise.monitoring.demo      (make drift-demo)
 
 It plays in a clone of this repository, artifacts/drift-demo, with a registry of its own: nothing here changes. Two
 thirds of the held-out comments are the reference, so that the last third can be the traffic that is as expected.
@@ -25,17 +25,17 @@ import numpy as np
 from pydantic import Field
 from rich.console import Console
 
-from models.bundle import Classifier
-from models.errors import CommentwiseError, run_command
-from models.files import read_json, write_json
-from models.signals import text_hash
-from monitoring.process import run
-from monitoring.reference import content_of
-from monitoring.retrain import change_params
-from monitoring.settings import PREFIX, REFERENCE, Settings, read
-from training.candidate import HELD_OUT, read_part
-from training.layout import BUNDLE
-from training.settings import load_settings
+from commentwise.comments.traits import text_hash
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import read_json, write_json
+from commentwise.models.bundle import Classifier
+from commentwise.monitoring.actions.process import run
+from commentwise.monitoring.actions.retrain import change_params
+from commentwise.monitoring.settings import PREFIX, REFERENCE, Settings, read
+from commentwise.monitoring.signals.reference import content_of
+from commentwise.training.candidate import HELD_OUT, read_part
+from commentwise.training.project import BUNDLE
+from commentwise.training.settings import load_settings
 
 Comment = dict[str, str]
 CLONE = Path("artifacts/drift-demo")
@@ -86,7 +86,7 @@ def play(shifted: list[Comment], port: int) -> dict[str, Any]:
     say = Console(highlight=False).rule
     say("1. The first champion")
     run("dvc", "repro")
-    run("training.publish")
+    run("commentwise.training.registry.publish")
     expected = make_reference()
     labels = load_settings().labels
     test = read_part("test", labels)
@@ -122,7 +122,7 @@ def play(shifted: list[Comment], port: int) -> dict[str, Any]:
         }
         bundle_id = bundle_of(client)
         change_params(RETRAINED_WITH)
-        run("monitoring.retrain", "--prediction-log", LOG, "--why", "drift demo")
+        run("commentwise.monitoring.actions.retrain", "--prediction-log", LOG, "--why", "drift demo")
         (line,) = Path("artifacts/retraining/retrainings.jsonl").read_text(encoding="utf-8").splitlines()
         story["gate"] = json.loads(line)["gate"]
         if story["gate"]["passed"]:
@@ -170,8 +170,8 @@ def give_feedback(client: httpx.Client, comments: Sequence[Comment]) -> None:
 
 
 def look() -> dict[str, Any]:
-    """Have monitoring.watch look, and return the gist of its report."""
-    run("monitoring.watch", "--prediction-log", LOG, "--window", str(WINDOW))
+    """Have commentwise.monitoring.actions.watch look, and return the gist of its report."""
+    run("commentwise.monitoring.actions.watch", "--prediction-log", LOG, "--window", str(WINDOW))
     report = read_json(Path("artifacts/monitoring/report.json"))
     return {
         "severity": report["severity"],
@@ -198,7 +198,7 @@ def server(port: int) -> Iterator[httpx.Client]:
     """The champion behind HTTP, with its log; it follows the alias."""
     flags = ("--model", f"models:/{load_settings().publish.model}@champion", "--poll", "10", "--port", str(port))
     log = ("--prediction-log", LOG, "--log-text", "--log-level", "warning")
-    process = subprocess.Popen([sys.executable, "-m", "serving", *flags, *log])
+    process = subprocess.Popen([sys.executable, "-m", "commentwise.serving", *flags, *log])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
             wait_for(lambda: process.poll() is not None or _answers(client))

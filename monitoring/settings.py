@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 PREFIX = "COMMENTWISE_"
 REFERENCE = Path("artifacts/monitoring/reference.json")
@@ -40,7 +40,9 @@ class WindowSettings(LogSettings):
     """Which predictions are looked at, and what they are compared with."""
 
     bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle that answers")
-    reference: Path = Field(default=REFERENCE, description="what `python -m monitoring.reference` made")
+    reference: Path = Field(
+        default=REFERENCE, description="what `python -m commentwise.monitoring.signals.reference` made"
+    )
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
     windows: int = Field(default=12, ge=1, le=500, description="windows to look at, the latest ones")
     out: Path = Field(default=Path("artifacts/monitoring"), description="folder for results")

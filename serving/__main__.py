@@ -1,22 +1,22 @@
-"""Serve a bundle over HTTP: `python -m serving --model artifacts/bundle --port 8000`."""
+"""Serve a bundle over HTTP: `python -m commentwise.serving --model artifacts/bundle --port 8000`."""
 
 import sys
 from contextlib import suppress
 
-from models.errors import run_command
-from serving.settings import read_settings
+from commentwise.errors import run_command
+from commentwise.serving.settings import read_settings
 
 
 def main() -> None:
     """Serve until told to stop."""
     settings = read_settings(sys.argv[1:])
     # What follows takes a second to load: `--help` and a wrong flag need not wait for it.
-    from serving.supervisor import end_on_signals, prepare_to_fork
+    from commentwise.serving.runtime.supervisor import end_on_signals, prepare_to_fork
 
     with suppress(KeyboardInterrupt):
         end_on_signals()
         prepare_to_fork()
-        from serving.server import serve
+        from commentwise.serving.http.server import serve
 
         serve(settings)
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import httpx
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 BATCH = 64
 """Texts in a request."""

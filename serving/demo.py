@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from models.errors import CommentwiseError, run_command
+from commentwise.errors import CommentwiseError, run_command
 
 START_SECONDS = 120
 STOP_SECONDS = 30
@@ -24,7 +24,7 @@ _open = build_opener(ProxyHandler({})).open  # no proxy stands between this mach
 
 def main() -> None:
     """Answer the texts on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m serving.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m commentwise.serving.demo", description=__doc__)
     parser.add_argument(
         "--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)"
     )
@@ -44,7 +44,7 @@ def running_server(model: Path) -> Iterator[str]:
     """
     port = free_port()
     flags = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen([sys.executable, "-m", "serving", *flags], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "commentwise.serving", *flags], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, process)

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
-from models.errors import CommentwiseError
-from serving.access import parse_keys
+from commentwise.errors import CommentwiseError
+from commentwise.serving.http.access import parse_keys
 
 PREFIX = "COMMENTWISE_"
 LOOPBACK: Literal["127.0.0.1"] = "127.0.0.1"
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_ignore_empty=True,  # compose files pass variables on that nobody set
         frozen=True,
-        cli_prog_name="python -m serving",
+        cli_prog_name="python -m commentwise.serving",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_exit_on_error=False,
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
 
     api_keys: str = Field(
         default="",
-        description="NAME:SHA256 entries, separated by spaces, as `python -m serving.access NAME` prints them",
+        description="NAME:SHA256 entries, separated by spaces, as `python -m commentwise.serving.http.access NAME` prints them",
     )
     api_keys_file: Path | None = Field(default=None, description="file with one such entry per line")
     allow_anonymous: bool = Field(default=False, description="listen to other machines without API keys")
@@ -155,7 +155,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         return CliApp.run(Settings, cli_args=list(arguments))
     except SettingsError as error:
         reason = str(error).removeprefix("error parsing CLI: ")
-        raise CommentwiseError(f"{reason}; see `python -m serving --help`") from None
+        raise CommentwiseError(f"{reason}; see `python -m commentwise.serving --help`") from None
     except ValidationError as error:
         problems = [
             f"{_flag(str(entry['loc'][0]))} is {reprlib.repr(entry['input'])}: {entry['msg'].lower()}"

@@ -39,9 +39,10 @@ class Project:
         )
         for name in filter(None, listed.stdout.decode().split("\0")):
             # What the pipeline left in this working tree stays behind.
-            if not name.startswith(LEFT_BEHIND) and (ROOT / name).is_file():
+            if not name.startswith(LEFT_BEHIND) and (ROOT / name).exists():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, folder / name)
+                # commentwise/ has links to the folders of its subpackages.
+                shutil.copyfile(ROOT / name, folder / name, follow_symlinks=False)
         project = cls(folder)
         sample = (ROOT / "data/sample/comments.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / "data").mkdir()

@@ -12,12 +12,12 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from models.bundle import write_manifest
-from models.cascade import cascade_graph
-from models.engine import Engine
-from models.linear import linear_graph
-from models.probabilities import softmax
-from models.tokens import encode, load_tokenizer
+from commentwise.models.bundle import write_manifest
+from commentwise.models.engine import Engine
+from commentwise.models.graphs.cascade import cascade_graph
+from commentwise.models.graphs.linear import linear_graph
+from commentwise.models.probabilities import softmax
+from commentwise.models.tokens import encode, load_tokenizer
 
 LABELS = ["negative", "neutral", "positive"]
 GRAPH = "fp32.onnx"

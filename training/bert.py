@@ -2,8 +2,8 @@
 
 Runs in the repository's root, under DVC or by itself:
 
-  accelerate launch --config_file accelerate_config.yaml -m training.bert
-  accelerate launch -m training.bert --checkpoint google-bert/bert-base-uncased --epochs 2 --out /tmp/bert-base
+  accelerate launch --config_file accelerate_config.yaml -m commentwise.training.bert
+  accelerate launch -m commentwise.training.bert --checkpoint google-bert/bert-base-uncased --epochs 2 --out /tmp/bert-base
 
 Settings come from params.yaml (section families.bert); each can be overridden by the flag of its name. An interrupted
 run goes on where it was when the same command is given again.
@@ -27,23 +27,23 @@ import transformers
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from models.checkpoint import resolve_checkpoint, tokenizer_json
-from models.encoders.loading import load_encoder, set_dropout
-from models.errors import run_command
-from models.files import atomic_folder
-from training.candidate import ENCODER, HELD_OUT, Part, read_part, write_results
-from training.finetune.batches import Examples
-from training.finetune.checkpoints import Checkpoints
-from training.finetune.encoded import EncodedComments, encoded
-from training.finetune.loop import Row, Trainer, end_processes
-from training.finetune.precision import mixed_precision, use_all_cores
-from training.finetune.progress import console
-from training.finetune.recipe import Recipe
-from training.layout import CANDIDATES, PARTS, PREPARED
-from training.provenance import folder_md5
-from training.resources import Stopwatch, processor_name
-from training.settings import PARAMS, BertSettings, Settings, parse_settings, read_params
-from training.tracking import LiveRun, live_run
+from commentwise.errors import run_command
+from commentwise.fileio import atomic_folder
+from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
+from commentwise.models.encoders.loading import load_encoder, set_dropout
+from commentwise.training.candidate import ENCODER, HELD_OUT, Part, read_part, write_results
+from commentwise.training.finetune.batches import Examples
+from commentwise.training.finetune.checkpoints import Checkpoints
+from commentwise.training.finetune.encoded import EncodedComments, encoded
+from commentwise.training.finetune.loop import Row, Trainer, end_processes
+from commentwise.training.finetune.precision import mixed_precision, use_all_cores
+from commentwise.training.finetune.progress import console
+from commentwise.training.finetune.recipe import Recipe
+from commentwise.training.project import CANDIDATES, PARTS, PREPARED
+from commentwise.training.provenance import folder_md5
+from commentwise.training.registry.tracking import LiveRun, live_run
+from commentwise.training.resources import Stopwatch, processor_name
+from commentwise.training.settings import PARAMS, BertSettings, Settings, parse_settings, read_params
 
 CHECKPOINTS = Path("build/checkpoints")
 
@@ -71,7 +71,9 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "accelerate launch -m training.bert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "accelerate launch -m commentwise.training.bert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--params", type=Path, default=PARAMS, help="settings file (default: params.yaml)")
     parser.add_argument(

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from models.probabilities import softmax
-from training.metrics import Labels
+from commentwise.models.probabilities import softmax
+from commentwise.training.scores import Labels
 
 
 def fit_temperature(logits: NDArray[np.floating], true: Labels) -> float:

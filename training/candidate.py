@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.errors import CommentwiseError
-from models.files import read_json
-from training.layout import CANDIDATES, PREPARED, part_file
-from training.metrics import Labels, Probabilities, label_numbers, macro_f1
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.training.project import CANDIDATES, PREPARED, part_file
+from commentwise.training.scores import Labels, Probabilities, label_numbers, macro_f1
 
 HELD_OUT = ("validation", "test")
 GRAPH = "model.onnx"  # of a linear candidate

@@ -9,10 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from models.files import file_hash
-from training.layout import PARTS, PREPARED, RAW, part_file
+from commentwise.fileio import file_hash
+from commentwise.training.project import PARTS, PREPARED, RAW, part_file
 
-CODE = ("models", "training", "dvc.yaml", "pyproject.toml", "requirements.lock", "accelerate_config.yaml")
+CODE = (
+    "commentwise",
+    "comments",
+    "models",
+    "training",
+    "dvc.yaml",
+    "pyproject.toml",
+    "requirements.lock",
+    "accelerate_config.yaml",
+)
 """What, besides data and params.yaml, decides about a result."""
 
 PACKAGES = (

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 PARAMS = Path("params.yaml")
 
@@ -72,7 +72,7 @@ class LinearSettings(Section):
 
 
 class BertSettings(Section):
-    """Fine-tuning of an encoder. The descriptions are also the help of `python -m training.bert`."""
+    """Fine-tuning of an encoder. The descriptions are also the help of `python -m commentwise.training.bert`."""
 
     checkpoint: str = Field(description="'embedded', a folder, or a hub id (id@revision to pin one)")
     epochs: Count = Field(description="passes over the training part")
@@ -95,7 +95,7 @@ class BertSettings(Section):
     max_grad_norm: Positive = Field(description="gradients are scaled down to this norm")
     precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where the hardware has it")
     attention: Literal["auto", "varlen", "nested", "padded", "stock"] = Field(
-        description="kernel of models.encoders.attention, or transformers' own forward (stock)"
+        description="kernel of commentwise.models.encoders.attention, or transformers' own forward (stock)"
     )
     compile: bool = Field(description="compile the model with torch.compile, which pays in long runs on a GPU")
     checkpoint_steps: Count = Field(description="steps between two checkpoints to resume from")

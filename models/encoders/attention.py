@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 Kernel = Literal["auto", "varlen", "nested", "padded"]
 """How to compute attention; each of them agrees with the others to float tolerance.

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from models.encoders.attention import Kernel
-from models.encoders.packed import PackedClassifier, is_packable
-from models.encoders.packing import Packed
+from commentwise.models.encoders.attention import Kernel
+from commentwise.models.encoders.packed import PackedClassifier, is_packable
+from commentwise.models.encoders.packing import Packed
 
 Attention = Kernel | Literal["stock"]
 
@@ -16,7 +16,7 @@ Attention = Kernel | Literal["stock"]
 def classifier(model: PreTrainedModel, attention: Attention = "auto") -> nn.Module:
     """The model as a module from Packed to logits of shape (documents, labels).
 
-    `attention` is a kernel of models.encoders.attention, or `stock` for transformers' own forward on padded documents, which
+    `attention` is a kernel of commentwise.models.encoders.attention, or `stock` for transformers' own forward on padded documents, which
     serves any architecture; `auto` takes it where no other way is known. Raises CommentwiseError where a kernel is
     forced on a model that is not known.
     """

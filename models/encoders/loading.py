@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 
 def load_encoder(folder: Path, labels: Sequence[str]) -> PreTrainedModel:

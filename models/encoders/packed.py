@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from models.encoders.attention import Kernel, attention, document_numbers
-from models.encoders.packing import Packed
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.attention import Kernel, attention, document_numbers
+from commentwise.models.encoders.packing import Packed
 
 
 class PackedClassifier(nn.Module):

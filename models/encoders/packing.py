@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
 
 TokenIds = Sequence[int] | NDArray[np.int32]
 

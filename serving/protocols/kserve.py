@@ -13,11 +13,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
-from serving.errors import ErrorBody, Refusal
-from serving.exchange import Exchange
-from serving.inference import Inference
-from serving.info import version
-from serving.served import Classified, Cut
+from commentwise import __version__
+from commentwise.serving.http.context import Exchange
+from commentwise.serving.http.inference import Inference
+from commentwise.serving.http.refusals import ErrorBody, Refusal
+from commentwise.serving.runtime.served import Classified, Cut
 
 MODEL = "commentwise"
 BINARY_HEADER = "Inference-Header-Content-Length"
@@ -85,7 +85,7 @@ def add_routes(app: FastAPI, inference: Inference) -> None:
     @app.get("/v2", tags=tags)
     async def server() -> dict[str, Any]:
         """The server."""
-        return {"name": "commentwise", "version": version(), "extensions": ["binary_tensor_data"]}
+        return {"name": "commentwise", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     @app.get("/v2/health/live", tags=tags)
     async def live() -> dict[str, bool]:

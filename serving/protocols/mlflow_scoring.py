@@ -9,11 +9,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from serving.errors import Refusal
-from serving.exchange import Exchange
-from serving.inference import Inference
-from serving.info import version
-from serving.served import Cut
+from commentwise import __version__
+from commentwise.serving.http.context import Exchange
+from commentwise.serving.http.inference import Inference
+from commentwise.serving.http.refusals import Refusal
+from commentwise.serving.runtime.served import Cut
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 COLUMN = "text"
@@ -89,7 +89,7 @@ def add_routes(app: FastAPI, inference: Inference) -> None:
     @app.get("/version", tags=tags, response_class=PlainTextResponse)
     async def what_version() -> str:
         """This program's version."""
-        return version()
+        return __version__
 
 
 def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], Cut]:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Body, FastAPI
 from pydantic import BaseModel, BeforeValidator, Field
 
-from serving.exchange import CurrentExchange
-from serving.inference import Inference
-from serving.served import Classified, Cut
+from commentwise.serving.http.context import CurrentExchange
+from commentwise.serving.http.inference import Inference
+from commentwise.serving.runtime.served import Classified, Cut
 
 
 def _texts(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks.servers import Server
+from benchmarks.servers.process import Server
 
 
 def by_command(*command: str) -> Server:

@@ -163,7 +163,7 @@ def serving() -> dict[str, Any]:
     """Ours and four peers, of which one is missing and one failed."""
     rates = (0.5, 0.8, 1.0, 1.5, 3.0)
     return HEAD | {
-        "command": "python -m benchmarks.serving",
+        "command": "python -m benchmarks.servers",
         "repeats": 3,
         "comments": {"file": "comments.csv", "count": 1024, "seed": 20, "mean_tokens": 36.4},
         "engine": {"comments_per_second": 400.0, "cpu_ms_per_comment": 5.0, "latency_ms": latency(5.0), "rounds": []},
@@ -233,7 +233,7 @@ def footprint() -> dict[str, Any]:
         }
 
     return HEAD | {
-        "command": "python -m benchmarks.footprint",
+        "command": "python -m benchmarks.scale.footprint",
         "servers": {
             "commentwise": facts(0.6, 1.4, 271.0, 249.0, 40),
             "FastAPI + transformers": facts(6.1, 9.0, 803.0, 1100.0, 62),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.capacity import (
+from benchmarks.scale.capacity import (
     DOCUMENT,
     END,
     PLANNED,
@@ -18,7 +18,7 @@ from benchmarks.capacity import (
     simulate,
     usable_share,
 )
-from models.files import read_json
+from commentwise.fileio import read_json
 from tests.serving.process import ROOT
 
 STEADY = Pod(1, np.full(10, 0.01))

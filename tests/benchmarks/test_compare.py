@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare
-from benchmarks.compare import changes, committed, unlike
-from benchmarks.figures import read_results
-from models.errors import CommentwiseError
-from models.files import write_json
+from benchmarks.report import compare
+from benchmarks.report.compare import changes, committed, unlike
+from benchmarks.report.figures import read_results
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import write_json
 from tests.benchmarks.samples import everything
 from tests.benchmarks.test_report import slower
 

@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
-from benchmarks import engines, matrix_peak
-from benchmarks.engine_rows import CASCADE, INT8, PIPELINE, Answer, Row
-from benchmarks.engine_speed import WINDOW, speed, timed_windows
-from benchmarks.subject import BUNDLE, MADE_FROM, make_subject
-from models.bundle import Classifier
-from models.errors import CommentwiseError
-from models.files import read_json
+from benchmarks.engines import __main__ as engines
+from benchmarks.engines import matrix_peak
+from benchmarks.engines.rows import CASCADE, INT8, PIPELINE, Answer, Row
+from benchmarks.engines.speed import WINDOW, speed, timed_windows
+from benchmarks.engines.subject import BUNDLE, MADE_FROM, make_subject
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.models.bundle import Classifier
+from commentwise.training import bert
+from commentwise.training.choice import evaluate
+from commentwise.training.families import linear
+from commentwise.training.project import CANDIDATES, EVALUATION, LINEAR_FAMILIES
+from commentwise.training.scores import Probabilities
 from tests.checkpoints import sample_texts, write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, settings, write_parts
-from training import bert, evaluate, linear
-from training.layout import CANDIDATES, EVALUATION, LINEAR_FAMILIES
-from training.metrics import Probabilities
 
 pytestmark = pytest.mark.slow
 
@@ -134,7 +137,7 @@ def test_speed_counts_every_comment_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     window = [f"{number:03}" for number in range(WINDOW)]
     ticks = iter(range(1000))
-    monkeypatch.setattr("benchmarks.engine_speed.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("benchmarks.engines.speed.time.perf_counter", lambda: float(next(ticks)))
     found = speed(fake_row(answer), answer, [window], 32, seconds=2.5)
     # One batch to warm up, a window at second 1 and another at second 2; at second 3 the time is up.
     assert found["comments_per_second"] == 2 * WINDOW / 3

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import footprint
-from benchmarks.footprint import NEEDS, Needs, extras, measure
-from benchmarks.installed import closure, environment, megabytes
-from benchmarks.server_contenders import contenders
-from models.files import read_json
+from benchmarks.scale import footprint
+from benchmarks.scale.footprint import NEEDS, Needs, extras, measure
+from benchmarks.scale.installed import closure, environment, megabytes
+from benchmarks.servers.contenders import contenders
+from commentwise.fileio import read_json
 from tests.benchmarks.made_up import HEALTHY, by_command
 
 ROOT = Path(__file__).parents[2]

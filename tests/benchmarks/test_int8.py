@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from benchmarks import int8, openvino_engine
-from benchmarks.int8_page import render
-from benchmarks.int8_variants import REFERENCE, SERVED, STATIC, make_variants
-from models.engine import Engine
-from models.errors import CommentwiseError
-from models.probabilities import softmax
+from benchmarks.engines import int8, openvino_engine
+from benchmarks.engines.int8_page import render
+from benchmarks.engines.int8_variants import REFERENCE, SERVED, STATIC, make_variants
+from commentwise.errors import CommentwiseError
+from commentwise.models.engine import Engine
+from commentwise.models.probabilities import softmax
+from commentwise.training.choice.parity import in_batches
 from tests.checkpoints import sample_texts, write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, write_parts
-from training.parity import in_batches
 
 ROWS = [[2, *range(5, 5 + length), 3] for length in (4, 9, 17, 6, 30)]
 
@@ -60,7 +60,7 @@ def measured(winner: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         shutil.copyfile(PARAMS, "params.yaml")
         shutil.copytree(winner, "artifacts/winner")
         write_parts(WORDS, train=20, held_out=12)
-        return int8.run(Path(), limit=10) | {"command": "python -m benchmarks.int8"}
+        return int8.run(Path(), limit=10) | {"command": "python -m benchmarks.engines.int8"}
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from benchmarks.figures import figures
-from benchmarks.record import EXPERIMENT, metric_name, record
-from models.files import write_json, write_text
+from benchmarks.report.figures import figures
+from benchmarks.report.record import EXPERIMENT, metric_name, record
+from commentwise.fileio import write_json, write_text
 from tests.benchmarks.samples import serving, training
 
 

@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.compare import changes
-from benchmarks.figures import RESULTS, figures, read_results
-from benchmarks.report import QUESTIONS, sections, write
-from benchmarks.reporting.overview import overview_chart, tiles
-from benchmarks.reporting.pages import END, START, Report, write_html, write_readme
-from benchmarks.reporting.section import Section
-from models.errors import CommentwiseError
-from models.files import write_json
+from benchmarks.report.__main__ import QUESTIONS, sections, write
+from benchmarks.report.compare import changes
+from benchmarks.report.figures import RESULTS, figures, read_results
+from benchmarks.report.overview import overview_chart, tiles
+from benchmarks.report.pages import END, START, Report, write_html, write_readme
+from benchmarks.report.section import Section
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import write_json
 from tests.benchmarks.samples import everything, serving, training
 
 SOME = {"serving": serving(), "training": training()}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.figures import RESULTS
-from models.errors import CommentwiseError
-from models.files import write_json
+from benchmarks.report.figures import RESULTS
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import write_json
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30
@@ -47,10 +47,10 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(
 ) -> None:
     with pytest.raises(CommentwiseError, match="training failed"):
         called(monkeypatch)
-    names = [f"benchmarks.{name}" for name in ("engines", "serving", "training", "scale", "footprint", "report")]
+    names = [f"benchmarks.{name}" for name in ("engines", "servers", "training", "scale", "scale.footprint", "report")]
     assert [call[0] for call in calls] == names
     assert not any("--quick" in call or "--out" in call for call in calls[:-1])
-    assert calls[-1][1:] == ["--results", str(RESULTS), "--out", "benchmarks/report"]
+    assert calls[-1][1:] == ["--results", str(RESULTS), "--out", "benchmarks/results/report"]
     assert "bench 3/5: training failed in" in capsys.readouterr().out
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import processes, scale
-from benchmarks.scale import doubled, growing
-from benchmarks.scale_tasks import HELD_OUT_COMMENTS, Examples, linear_bundle, score, train_linear
-from models.bundle import Classifier
-from models.errors import CommentwiseError
+from benchmarks import processes
+from benchmarks.scale import __main__ as scale
+from benchmarks.scale.__main__ import doubled, growing
+from benchmarks.scale.tasks import HELD_OUT_COMMENTS, Examples, linear_bundle, score, train_linear
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import Classifier
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data/sample/comments.jsonl"

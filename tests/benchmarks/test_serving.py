@@ -18,15 +18,16 @@ from typing import Any, cast
 import psutil
 import pytest
 
-from benchmarks import loops, server_contenders
-from benchmarks.comments import BLOCK, draw
-from benchmarks.load import Plan, generate, percentiles_ms
-from benchmarks.loops import QUICK, Scope
-from benchmarks.server_contenders import contenders
-from benchmarks.servers import Missing, Running, Server, running
-from models.bundle import Classifier
-from models.errors import CommentwiseError
-from models.files import read_json
+from benchmarks.samples import BLOCK, draw
+from benchmarks.servers import contenders as server_contenders
+from benchmarks.servers import loops
+from benchmarks.servers.contenders import contenders
+from benchmarks.servers.load import Plan, generate, percentiles_ms
+from benchmarks.servers.loops import QUICK, Scope
+from benchmarks.servers.process import Missing, Running, Server, running
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.models.bundle import Classifier
 from tests.benchmarks.made_up import HEALTHY, by_command
 from tests.tiny import MAX_TOKENS
 
@@ -236,7 +237,7 @@ def test_drawn_comments_are_cut_as_the_bundle_cuts_them_and_every_block_is_as_lo
 
 
 def command(bundle: Path, out: Path, *flags: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.serving", "--bundle", str(bundle), "--out", str(out), *flags]
+    return [sys.executable, "-m", "benchmarks.servers", "--bundle", str(bundle), "--out", str(out), *flags]
 
 
 def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def wait_for_server(pid: int) -> list[psutil.Process]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for child in psutil.Process(pid).children():
-            if "serving" in child.cmdline():
+            if "commentwise.serving" in child.cmdline():
                 time.sleep(1)  # let it start processes of its own
                 return [child, *child.children(recursive=True)]
         time.sleep(0.05)

@@ -14,10 +14,11 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from benchmarks import training, training_tasks
-from benchmarks.contenders import CONTENDERS, Options
-from benchmarks.training_tasks import made_up, synthetic
-from models.files import read_json
+from benchmarks.training import __main__ as training
+from benchmarks.training import tasks as training_tasks
+from benchmarks.training.contenders import CONTENDERS, Options
+from benchmarks.training.tasks import made_up, synthetic
+from commentwise.fileio import read_json
 from tests.checkpoints import write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, make_part, write_parts
 
@@ -91,7 +92,7 @@ import sys
 sys.modules.update(dict.fromkeys({absent}))
 sys.argv = ["training", "--comments", "100", "--contender", "commentwise", "--out", {str(out)!r}]
 from benchmarks.training import main
-from benchmarks.training_tasks import SIZES
+from benchmarks.training.tasks import SIZES
 SIZES["minilm"] = (1, 16, 2)
 main()
 """

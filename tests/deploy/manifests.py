@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.settings import PREFIX, Settings
+from commentwise.serving.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

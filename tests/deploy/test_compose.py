@@ -6,8 +6,8 @@ import sys
 
 import mlflow.environment_variables
 
-from serving.settings import PREFIX
-from serving.traffic import PROBES
+from commentwise.serving.http.middleware import PROBES
+from commentwise.serving.settings import PREFIX
 from tests.deploy.manifests import DEPLOY, ROOT, SETTINGS, compose
 
 
@@ -62,7 +62,7 @@ def test_the_health_check_needs_no_key() -> None:
 
 
 def test_a_container_is_stopped_after_the_server_had_time_to_drain() -> None:
-    from serving.settings import Settings
+    from commentwise.serving.settings import Settings
 
     server = compose()["services"]["server"]
     drain = Settings.model_fields["drain_delay"].default + Settings.model_fields["drain_timeout"].default

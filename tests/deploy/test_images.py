@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from serving.demo import free_port
+from commentwise.serving.demo import free_port
 from tests.deploy.manifests import DEPLOY, ROOT, compose, needs_root
 from tests.waiting import until
 
@@ -53,8 +53,10 @@ def test_images_are_made_of_extras_that_exist() -> None:
 def test_what_an_image_is_made_of_goes_to_the_builder() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     sent = {line[1:] for line in ignored if line.startswith("!")}
-    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {name.partition(".")[0] for name in content["tool"]["setuptools"]["packages"]}
+    packages = {
+        "commentwise",
+        *(path.readlink().name for path in (ROOT / "commentwise").iterdir() if path.is_symlink()),
+    }
     assert packages | {"pyproject.toml", "requirements.lock", "README.md", "LICENSE"} <= sent
 
 
@@ -87,7 +89,7 @@ def test_the_server_runs_as_nobody_on_a_read_only_file_system(tiny_bundle: Path,
         ! touch /refused 2>/dev/null
         exec env -i PATH=/usr/bin:/bin HOME=/tmp COMMENTWISE_MODEL=/mnt/bundle COMMENTWISE_PORT={port} \\
             setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs --bounding-set=-all \\
-            /mnt/serve/bin/python -m serving
+            /mnt/serve/bin/python -m commentwise.serving
     """
     said = tmp_path / "said"
     with said.open("w") as log:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from serving.metrics import Metrics
+from commentwise.serving.runtime.metrics import Metrics
 from tests.deploy.manifests import DEPLOY, ROOT, compose, needs_promtool, read_yaml
 
 DASHBOARD = DEPLOY / "grafana/dashboards/commentwise.json"
@@ -57,7 +57,7 @@ def test_every_expression_of_the_dashboard_is_valid(tmp_path: Path) -> None:
 
 def test_every_figure_of_the_dashboard_is_one_that_is_told() -> None:
     told = set(re.findall(r"^# TYPE (\S+)", Metrics(lambda: 0, lambda: 0).text().decode(), re.MULTILINE))
-    watch = (ROOT / "monitoring/alerts.py").read_text(encoding="utf-8")
+    watch = (ROOT / "monitoring/actions/alerts.py").read_text(encoding="utf-8")
     told |= set(re.findall(r"# TYPE (\w+)", watch))
     asked = {
         re.sub(r"_(bucket|sum|count)$", "", name)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import bundle_id
+from commentwise.models.bundle import bundle_id
+from commentwise.training.project import BUNDLE
 from tests.deploy.stack import Stack, clean_environment, needs_stack, running_stack
 from tests.training.conftest import PARAMS
 from tests.training.test_publish import make_bundle, write_trained
 from tests.waiting import until
-from training.layout import BUNDLE
 
 pytestmark = [needs_stack, pytest.mark.slow]
-PUBLISH = (sys.executable, "-m", "training.publish")
+PUBLISH = (sys.executable, "-m", "commentwise.training.registry.publish")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_see
     assert stack.run(*count, "mlflow", variables={"PGPASSWORD": stack.values["MLFLOW_DB_PASSWORD"]}).split() == ["1"]
 
     (stack.folder / "server").mkdir()
-    stack.start("server", sys.executable, "-m", "serving", "--host", "0.0.0.0")
+    stack.start("server", sys.executable, "-m", "commentwise.serving", "--host", "0.0.0.0")
     stack.until_healthy("server", "http://server:8000/health")
     assert stack.get("http://server:8000/metrics")[0] == 401
     key = ("--header", f"Authorization: Bearer {stack.values['METRICS_KEY']}")
@@ -168,7 +168,7 @@ def test_a_checkpoint_in_s3_is_there_for_another_machine(stack: Stack, tmp_path:
 import sys
 from pathlib import Path
 
-from training.finetune.checkpoints import Checkpoints
+from commentwise.training.finetune.checkpoints import Checkpoints
 
 place = Checkpoints(Path(sys.argv[1]) / "bert.pt", "a run's identity", "s3://commentwise/checkpoints")
 print(place.load().get("step") if sys.argv[2] == "load" else place.save({"step": 7}))

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from models.files import write_text
+from commentwise.fileio import write_text
+from commentwise.training.project import BUNDLE, CANDIDATES, PREPARED_REJECTS, RAW_REJECTS
 from tests.project import Project
-from training.layout import BUNDLE, CANDIDATES, PREPARED_REJECTS, RAW_REJECTS
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,8 @@ def prepared_project(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path
     The reject files and the candidate are marked as older, so that writing them anew would show.
     """
     project = Project.create(tmp_path_factory.mktemp("prepared"))
-    project.module("training.ingest")
-    project.module("training.prepare")
+    project.module("commentwise.training.data.ingest")
+    project.module("commentwise.training.data.prepare")
     shutil.copytree(tiny_bundle, project.folder / BUNDLE)
     for older in (RAW_REJECTS, PREPARED_REJECTS, CANDIDATES / "logreg" / "metrics.json"):
         write_text(project.folder / older, "older")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from commentwise.training.project import BUNDLE, RAW, part_file
 from tests.e2e.commands import refused, snapshot
 from tests.project import Project
-from training.layout import BUNDLE, RAW, part_file
 
 Damage = Callable[[Project], object]
 Cases = dict[str, tuple[Damage, list[str]]]
@@ -157,10 +157,10 @@ PUBLISH: Cases = {
 TABLE = [
     pytest.param(arguments, *case, id=f"{arguments[0]}: {name}")
     for arguments, cases in (
-        (["training.ingest"], INGEST),
-        (["training.prepare"], PREPARE),
-        (["training.linear", "logreg"], LINEAR),
-        (["training.publish"], PUBLISH),
+        (["commentwise.training.data.ingest"], INGEST),
+        (["commentwise.training.data.prepare"], PREPARE),
+        (["commentwise.training.families.linear", "logreg"], LINEAR),
+        (["commentwise.training.registry.publish"], PUBLISH),
     )
     for name, case in cases.items()
 ]
@@ -185,7 +185,7 @@ def test_bad_input_is_one_line_and_changes_nothing(
 
 def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None:
     source("x.csv", csv(*(f"comment {number},neutral" for number in range(30))) + LONG.partition(b"\n")[2])(project)
-    assert "30 comments" in project.module("training.ingest")
+    assert "30 comments" in project.module("commentwise.training.data.ingest")
     rejects = pd.read_csv(project.folder / "data/raw/rejects.csv")
     assert rejects[["row", "reason"]].values.tolist() == [[31, "text is longer than data.max_characters = 10000"]]
 
@@ -193,7 +193,7 @@ def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None
 def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: int, tmp_path: Path) -> None:
     project.set_params({"families.bert.checkpoint": "nobody/nothing"})
     hub = {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "HF_HOME": str(tmp_path / "hub")}
-    line = refused(project, sys.executable, "-m", "training.linear", "logreg", **hub)
+    line = refused(project, sys.executable, "-m", "commentwise.training.families.linear", "logreg", **hub)
     assert "checkpoint 'nobody/nothing' is neither a folder here" in line
     assert "check the name and the network, or use 'embedded'" in line
 
@@ -201,7 +201,7 @@ def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: 
 @pytest.mark.slow
 def test_mlflow_is_down(project: Project, closed_port: int) -> None:
     server = f"http://127.0.0.1:{closed_port}"
-    line = refused(project, sys.executable, "-m", "training.publish", MLFLOW_TRACKING_URI=server)
+    line = refused(project, sys.executable, "-m", "commentwise.training.registry.publish", MLFLOW_TRACKING_URI=server)
     assert f"MLflow at {server} does not answer" in line
     assert "start it, or correct MLFLOW_TRACKING_URI" in line
 
@@ -210,7 +210,7 @@ def test_mlflow_is_down(project: Project, closed_port: int) -> None:
 def test_the_launcher_adds_nothing_to_the_one_line(project: Project) -> None:
     project.set_params({"families.bert.checkpoint": "./nowhere"})
     launch = ["accelerate", "launch", "--quiet", "--config_file", "accelerate_config.yaml"]
-    line = refused(project, *launch, "-m", "training.bert", "--no-track")
+    line = refused(project, *launch, "-m", "commentwise.training.bert", "--no-track")
     assert "checkpoint './nowhere': no such folder" in line
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from commentwise.training.project import CANDIDATES, PREPARED, RAW
 from tests.e2e.commands import refused, snapshot
 from tests.project import Project
-from training.layout import CANDIDATES, PREPARED, RAW
 
 PAGE = 4096
 # Runs a command with a small disk in the place of a folder, and compares what is on it before and after.
@@ -36,9 +36,9 @@ def pages(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("arguments", "folder", "free"),
     [
-        (["training.ingest"], RAW.parent.parent, 2),
-        (["training.prepare"], PREPARED.parent, 2),
-        (["training.linear", "logreg"], CANDIDATES, 20),
+        (["commentwise.training.data.ingest"], RAW.parent.parent, 2),
+        (["commentwise.training.data.prepare"], PREPARED.parent, 2),
+        (["commentwise.training.families.linear", "logreg"], CANDIDATES, 20),
     ],
     ids=["ingest", "prepare", "linear"],
 )
@@ -86,7 +86,7 @@ def test_ctrl_c_while_reading(project: Project) -> None:
     os.mkfifo(pipe)
     project.set_params({"data.path": "data/pipe.csv"})
     before = snapshot(project.folder)
-    process = start(project, "training.ingest")
+    process = start(project, "commentwise.training.data.ingest")
 
     def is_read() -> bool:
         with suppress(OSError):  # as long as nobody reads
@@ -104,7 +104,7 @@ def test_ctrl_c_while_reading(project: Project) -> None:
 def test_ctrl_c_while_training(project: Project) -> None:
     project.set_params({"families.logreg.C": [0.1] * 100})  # enough to choose from for a while
     before = snapshot(project.folder)
-    process = start(project, "training.linear", "logreg")
+    process = start(project, "commentwise.training.families.linear", "logreg")
     wait_until(lambda: bool(list((project.folder / CANDIDATES).glob(".logreg-*"))), process)
     interrupt(process)
     assert snapshot(project.folder) == before

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving.demo import free_port
+from commentwise.serving.demo import free_port
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def story(project: Project) -> dict[str, Any]:
     shifted = ROOT / "data/sample/shifted.jsonl"
-    printed = project.module("monitoring.demo", "--shifted", str(shifted), "--port", str(free_port()))
+    printed = project.module("commentwise.monitoring.demo", "--shifted", str(shifted), "--port", str(free_port()))
     print(printed)
     return dict(json.loads((project.folder / "artifacts/drift-demo/story.json").read_text(encoding="utf-8")))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import Classifier
+from commentwise.models.bundle import Classifier
 from tests.project import Project
 
 STAGES = [
@@ -39,15 +39,15 @@ def test_repro_runs_every_stage_once_and_makes_a_bundle_that_answers(project: Pr
 
 
 def test_the_report_names_all_families_and_the_reason(project: Project) -> None:
-    printed = " ".join(project.module("training.report", COLUMNS="200").split())
+    printed = " ".join(project.module("commentwise.training.choice.comparison", COLUMNS="200").split())
     selection = read(project, "artifacts/selection.json")
     assert all(family in printed for family in ("logreg", "svm", "bert"))
     assert str(selection["reason"]) in printed
 
 
 def test_publishing_twice_makes_one_version_and_one_run_per_candidate(project: Project) -> None:
-    first = project.module("training.publish")
-    again = project.module("training.publish")
+    first = project.module("commentwise.training.registry.publish")
+    again = project.module("commentwise.training.registry.publish")
     assert "version 1 of 'commentwise' is champion: it is the first" in first
     assert "version 1 of 'commentwise' is champion: it already was" in again
     count = "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db'); print(len(mlflow.search_runs(search_all_experiments=True)))"
@@ -56,7 +56,7 @@ def test_publishing_twice_makes_one_version_and_one_run_per_candidate(project: P
 
 
 def test_lineage_leads_back_to_code_and_data(project: Project) -> None:
-    lineage = json.loads(project.module("training.lineage", "champion", "--json"))
+    lineage = json.loads(project.module("commentwise.training.registry.lineage", "champion", "--json"))
     lock = (project.folder / "dvc.lock").read_text(encoding="utf-8")
     assert lineage["version"] == 1
     assert lineage["aliases"] == ["champion"]
@@ -65,7 +65,7 @@ def test_lineage_leads_back_to_code_and_data(project: Project) -> None:
     assert lineage["params"]["data"]["path"] == "data/few.jsonl"
     assert lineage["git"]["dirty"] == []
     assert lineage["git"]["commit"] in project.run("git", "log", "--format=%H")
-    assert "has no version '7'" in project.module("training.lineage", "7", fails=True)
+    assert "has no version '7'" in project.module("commentwise.training.registry.lineage", "7", fails=True)
 
 
 def test_an_overwritten_prepared_file_is_noticed_and_restored(project: Project) -> None:
@@ -96,12 +96,12 @@ def test_a_clone_pulls_everything_and_reruns_nothing(project: Project, tmp_path:
     clone.run("dvc", "pull", "--quiet")
     assert clone.repro() == []
     # MLflow never saw these candidates here: publishing writes what is missing.
-    assert "is champion: it is the first" in clone.module("training.publish")
+    assert "is champion: it is the first" in clone.module("commentwise.training.registry.publish")
 
 
 @pytest.mark.slow
 def test_a_version_is_reproduced_from_its_commit(project: Project) -> None:
-    printed = project.module("training.reproduce", "champion")
+    printed = project.module("commentwise.training.registry.reproduce", "champion")
     assert "version 1 is reproduced" in printed
     assert "DIFFERENT" not in printed
 
@@ -109,10 +109,10 @@ def test_a_version_is_reproduced_from_its_commit(project: Project) -> None:
 @pytest.mark.slow
 def test_reproduction_notices_another_result(project: Project) -> None:
     """The recorded graph of a linear model is replaced: it must not pass for the one that training makes."""
-    lineage = json.loads(project.module("training.lineage", "1", "--json"))
+    lineage = json.loads(project.module("commentwise.training.registry.lineage", "1", "--json"))
     (facts,) = project.folder.glob(f"mlartifacts/{lineage['run']}/artifacts/candidates.json")
     recorded = json.loads(facts.read_text(encoding="utf-8"))
     recorded["svm"]["graph_sha256"] = "0" * 64
     facts.write_text(json.dumps(recorded), encoding="utf-8")
-    printed = project.module("training.reproduce", "1", fails=True)
+    printed = project.module("commentwise.training.registry.reproduce", "1", fails=True)
     assert "error: version 1 is not reproduced: svm" in printed

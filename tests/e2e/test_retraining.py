@@ -9,10 +9,10 @@ import httpx
 import psutil
 import pytest
 
-from models.bundle import Classifier, bundle_id
-from models.normalize import normalize
-from models.prediction_log import Feedback, connect, insert_feedback, prepare
-from models.signals import text_hash
+from commentwise.comments.normalize import normalize
+from commentwise.comments.traits import text_hash
+from commentwise.models.bundle import Classifier, bundle_id
+from commentwise.models.prediction_log import Feedback, connect, insert_feedback, prepare
 from tests.project import Project
 from tests.serving.process import started
 from tests.waiting import PATIENCE, until
@@ -58,18 +58,20 @@ def give_feedback(project: Project, numbers: range) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project.create(tmp_path_factory.mktemp("retraining"))
     project.repro()
-    project.module("training.publish")
+    project.module("commentwise.training.registry.publish")
     project.commit("first champion")
     return project
 
 
 def alias(project: Project) -> int:
-    lineage = json.loads(project.module("training.lineage", "champion", "--json"))
+    lineage = json.loads(project.module("commentwise.training.registry.lineage", "champion", "--json"))
     return int(lineage["version"])
 
 
 def retrain(project: Project, fails: bool = False) -> str:
-    return project.module("monitoring.retrain", "--prediction-log", URL, "--why", "slang", fails=fails)
+    return project.module(
+        "commentwise.monitoring.actions.retrain", "--prediction-log", URL, "--why", "slang", fails=fails
+    )
 
 
 def records(project: Project) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ def test_too_little_feedback_changes_nothing(project: Project) -> None:
 
 def killed_at(project: Project, step: str) -> None:
     """Start retraining and kill it, with all that it has started, when it says `step`."""
-    process = project.start("monitoring.retrain", "--prediction-log", URL, "--why", "slang")
+    process = project.start("commentwise.monitoring.actions.retrain", "--prediction-log", URL, "--why", "slang")
     assert process.stdout is not None
     said = []
     for line in process.stdout:
@@ -152,7 +154,7 @@ def test_servers_follow_a_rollback(project: Project) -> None:
             return str(httpx.get(f"{server.url}/info", trust_env=False).json()["bundle_id"])
 
         second = served()
-        said = project.module("training.rollback", "--why", "test")
+        said = project.module("commentwise.training.registry.rollback", "--why", "test")
         assert "version 1 of 'commentwise' is champion instead of 2" in said
         assert alias(project) == 1
         until(lambda: served() != second)

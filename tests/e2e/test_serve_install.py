@@ -38,6 +38,13 @@ def test_no_training_library_is_installed(serve_python: Path, tmp_path: Path) ->
 def test_it_loads_a_bundle_and_answers_over_http(serve_python: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     # Run outside the repository: what answers is what was installed.
     printed = run(
-        serve_python, tmp_path, "-m", "serving.demo", "--model", str(tiny_bundle), "a good video", "a bad video"
+        serve_python,
+        tmp_path,
+        "-m",
+        "commentwise.serving.demo",
+        "--model",
+        str(tiny_bundle),
+        "a good video",
+        "a bad video",
     )
     assert [line.split()[0] for line in printed.splitlines()] == ["positive", "negative"]

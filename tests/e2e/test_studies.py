@@ -14,8 +14,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from transformers import AutoModel
 
-from models.encoders.loading import load_encoder
-from models.files import read_json
+from commentwise.fileio import read_json
+from commentwise.models.encoders.loading import load_encoder
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
@@ -45,10 +45,10 @@ def read_until(process: "subprocess.Popen[str]", printed: str) -> str:
 
 
 def test_more_seeds_add_to_those_before(project: Project) -> None:
-    project.module("training.seeds", "2")
+    project.module("commentwise.training.studies.seeds", "2")
     assert len(nested(project)[1]) == 2
     first = read_json(project.folder / "reports/seeds.json")
-    printed = project.module("training.seeds", "3")
+    printed = project.module("commentwise.training.studies.seeds", "3")
     study, inside = nested(project)
     assert len(inside) == 3
     assert {run.data.params["seed"] for run in inside} == {"42", "43", "44"}
@@ -64,8 +64,8 @@ def test_more_seeds_add_to_those_before(project: Project) -> None:
 
 def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
     project.set_params({"tune.space": {"epochs": [1, 2], "learning_rate": {"low": 1e-4, "high": 1e-2}}})
-    project.module("training.tune", "--trials", "1")
-    printed = project.module("training.tune", "--trials", "2")
+    project.module("commentwise.training.studies.tune", "--trials", "1")
+    printed = project.module("commentwise.training.studies.tune", "--trials", "2")
     assert "trial 1 of" not in printed
     assert "trial 2 of 2" in printed
     study, inside = nested(project)
@@ -78,7 +78,11 @@ def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
     assert f"-S families.bert.learning_rate={report['best']['learning_rate']}" in printed
 
 
-@pytest.mark.parametrize("arguments", [["training.seeds", "2"], ["training.tune"]], ids=["seeds", "tune"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["commentwise.training.studies.seeds", "2"], ["commentwise.training.studies.tune"]],
+    ids=["seeds", "tune"],
+)
 def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project: Project, arguments: list[str]) -> None:
     project.set_params({"families.bert.epochs": 100000})
     process = project.start(*arguments)
@@ -94,20 +98,20 @@ def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project:
 
 def test_a_search_for_something_else_is_refused(project: Project) -> None:
     project.set_params({"tune.space": {"epochs": [0, 1]}})
-    printed = project.module("training.tune", fails=True)
+    printed = project.module("commentwise.training.studies.tune", fails=True)
     assert (
         printed
         == "error: params.yaml, tune.space: families.bert.epochs = 0: input should be greater than or equal to 1\n"
     )
     project.set_params({"tune.space": {"epoch": [1]}})
-    printed = project.module("training.tune", fails=True)
+    printed = project.module("commentwise.training.studies.tune", fails=True)
     assert printed.startswith(
         "error: params.yaml: tune: epoch is no setting of families.bert (known there: checkpoint, epochs"
     )
 
 
 def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: Project) -> None:
-    printed = project.module("training.adapt", "--epochs", "2", "--batch", "8")
+    printed = project.module("commentwise.training.studies.adapt", "--epochs", "2", "--batch", "8")
     out = project.folder / "build/adapted"
     assert f"the checkpoint is in {out.relative_to(project.folder)}" in printed
     before, after = (AutoModel.from_pretrained(folder).state_dict() for folder in (project.folder / "tiny-bert", out))
@@ -122,7 +126,7 @@ def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: 
 def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
     def first_epoch_seen() -> float:
         """Of a run that is stopped as soon as it has said where it is."""
-        process = project.start("training.adapt", "--epochs", "100000")
+        process = project.start("commentwise.training.studies.adapt", "--epochs", "100000")
         found = re.search(r"'epoch': '?([\d.]+)", read_until(process, "'loss':"))
         process.terminate()
         process.communicate(timeout=60)
@@ -149,7 +153,7 @@ def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Pro
             "--mixed_precision",
             "no",
         ],
-        *["--dynamo_backend", "no", "-m", "training.adapt", "--epochs", "100000"],
+        *["--dynamo_backend", "no", "-m", "commentwise.training.studies.adapt", "--epochs", "100000"],
     )
     read_until(launcher, "'loss':")
     started = psutil.Process(launcher.pid).children(recursive=True)
@@ -163,7 +167,9 @@ def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Pro
 
 def test_files_of_comments_can_be_adapted_to(project: Project) -> None:
     (project.folder / "more.jsonl").write_text('{"text": "never seen before"}\n{"text": ""}\n' * 40, encoding="utf-8")
-    assert "adapt: 40 comments read 1 times" in project.module("training.adapt", "more.jsonl", "--batch", "8")
+    assert "adapt: 40 comments read 1 times" in project.module(
+        "commentwise.training.studies.adapt", "more.jsonl", "--batch", "8"
+    )
     Path(project.folder / "none.jsonl").write_text('{"body": "text"}\n', encoding="utf-8")
-    printed = project.module("training.adapt", "none.jsonl", fails=True)
+    printed = project.module("commentwise.training.studies.adapt", "none.jsonl", fails=True)
     assert printed == "error: none.jsonl has no comments in a column 'text': set data.columns.text\n"

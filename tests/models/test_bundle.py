@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from models.bundle import Classifier, bundle_id, verify_files
-from models.errors import CommentwiseError
-from models.normalize import NORMALIZATION_VERSION
+from commentwise.comments.normalize import NORMALIZATION_VERSION
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import Classifier, bundle_id, verify_files
 from tests.tiny import GRAPH, LABELS, add_cascade, tiny_graph, write_tiny_manifest
 
 Damage = Callable[[Path], object]

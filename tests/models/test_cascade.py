@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from models.cascade import cascade_graph
-from models.engine import Engine
-from models.probabilities import softmax
+from commentwise.models.engine import Engine
+from commentwise.models.graphs.cascade import cascade_graph
+from commentwise.models.probabilities import softmax
 from tests.tiny import TEMPERATURE, VOCABULARY, tiny_graph
 
 LINEAR_TEMPERATURE = 2.0

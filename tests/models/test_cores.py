@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from models import cores
+from commentwise.models import cores
 
 HERE = len(os.sched_getaffinity(0))
 

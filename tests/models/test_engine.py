@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.engine import Engine, padded
-from models.probabilities import softmax, softmax_of_one
+from commentwise.models.engine import Engine, padded
+from commentwise.models.probabilities import softmax, softmax_of_one
 from tests.tiny import GRAPH
 
 ROWS = [[2, 4, 3], [2, 7, 7, 11, 3], [2, 3]]

@@ -8,9 +8,9 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from models.engine import Engine
-from models.errors import CommentwiseError
-from models.linear import linear_graph
+from commentwise.errors import CommentwiseError
+from commentwise.models.engine import Engine
+from commentwise.models.graphs.linear import linear_graph
 
 ROWS = [[5, 6, 7, 5], [8, 9], [6, 7, 8, 8, 9, 1], [5, 5, 5, 6], [9, 9, 6, 7, 5, 8, 1]]
 TRUE = [0, 1, 2, 0, 1]

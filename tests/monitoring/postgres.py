@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.demo import free_port
+from commentwise.serving.demo import free_port
 
 USER = "postgres"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import TOKENIZER, Classifier, bundle_id
-from models.files import write_json
-from models.prediction_log import connect, insert_predictions, prepare
-from models.signals import unknown_id
-from models.tokens import load_tokenizer
-from monitoring.reference import content_of
-from serving.log_writer import row_of
+from commentwise.comments.traits import unknown_id
+from commentwise.fileio import write_json
+from commentwise.models.bundle import TOKENIZER, Classifier, bundle_id
+from commentwise.models.prediction_log import connect, insert_predictions, prepare
+from commentwise.models.tokens import load_tokenizer
+from commentwise.monitoring.signals.reference import content_of
+from commentwise.serving.log.writer import row_of
 from tests.tiny import MAX_TOKENS, NEGATIVE, NEUTRAL, POSITIVE
 
 DAY = 86_400.0

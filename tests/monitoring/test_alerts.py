@@ -14,14 +14,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.errors import CommentwiseError
-from monitoring import alerts
-from monitoring.alerts import AlertSettings, prometheus, tell
-from monitoring.analysis import Analysis
-from monitoring.drift import Detector
-from monitoring.performance import Score
-from monitoring.reference import Reference
-from serving.demo import free_port
+from commentwise.errors import CommentwiseError
+from commentwise.monitoring.actions import alerts
+from commentwise.monitoring.actions.alerts import AlertSettings, prometheus, tell
+from commentwise.monitoring.signals.analysis import Analysis
+from commentwise.monitoring.signals.drift import Detector
+from commentwise.monitoring.signals.performance import Score
+from commentwise.monitoring.signals.reference import Reference
+from commentwise.serving.demo import free_port
 from tests.monitoring.test_drift import LABELS, SIZE, drawn
 
 HOUR = 3600.0

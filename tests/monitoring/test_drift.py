@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from monitoring.drift import STATED, Detector, latest_run, power
-from monitoring.performance import Estimator, baseline, realised
-from monitoring.reference import Reference
-from monitoring.resampling import Resampled, holm, mmd, psi
-from monitoring.rows import LOGGED, Rows, joined, make_rows, windows_of
-from monitoring.summary import summary
+from commentwise.monitoring.signals.drift import STATED, Detector, latest_run, power
+from commentwise.monitoring.signals.performance import Estimator, baseline, realised
+from commentwise.monitoring.signals.reference import Reference
+from commentwise.monitoring.signals.resampling import Resampled, holm, mmd, psi
+from commentwise.monitoring.signals.rows import LOGGED, Rows, joined, make_rows, windows_of
+from commentwise.monitoring.signals.summary import summary
 
 LABELS = ["negative", "neutral", "positive"]
 SIZE = 100

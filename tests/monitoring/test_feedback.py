@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from models.prediction_log import opened
-from monitoring.feedback import Said, collect, read_feedback
-from monitoring.log import delete_before, describe, forget
-from serving.access import main as make_key
+from commentwise.models.prediction_log import opened
+from commentwise.monitoring.actions.labelled import Said, collect, read_feedback
+from commentwise.monitoring.actions.retention import delete_before, describe, forget
+from commentwise.serving.http.access import main as make_key
 from tests.monitoring.postgres import needs_postgres, postgres
 from tests.monitoring.test_prediction_log import WRITTEN, analyze
 from tests.serving.process import PATIENCE, ROOT, Server, started
@@ -44,7 +44,15 @@ def give(server: Server, **body: Any) -> httpx.Response:
 
 
 def exported(url: str, folder: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "monitoring.feedback", "export", "out.jsonl", "--prediction-log", url]
+    command = [
+        sys.executable,
+        "-m",
+        "commentwise.monitoring.actions.labelled",
+        "export",
+        "out.jsonl",
+        "--prediction-log",
+        url,
+    ]
     subprocess.run(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
     return [json.loads(line) for line in (folder / "out.jsonl").read_text(encoding="utf-8").splitlines()]
 

@@ -12,12 +12,12 @@ import psutil
 import pytest
 from sqlalchemy import select, text
 
-from models.bundle import bundle_id
-from models.errors import CommentwiseError
-from models.prediction_log import connect, predictions, prepare
-from models.signals import signals_of, text_hash
-from serving.prediction_log import check
-from serving.settings import read_settings
+from commentwise.comments.traits import signals_of, text_hash
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import bundle_id
+from commentwise.models.prediction_log import connect, predictions, prepare
+from commentwise.serving.log.recorder import check
+from commentwise.serving.settings import read_settings
 from tests.monitoring.postgres import Postgres, needs_postgres, postgres
 from tests.serving.process import PATIENCE, Server, end, spawn, started
 from tests.serving.test_faults import figure
@@ -59,7 +59,7 @@ def analyze(server: Server, **body: Any) -> httpx.Response:
 
 
 def writer(server: Server) -> psutil.Process:
-    (found,) = (process for process in server.processes() if "serving.log_writer" in process.cmdline())
+    (found,) = (process for process in server.processes() if "commentwise.serving.log.writer" in process.cmdline())
     return found
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import bundle_id
-from models.errors import CommentwiseError
-from monitoring import reference as making
-from monitoring.reference import load_reference
-from monitoring.rows import LOGGED
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import bundle_id
+from commentwise.monitoring.signals import reference as making
+from commentwise.monitoring.signals.reference import load_reference
+from commentwise.monitoring.signals.rows import LOGGED
+from commentwise.training.provenance import folder_md5
 from tests.tiny import NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
 from tests.training.conftest import make_part
-from training.provenance import folder_md5
 
 WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
 
@@ -62,7 +62,9 @@ def test_too_few_comments_are_refused(here: Path) -> None:
 
 
 def test_there_is_none_yet(tmp_path: Path) -> None:
-    with pytest.raises(CommentwiseError, match=r"is missing: make it with `python -m monitoring.reference`"):
+    with pytest.raises(
+        CommentwiseError, match=r"is missing: make it with `python -m commentwise.monitoring.signals.reference`"
+    ):
         load_reference(tmp_path / "reference.json")
 
 

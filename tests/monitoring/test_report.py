@@ -10,15 +10,15 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from models.bundle import bundle_id
-from monitoring import record as recording
-from monitoring import report
-from monitoring.analysis import Analysis, analyse
-from monitoring.settings import WindowSettings, read
+from commentwise.models.bundle import bundle_id
+from commentwise.monitoring.report import page as report
+from commentwise.monitoring.report import record as recording
+from commentwise.monitoring.settings import WindowSettings, read
+from commentwise.monitoring.signals.analysis import Analysis, analyse
+from commentwise.training.project import BUNDLE
 from tests.monitoring.production import Production
 from tests.training.conftest import work
 from tests.training.test_publish import MODEL, client, make_bundle, printed, store
-from training.layout import BUNDLE
 
 __all__ = ["client", "store", "work"]  # fixtures
 

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import CommentwiseError
-from models.files import write_json, write_text
-from monitoring import retrain
-from monitoring.retrain import RECORD, STATE, alone, labelled_lines, part_of, read_state, refuse_what_lost
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import write_json, write_text
+from commentwise.monitoring.actions import retrain
+from commentwise.monitoring.actions.retrain import (
+    RECORD,
+    STATE,
+    alone,
+    labelled_lines,
+    part_of,
+    read_state,
+    refuse_what_lost,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from models.errors import CommentwiseError
-from monitoring.texts import Embedder, tell_apart
+from commentwise.errors import CommentwiseError
+from commentwise.monitoring.signals.texts import Embedder, tell_apart
 from tests.tiny import GRAPH, write_tiny_manifest
 
 WORDS = [f"{first}{last}" for first in "bcdfgklmnprst" for last in ("ad", "ell", "ing", "ope", "um")]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from models.errors import CommentwiseError
-from models.prediction_log import connect, prepare
-from monitoring import drift, watch
+from commentwise.errors import CommentwiseError
+from commentwise.models.prediction_log import connect, prepare
+from commentwise.monitoring.actions import watch
+from commentwise.monitoring.signals import drift
 from tests.monitoring.production import Production
 from tests.monitoring.test_alerts import hook
 from tests.tiny import write_tiny_bundle
@@ -58,11 +59,11 @@ def test_an_alert_starts_the_retraining_even_where_nobody_could_be_told(
 ) -> None:
     started: list[Any] = []
     monkeypatch.setattr(watch, "run", lambda *arguments, **variables: started.append((arguments, variables)))
-    monkeypatch.setattr("monitoring.alerts.PAUSES", (0.0,))
+    monkeypatch.setattr("commentwise.monitoring.actions.alerts.PAUSES", (0.0,))
     with hook(500) as (url, _), pytest.raises(CommentwiseError, match="not delivered"):
         run(watch.main, *drifted.flags, "--out", str(tmp_path), "--webhook", url, "--retrain")
     ((arguments, variables),) = started
-    assert arguments[:3] == ("monitoring.retrain", "--reference", str(drifted.reference))
+    assert arguments[:3] == ("commentwise.monitoring.actions.retrain", "--reference", str(drifted.reference))
     assert variables == {"COMMENTWISE_PREDICTION_LOG": drifted.url}
 
 
@@ -173,5 +174,7 @@ def test_a_damaged_note_of_what_was_told_costs_a_second_message_and_no_silence(
 def test_a_damaged_reference_is_said_so(content: str, production: Production, run: Run) -> None:
     production.log(production.usual(60))
     production.reference.write_text(content)
-    with pytest.raises(CommentwiseError, match=r"reference.json is no reference .*python -m monitoring.reference"):
+    with pytest.raises(
+        CommentwiseError, match=r"reference.json is no reference .*python -m commentwise.monitoring.signals.reference"
+    ):
         run(watch.main, *production.flags)

@@ -1,4 +1,4 @@
-"""A file of comments that keeps `python -m serving.score` busy."""
+"""A file of comments that keeps `python -m commentwise.serving.batch.score` busy."""
 
 import shutil
 from pathlib import Path

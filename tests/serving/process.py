@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from serving.demo import free_port
+from commentwise.serving.demo import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
@@ -49,11 +49,11 @@ class Server:
 
 
 def spawn(folder: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `python -m serving` in a folder of its own; what it logs goes to the file `log` there."""
+    """Start `python -m commentwise.serving` in a folder of its own; what it logs goes to the file `log` there."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMMENTWISE_")}
     with (folder / "log").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "serving", *flags],
+            [sys.executable, "-m", "commentwise.serving", *flags],
             cwd=folder,
             env=inherited | {"PYTHONPATH": str(ROOT)} | variables,
             stdout=subprocess.PIPE,

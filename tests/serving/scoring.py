@@ -1,4 +1,4 @@
-"""The command `python -m serving.score` as a process, and the comments that tests give it."""
+"""The command `python -m commentwise.serving.batch.score` as a process, and the comments that tests give it."""
 
 import csv
 import gzip
@@ -43,7 +43,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start the command in a folder; `modules` come before those of Python."""
     return subprocess.Popen(
-        [sys.executable, "-m", "serving.score", "--model", str(bundle), *arguments],
+        [sys.executable, "-m", "commentwise.serving.batch.score", "--model", str(bundle), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"},
         stdin=stdin,

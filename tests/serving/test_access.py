@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from serving.access import RateLimit, find_key, parse_keys
+from commentwise.serving.http.access import RateLimit, find_key, parse_keys
 from tests.serving.process import Server, started
 from tests.waiting import until
 
@@ -132,7 +132,7 @@ def test_tls(tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_key_that_the_command_makes_is_the_one_that_its_entry_takes() -> None:
-    command = [sys.executable, "-m", "serving.access", "ann@example.org", "--admin"]
+    command = [sys.executable, "-m", "commentwise.serving.http.access", "ann@example.org", "--admin"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     key, made = (line.rpartition(": ")[2] for line in lines)
     assert key not in made
@@ -143,7 +143,7 @@ def test_key_that_the_command_makes_is_the_one_that_its_entry_takes() -> None:
 
 def test_rate_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("serving.access.time.monotonic", lambda: now)
+    monkeypatch.setattr("commentwise.serving.http.access.time.monotonic", lambda: now)
     limit = RateLimit(2)
     assert [limit.wait("ann") for _ in range(2)] == [0, 0]
     assert limit.wait("ann") == pytest.approx(0.5)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from serving.client import REQUESTS_AT_ONCE, Analysis, AsyncClient, Client, ClientError, Refusal
-from serving.demo import free_port
+from commentwise.serving.client import REQUESTS_AT_ONCE, Analysis, AsyncClient, Client, ClientError, Refusal
+from commentwise.serving.demo import free_port
 from tests.serving.process import PATIENCE, started
 
 GOOD = {"sentiment": "positive", "confidence": 0.9, "probabilities": {"negative": 0.1, "positive": 0.9}}

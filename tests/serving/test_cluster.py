@@ -1,4 +1,4 @@
-"""`python -m serving.score --engine ray` on a cluster of this machine: the local engine's rows and labels."""
+"""`python -m commentwise.serving.batch.score --engine ray` on a cluster of this machine: the local engine's rows and labels."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.waiting import until
 TEXTS = ["a good video", "bad video", "", "the video", "great été", None, "i hate it", "x" * 20_001]
 ROWS = 6_000
 GROUP = 700
-COMMAND = (sys.executable, "-m", "serving.score", "--column", "Comment")
+COMMAND = (sys.executable, "-m", "commentwise.serving.batch.score", "--column", "Comment")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.serving.process import PATIENCE, ROOT
 
 def demo(*arguments: str) -> tuple[int, str, str]:
     """Run the demo in a session of its own; its exit code and what it printed, once no process of it is left."""
-    command = [sys.executable, "-m", "serving.demo", *arguments]
+    command = [sys.executable, "-m", "commentwise.serving.demo", *arguments]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from models.bundle import Classifier
+from commentwise.models.bundle import Classifier
 from tests.serving.process import PATIENCE, Server, started
 from tests.waiting import until
 

@@ -15,7 +15,7 @@ import onnx
 import psutil
 import pytest
 
-from serving.demo import free_port
+from commentwise.serving.demo import free_port
 from tests.serving.process import PATIENCE, ROOT, Server, spawn, started
 from tests.tiny import GRAPH, tiny_graph, write_tiny_manifest
 
@@ -168,6 +168,6 @@ def urlopen_status(url: str) -> int:
 
 def test_server_needs_no_training_library(tmp_path: Path) -> None:
     heavy = "{'torch', 'transformers', 'mlflow', 'pandas', 'onnx', 'sklearn'}"
-    code = f"import sys, serving.server, serving.demo; print({heavy} & set(sys.modules))"
+    code = f"import sys, commentwise.serving.http.server, commentwise.serving.demo; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"

@@ -15,7 +15,7 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from pandas import DataFrame
 from tritonclient.utils import InferenceServerException
 
-from models.bundle import Classifier, bundle_id
+from commentwise.models.bundle import Classifier, bundle_id
 from tests.serving.process import Server, started
 from tests.tiny import LABELS, MAX_TOKENS
 

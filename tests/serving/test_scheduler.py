@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import Classifier
-from serving.metrics import Metrics
-from serving.scheduler import MOST_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
+from commentwise.models.bundle import Classifier
+from commentwise.serving.runtime.metrics import Metrics
+from commentwise.serving.runtime.scheduler import MOST_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
 from tests.serving.process import started
 from tests.serving.test_faults import figure
 

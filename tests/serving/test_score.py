@@ -1,4 +1,4 @@
-"""The command `python -m serving.score`, run as a process on the tiny bundle."""
+"""The command `python -m commentwise.serving.batch.score`, run as a process on the tiny bundle."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.bundle import Classifier, bundle_id
+from commentwise.models.bundle import Classifier, bundle_id
 from tests.serving.process import PATIENCE, ROOT
 from tests.serving.scoring import (
     ANSWERS,
@@ -373,7 +373,16 @@ def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
     with (folder / "in.csv").open("w") as stream:
         stream.write("more,text\n")
         stream.writelines(f"{'x' * 1000},good\n" for _ in range(rows))
-    command = ["-m", "serving.score", "--model", str(bundle), "in.csv", "-o", "out.csv", "--overwrite"]
+    command = [
+        "-m",
+        "commentwise.serving.batch.score",
+        "--model",
+        str(bundle),
+        "in.csv",
+        "-o",
+        "out.csv",
+        "--overwrite",
+    ]
     # Started by a small process: Linux counts what the one before it held as the command's own.
     starter = (
         "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
@@ -388,6 +397,6 @@ def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
 
 def test_command_needs_no_heavy_library() -> None:
     heavy = "{'torch', 'transformers', 'mlflow', 'pandas', 'onnx', 'sklearn', 'pyarrow', 'litserve'}"
-    code = f"import sys, serving.score; print({heavy} & set(sys.modules))"
+    code = f"import sys, commentwise.serving.batch.score; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"

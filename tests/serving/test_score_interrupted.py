@@ -1,4 +1,4 @@
-"""`python -m serving.score` killed, stopped, run twice at once: what it leaves, and how it goes on."""
+"""`python -m commentwise.serving.batch.score` killed, stopped, run twice at once: what it leaves, and how it goes on."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE
+from commentwise.serving.batch.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE
 from tests.serving.process import PATIENCE
 from tests.serving.scoring import MANY, assert_refused, rows_of, score, spawn
 from tests.tiny import write_tiny_manifest

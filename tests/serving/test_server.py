@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models.bundle import Classifier, bundle_id
+from commentwise.models.bundle import Classifier, bundle_id
 from tests.serving.process import Server, started
 from tests.tiny import CASCADE, GRAPH, LABELS, MAX_TOKENS, add_cascade
 from tests.waiting import until

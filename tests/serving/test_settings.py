@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import CommentwiseError
-from serving.settings import Settings, read_settings, reference
+from commentwise.errors import CommentwiseError
+from commentwise.serving.settings import Settings, read_settings, reference
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,10 @@ def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: py
         (["--tls-cert", "x"], ["--tls-cert and --tls-key go together"]),
         (["--tls-cert", "x", "--tls-key", "y"], ["there is no file x"]),
         (["--api-keys-file", "keys"], ["there is no file keys"]),
-        (["--api-keys", "me:secret"], ["the API key entry 'me'… is not NAME:SHA256", "python -m serving.access"]),
+        (
+            ["--api-keys", "me:secret"],
+            ["the API key entry 'me'… is not NAME:SHA256", "python -m commentwise.serving.http.access"],
+        ),
         (["--cors-origins", "*"], ["takes no '*'"]),
         (["--host", "0.0.0.0"], ["lets other machines in", "--allow-anonymous"]),
         (["--unsure-below", "2"], ["--unsure-below"]),

@@ -12,7 +12,7 @@ import onnx
 import psutil
 import pytest
 
-from models.bundle import bundle_id
+from commentwise.models.bundle import bundle_id
 from tests.serving.process import PATIENCE, Server, started
 from tests.serving.test_faults import figure
 from tests.tiny import GRAPH, tiny_graph, write_tiny_bundle

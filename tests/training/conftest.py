@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from commentwise.training.settings import Settings, parse_settings
 from tests.checkpoints import write_checkpoint
-from training.settings import Settings, parse_settings
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 WORDS = {

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.training.data.collect import TRIES, ApiError, collect, collect_video, open_client, video_id
 from tests.training.youtube_api import KEY, Answer, YouTubeApi, limit_per_day, refusal, wrong_key
-from training.collect import TRIES, ApiError, collect, collect_video, open_client, video_id
 
 VIDEO = "dQw4w9WgXcQ"
 OTHER = "-_abcDEF012"
@@ -53,7 +53,7 @@ def client(api: YouTubeApi) -> Iterator[httpx.Client]:
 
 
 def start(api: YouTubeApi, out: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "training.collect", f"--out={out}", *arguments]
+    command = [sys.executable, "-m", "commentwise.training.data.collect", f"--out={out}", *arguments]
     environment = {"PATH": os.environ["PATH"], "YOUTUBE_API_KEY": KEY, "YOUTUBE_API_URL": api.url, **variables}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -299,7 +299,7 @@ def test_a_run_killed_in_its_last_step_needs_no_request(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("training.collect.Unfinished.forget", lambda self: None)
+        patch.setattr("commentwise.training.data.collect.Unfinished.forget", lambda self: None)
         collect_video(client, VIDEO, tmp_path, ALL, never)
     if not renamed:
         (tmp_path / f"{VIDEO}.jsonl").rename(tmp_path / f".{VIDEO}.partial.jsonl")

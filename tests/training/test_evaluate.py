@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.errors import CommentwiseError
-from models.files import read_json
-from models.probabilities import softmax
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.models.probabilities import softmax
+from commentwise.training.candidate import Part, write_results
+from commentwise.training.choice import evaluate as stage
+from commentwise.training.choice.evaluate import evaluate
+from commentwise.training.project import CANDIDATES, EVALUATION
+from commentwise.training.scores import Labels, Probabilities
 from tests.training.conftest import params, settings
-from training import evaluate as stage
-from training.candidate import Part, write_results
-from training.evaluate import evaluate
-from training.layout import CANDIDATES, EVALUATION
-from training.metrics import Labels, Probabilities
 
 LABELS = ["negative", "neutral", "positive"]
 HISTORY = [{"step": 10, "loss": 0.9, "lr": 1e-4}, {"step": 20, "epoch": 1, "validation_macro_f1": 0.5}]

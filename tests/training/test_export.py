@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
-from models.bundle import Classifier
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import Classifier
+from commentwise.training import bert
+from commentwise.training.candidate import read_part, read_predictions
+from commentwise.training.choice import evaluate, export
+from commentwise.training.choice.export import Variant, choose_graphs
+from commentwise.training.choice.first_stage import Cascade
+from commentwise.training.choice.parity import compare
+from commentwise.training.families import linear
+from commentwise.training.project import LINEAR_FAMILIES
+from commentwise.training.settings import Settings
 from tests.training.conftest import WORDS, settings, write_parts
-from training import bert, evaluate, export, linear
-from training.candidate import read_part, read_predictions
-from training.cascade import Cascade
-from training.export import Variant, choose_graphs
-from training.layout import LINEAR_FAMILIES
-from training.parity import compare
-from training.settings import Settings
 
 LIMITS = settings().export
 

@@ -16,16 +16,17 @@ import pytest
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from models.encoders.loading import load_encoder
-from models.engine import Engine
-from models.errors import CommentwiseError
-from models.probabilities import softmax
-from models.tokens import encode, load_tokenizer
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.loading import load_encoder
+from commentwise.models.engine import Engine
+from commentwise.models.probabilities import softmax
+from commentwise.models.tokens import encode, load_tokenizer
+from commentwise.training import bert
+from commentwise.training.candidate import read_history, read_metrics, read_predictions
+from commentwise.training.families import linear
+from commentwise.training.provenance import folder_md5
+from commentwise.training.settings import Settings
 from tests.training.conftest import TWENTY, TWO, WORDS, settings, write_parts
-from training import bert, linear
-from training.candidate import read_history, read_metrics, read_predictions
-from training.provenance import folder_md5
-from training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FILES = {"tokenizer.json", "validation.parquet", "test.parquet", "metrics.json", "history.jsonl", "resources.json"}
@@ -182,7 +183,7 @@ def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint
     (out / "old").touch()
     command = [
         "-m",
-        "training.bert",
+        "commentwise.training.bert",
         "--no-track",
         "--checkpoint",
         str(checkpoint),

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from models.errors import CommentwiseError
-from models.files import read_json
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.training.choice import gate
+from commentwise.training.choice.gate import match
+from commentwise.training.registry import versions as registry
+from commentwise.training.registry.rollback import roll_back
 from tests.training.test_publish import MODEL, alias, client, make_bundle, printed, store
-from training import gate, registry
-from training.gate import match
-from training.rollback import roll_back
 
 __all__ = ["client", "store"]  # fixtures
 RECENT = Path("recent.txt")

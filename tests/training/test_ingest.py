@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.errors import CommentwiseError
+from commentwise.comments.table import comments_schema, read_comments
+from commentwise.errors import CommentwiseError
+from commentwise.training.data import ingest as stage
+from commentwise.training.data.ingest import ingest
+from commentwise.training.project import RAW, RAW_REJECTS
+from commentwise.training.settings import Settings, load_settings
 from tests.training.conftest import params, settings
-from training import ingest as stage
-from training.comments import comments_schema, read_comments
-from training.ingest import ingest
-from training.layout import RAW, RAW_REJECTS
-from training.settings import Settings, load_settings
 
 Row = dict[str, Any]
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.files import read_json
+from commentwise.comments.table import COLUMNS, comments_schema, write_table
+from commentwise.fileio import read_json
+from commentwise.training.data import prepare as stage
+from commentwise.training.data.prepare import prepare
+from commentwise.training.data.profile import data_report, main_script, to_markdown
+from commentwise.training.project import DATA_REPORT, PREPARED, RAW
 from tests.training.conftest import params, settings
-from training import prepare as stage
-from training.comments import COLUMNS, comments_schema, write_table
-from training.data_report import data_report, main_script, to_markdown
-from training.layout import DATA_REPORT, PREPARED, RAW
-from training.prepare import prepare
 
 LABELS = ["negative", "neutral", "positive"]
 

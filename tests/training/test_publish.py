@@ -8,13 +8,14 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from models.bundle import bundle_id
-from models.errors import CommentwiseError
-from models.files import write_json
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import write_json
+from commentwise.models.bundle import bundle_id
+from commentwise.training.project import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
+from commentwise.training.registry import publish, tracking
+from commentwise.training.registry import versions as registry
 from tests.tiny import LABELS, NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
 from tests.training.conftest import make_part, settings
-from training import publish, registry, tracking
-from training.layout import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
 
 WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
 MODEL = "commentwise"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.training.candidate import Predictions
+from commentwise.training.choice.select import Ranked, choose
+from commentwise.training.scores import macro_f1
 from tests.training.conftest import settings
-from training.candidate import Predictions
-from training.metrics import macro_f1
-from training.select import Ranked, choose
 
 ROWS = 600
 TRUE = np.arange(ROWS) % 3

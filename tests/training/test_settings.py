@@ -5,9 +5,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.training.settings import load_settings, parse_settings
 from tests.training.conftest import PARAMS, params
-from training.settings import load_settings, parse_settings
 
 Change = dict[str, Any]
 

@@ -60,7 +60,7 @@ def train(checkpoint: Path, out: Path, *launcher: str, inside: tuple[str, ...] =
         str(out),
     )
     return subprocess.Popen(
-        [*inside, *command, *launcher, "-m", "training.bert", *settings],
+        [*inside, *command, *launcher, "-m", "commentwise.training.bert", *settings],
         env=os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "cable"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

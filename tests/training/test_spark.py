@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from models.bundle import Classifier
+from commentwise.models.bundle import Classifier
+from commentwise.training.project import BUNDLE
+from commentwise.training.registry import publish
 from tests.serving.process import ROOT
 from tests.training.test_publish import client, store  # noqa: F401  # fixtures
-from training import publish
-from training.layout import BUNDLE
 
 TEXTS = ["a good video", "bad video", "", "the video", None, "i hate it", "x" * 20_001]
 
@@ -43,8 +43,8 @@ def test_it_runs_without_the_repository(published: Path, tmp_path: Path) -> None
     code = f"""
 import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/commentwise@champion")
-import models
-assert "{ROOT}" not in models.__path__[0], models.__path__
+import commentwise.models
+assert "{ROOT}" not in commentwise.models.__file__, commentwise.models.__file__
 print(model.predict(pandas.DataFrame({{"text": ["a good video"]}})).label[0])
 """
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path('mlflow.db').resolve()}", "PATH": "/usr/bin:/bin"}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.normalize import normalize
-from training.comments import PARTS
-from training.duplicates import copy_key, group_copies
-from training.split import split
+from commentwise.comments.copies import copy_key, group_copies
+from commentwise.comments.normalize import normalize
+from commentwise.comments.table import PARTS
+from commentwise.training.data.split import split
 
 SENTENCE = "this is the longest sentence that anybody has ever written about the colour of the sea"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.encoders.packing import Packed, Shape, TokenIds, pack
+from commentwise.models.encoders.packing import Packed, Shape, TokenIds, pack
 
 POOL = 50
 """Steps that are sorted by length together: large enough to pad little, small enough to stay random."""

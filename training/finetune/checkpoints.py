@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from fsspec.core import url_to_fs
 
-from models.errors import CommentwiseError
-from models.files import atomic_file
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import atomic_file
 
 
 class Checkpoints:

@@ -8,9 +8,9 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from models.files import atomic_folder
-from models.normalize import NORMALIZATION_VERSION
-from models.tokens import encode, tokenizer_from_text
+from commentwise.comments.normalize import NORMALIZATION_VERSION
+from commentwise.fileio import atomic_folder
+from commentwise.models.tokens import encode, tokenizer_from_text
 
 datasets.disable_progress_bars()  # they would draw over that of training
 

@@ -1,7 +1,7 @@
 """The training loop: from pre-trained weights to those of the best epoch, on one device or many.
 
 Needs torch, transformers and accelerate only. Every step is a function of the seed and its number: which comments it
-takes (training.finetune.batches), their dropout, the learning rate. So a run that resumes ends with the weights of one that was
+takes (commentwise.training.finetune.batches), their dropout, the learning rate. So a run that resumes ends with the weights of one that was
 never stopped, bit for bit on the same machine.
 """
 
@@ -28,16 +28,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
-from models.encoders.classifier import classifier
-from models.errors import CommentwiseError
-from models.probabilities import softmax
-from training.finetune.batches import Examples, MicroBatch, Rows, Steps, epoch_steps, evaluation_steps
-from training.finetune.checkpoints import Checkpoints
-from training.finetune.flops import peak_flops, training_flops
-from training.finetune.interrupt import Interrupt
-from training.finetune.recipe import Average, Recipe, learning_rate_factor, parameter_groups
-from training.metrics import macro_f1
-from training.resources import Stopwatch, peak_resident_bytes
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.classifier import classifier
+from commentwise.models.probabilities import softmax
+from commentwise.training.finetune.batches import Examples, MicroBatch, Rows, Steps, epoch_steps, evaluation_steps
+from commentwise.training.finetune.checkpoints import Checkpoints
+from commentwise.training.finetune.flops import peak_flops, training_flops
+from commentwise.training.finetune.interrupt import Interrupt
+from commentwise.training.finetune.recipe import Average, Recipe, learning_rate_factor, parameter_groups
+from commentwise.training.resources import Stopwatch, peak_resident_bytes
+from commentwise.training.scores import macro_f1
 
 LOG_EVERY = 10
 """Steps between two looks at the loss: each look waits for the device."""

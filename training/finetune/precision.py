@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from models.cores import available_cores
+from commentwise.models.cores import available_cores
 
 
 def mixed_precision(precision: str) -> str:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from models.encoders.classifier import Attention
+from commentwise.models.encoders.classifier import Attention
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the loop needs to know; the fields mean what training.settings.BertSettings says."""
+    """What the loop needs to know; the fields mean what commentwise.training.settings.BertSettings says."""
 
     seed: int
     epochs: int

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.encoders.attention import Kernel, _visible, attention
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.attention import Kernel, _visible, attention
 
 OFFSETS = torch.tensor([0, 7, 8, 28, 28, 40, 43, 43], dtype=torch.int32)
 LONGEST = 20
@@ -69,7 +69,7 @@ def test_the_varlen_kernel_gets_documents_and_window(monkeypatch: pytest.MonkeyP
         return query
 
     monkeypatch.setattr(varlen, "varlen_attn", record)
-    monkeypatch.setattr("models.encoders.attention._has_varlen", lambda query: True)
+    monkeypatch.setattr("commentwise.models.encoders.attention._has_varlen", lambda query: True)
     for window in (None, 3, 19):
         attention(HEADS, HEADS, HEADS, OFFSETS, LONGEST, window=window)
     assert calls == [(OFFSETS, OFFSETS, LONGEST, LONGEST, reach) for reach in ((-1, -1), (3, 3), (-1, -1))]

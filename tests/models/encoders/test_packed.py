@@ -19,11 +19,11 @@ from transformers import (
     RobertaConfig,
 )
 
-from models.encoders.attention import Kernel
-from models.encoders.classifier import StockClassifier
-from models.encoders.packed import PackedClassifier, is_packable, packed_logits
-from models.encoders.packing import Packed, Shape, pack
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.attention import Kernel
+from commentwise.models.encoders.classifier import StockClassifier
+from commentwise.models.encoders.packed import PackedClassifier, is_packable, packed_logits
+from commentwise.models.encoders.packing import Packed, Shape, pack
 
 pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
 

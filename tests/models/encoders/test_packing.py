@@ -4,8 +4,8 @@ import pytest
 import torch
 from accelerate.utils import send_to_device
 
-from models.encoders.packing import Packed, Shape, pack
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.models.encoders.packing import Packed, Shape, pack
 
 SHAPE = Shape(tokens=80, documents=8, max_length=24)
 

@@ -16,11 +16,11 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 from transformers import BertConfig, BertForSequenceClassification
 
-from models.errors import run_command
-from training.finetune.batches import Examples
-from training.finetune.checkpoints import Checkpoints
-from training.finetune.loop import FULL, Row, Trainer, end_processes
-from training.finetune.recipe import Recipe
+from commentwise.errors import run_command
+from commentwise.training.finetune.batches import Examples
+from commentwise.training.finetune.checkpoints import Checkpoints
+from commentwise.training.finetune.loop import FULL, Row, Trainer, end_processes
+from commentwise.training.finetune.recipe import Recipe
 
 DEFAULTS = {
     "seed": 3,

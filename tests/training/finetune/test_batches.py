@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from commentwise.training.finetune.batches import Steps, epoch_steps, evaluation_steps, shares
 from tests.training.finetune.loop_run import examples
-from training.finetune.batches import Steps, epoch_steps, evaluation_steps, shares
 
 LENGTHS = np.random.default_rng(0).integers(3, 100, size=1003)
 

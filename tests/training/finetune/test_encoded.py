@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoint import tokenizer_json
-from models.tokens import encode, tokenizer_from_text
+from commentwise.models.checkpoint import tokenizer_json
+from commentwise.models.tokens import encode, tokenizer_from_text
+from commentwise.training.finetune import encoded as module
+from commentwise.training.finetune.encoded import STORE, encoded
 from tests.checkpoints import sample_texts
-from training.finetune import encoded as module
-from training.finetune.encoded import STORE, encoded
 
 
 def test_comments_are_tokenised_once_and_kept(work: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

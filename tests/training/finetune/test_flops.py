@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from commentwise.training.finetune.flops import peak_flops, training_flops
 from tests.training.finetune.loop_run import model
-from training.finetune.flops import peak_flops, training_flops
 
 
 def test_training_flops_follow_the_formula() -> None:

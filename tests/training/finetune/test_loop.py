@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.errors import CommentwiseError
+from commentwise.errors import CommentwiseError
+from commentwise.training.finetune.checkpoints import Checkpoints
+from commentwise.training.finetune.loop import LOG_EVERY, Trainer
 from tests.training.finetune.loop_run import examples, trainer
-from training.finetune.checkpoints import Checkpoints
-from training.finetune.loop import LOG_EVERY, Trainer
 
 ROOT = Path(__file__).parents[3]
 RUN = "tests.training.finetune.loop_run"
@@ -159,7 +159,7 @@ def test_out_of_memory_takes_less_at_once(
 
 def test_training_stops_when_it_no_longer_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.3, 0.5, 0.4, 0.5, 0.9])
-    monkeypatch.setattr("training.finetune.loop.macro_f1", lambda *_: next(scores))
+    monkeypatch.setattr("commentwise.training.finetune.loop.macro_f1", lambda *_: next(scores))
     run = train(tmp_path, epochs=5, patience=2)
     assert [row["epoch"] for row in run.progress.history if "validation_macro_f1" in row] == [1, 2, 3, 4]
     assert run.progress.best_epoch == 2

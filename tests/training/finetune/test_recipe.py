@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from commentwise.training.finetune.recipe import Average, learning_rate_factor, parameter_groups
 from tests.training.finetune.loop_run import model, recipe
-from training.finetune.recipe import Average, learning_rate_factor, parameter_groups
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

@@ -1,0 +1,1 @@
+"""The ways to run an encoder in one process."""

@@ -1,0 +1,1 @@
+"""Cost as work grows, capacity and footprint."""

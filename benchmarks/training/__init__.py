@@ -1,0 +1,1 @@
+"""Fine-tuning speed: our loop and transformers' Trainer."""

@@ -1,0 +1,177 @@
+"""Fine-tuning speed: our loop against transformers' Trainer, as it comes and tuned.
+
+  python -m benchmarks.training                          # random weights of MiniLM's size, made-up comments
+  python -m benchmarks.training --size base --comments 60000 --step-tokens 16384     # on a GPU
+  python -m benchmarks.training --data data/prepared     # a real checkpoint on real comments, with scores
+
+The first two need torch, transformers and accelerate only: no checkpoint, no data, no network. Each contender trains the
+same model on the same comments in a process of its own, in turn, several times; figures are medians.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+# Read when torch is loaded: threads that wait should sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+import transformers
+
+from benchmarks.training.contenders import CONTENDERS, Options
+from benchmarks.training.tasks import SEED, SIZES, Comments, Task, real, synthetic
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import write_json
+from commentwise.models.cores import available_cores
+from commentwise.training.finetune.flops import peak_flops, training_flops
+from commentwise.training.finetune.precision import mixed_precision, use_all_cores
+from commentwise.training.resources import processor_name
+from commentwise.training.scores import macro_f1
+
+RESULT = Path("benchmarks/results/training.json")
+OURS = "commentwise"
+
+
+def main() -> None:
+    """Run one contender when told so, else all of them, and write what came out."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=SIZES, default="minilm", help="of the random model (default: minilm)")
+    parser.add_argument("--comments", type=int, default=1000, help="made-up comments (default: 1000)")
+    parser.add_argument(
+        "--data", type=Path, help="folder with prepared comments, to train a checkpoint on these instead"
+    )
+    parser.add_argument("--checkpoint", default="embedded", help="with --data (default: embedded)")
+    parser.add_argument("--epochs", type=int, default=3, help="with --data (default: 3)")
+    parser.add_argument("--step-tokens", type=int, default=1200, help="tokens per step (default: 1200)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one (default: 1e-4)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each contender (default: 3)")
+    parser.add_argument("--compile", action="store_true", help="compile our model and that of the tuned Trainer")
+    parser.add_argument(
+        "--out", type=Path, default=RESULT, help=f"JSON to write, and a chart beside it (default: {RESULT})"
+    )
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.comments < 100 or min(arguments.repeats, arguments.epochs, arguments.step_tokens) < 1:
+        raise CommentwiseError("--comments must be 100 or more, and --repeats, --epochs and --step-tokens 1 or more")
+    if arguments.contender:
+        write_json(arguments.out, _run(arguments))
+        return
+    result = compare(arguments)
+    write_json(arguments.out, result)
+    _draw(result, arguments.out.with_suffix(".png"))
+
+
+def compare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run every contender as often as asked, in turn, each time in a process of its own."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    own = _as_given(arguments)
+    for repeat in range(arguments.repeats):
+        for name, found in runs.items():
+            with tempfile.TemporaryDirectory() as folder:
+                out = Path(folder) / "run.json"
+                command = [sys.executable, "-m", "benchmarks.training", *own, "--contender", name, "--out", str(out)]
+                finished = subprocess.run(command, capture_output=True, text=True, check=False)
+                if finished.returncode:
+                    raise CommentwiseError(f"{name} failed: {finished.stderr.strip().splitlines()[-1]}")
+                found.append(json.loads(out.read_text(encoding="utf-8")))
+            print(
+                f"run {repeat + 1} of {arguments.repeats}: {name}, {found[-1]['comments_per_second']:.0f} comments/s",
+                flush=True,
+            )
+    contenders = {name: _summary(found) for name, found in runs.items()}
+    ours = contenders[OURS]["comments_per_second"]
+    return {
+        "command": " ".join(["python -m benchmarks.training", *own, "--repeats", str(arguments.repeats)]),
+        "machine": {"device": _device(), "cores": available_cores(), "python": platform.python_version()},
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "comments": runs[OURS][0]["comments"],
+        "seed": SEED,
+        "contenders": contenders,
+        "ratios": {
+            name: round(ours / found["comments_per_second"], 2) for name, found in contenders.items() if name != OURS
+        },
+    }
+
+
+def _as_given(arguments: argparse.Namespace) -> list[str]:
+    task = (
+        ["--data", str(arguments.data), "--checkpoint", arguments.checkpoint, "--epochs", str(arguments.epochs)]
+        if arguments.data
+        else ["--size", arguments.size, "--comments", str(arguments.comments)]
+    )
+    steps = ["--step-tokens", str(arguments.step_tokens), "--learning-rate", str(arguments.learning_rate)]
+    return task + steps + ["--compile"] * arguments.compile
+
+
+def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    rates = [run["comments_per_second"] for run in runs]
+    return {
+        "comments_per_second": statistics.median(rates),
+        "range": [min(rates), max(rates)],
+        "mfu": statistics.median(run["mfu"] for run in runs),
+        "test_macro_f1": runs[0]["test_macro_f1"],
+    }
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train one contender; the time is that of all its epochs, evaluation included."""
+    use_all_cores()
+    task = (
+        real(arguments.data, arguments.checkpoint, arguments.epochs)
+        if arguments.data
+        else synthetic(arguments.size, arguments.comments)
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = mixed_precision("auto")
+    lengths = task.train.lengths
+    peak = peak_flops(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+    flops = training_flops(task.model, lengths) * task.epochs
+    options = Options(arguments.step_tokens, arguments.learning_rate, precision, arguments.compile)
+    train = CONTENDERS[arguments.contender](task, options)
+    start = time.perf_counter()
+    train()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return {
+        "comments_per_second": round(len(lengths) * task.epochs / seconds, 1),
+        "mfu": round(flops / seconds / peak, 4),
+        "test_macro_f1": _score(task, task.test) if task.test else None,
+        "comments": {"count": len(lengths), "epochs": task.epochs, "mean_tokens": round(float(lengths.mean()), 1)},
+    }
+
+
+def _score(task: Task, comments: Comments) -> float:
+    """Macro-F1 of the trained model, asked in fp32 for one comment at a time."""
+    model = task.model.eval()
+    with torch.no_grad():
+        answers = [int(model(torch.tensor([row], device=model.device)).logits.argmax()) for row in comments.rows]
+    return round(macro_f1(comments.true, np.array(answers), int(model.config.num_labels)), 4)
+
+
+def _draw(result: dict[str, Any], path: Path) -> None:
+    try:
+        from benchmarks.report.charts import draw_training
+    except ImportError:
+        print(f"no {path}: matplotlib is not installed")
+        return
+    draw_training(result, path)
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,108 @@
+"""The comments table: its schema, and setting aside the rows that break it.
+
+Columns: comment_id, video_id, published_at (UTC), text, label (null where unlabelled), part (null where the source
+brings no split of its own). `text` and `comment_id` are never null.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from commentwise.errors import CommentwiseError
+
+COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
+PARTS = ("train", "validation", "test")
+
+
+def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameSchema:
+    """The table's schema. Each check's name is the reason written to the reject file."""
+
+    def column(*checks: pa.Check, dtype: str | pd.DatetimeTZDtype = "str", nullable: bool = True) -> pa.Column:
+        return pa.Column(dtype, list(checks), nullable=nullable)
+
+    return pa.DataFrameSchema(
+        {
+            "comment_id": column(
+                pa.Check(lambda ids: ids.str.strip() != "", error="comment_id is blank"),
+                pa.Check(lambda ids: ~ids.duplicated(), error="comment_id stands in an earlier row"),
+                nullable=False,
+            ),
+            "video_id": column(),
+            "published_at": column(dtype=pd.DatetimeTZDtype("us", "UTC")),
+            "text": column(
+                pa.Check(lambda texts: texts.str.strip() != "", error="text is blank"),
+                pa.Check(lambda texts: ~texts.str.contains("\x00", regex=False), error="text holds a NUL character"),
+                pa.Check(
+                    lambda texts: texts.str.len() <= max_characters,
+                    error=f"text is longer than data.max_characters = {max_characters}",
+                ),
+                nullable=False,
+            ),
+            "label": column(pa.Check.isin(labels, error="label is not among the labels")),
+            "part": column(pa.Check.isin(PARTS, error=f"part is none of {', '.join(PARTS)}")),
+        },
+        strict=True,
+    )
+
+
+def split_rejects(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, known: Mapping[int, str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows that fit the schema, and the rejects: row (the table's index), reason, text.
+
+    `known` maps rows that are bad already to the reason. Raises CommentwiseError when the table as a whole does not fit
+    (a column is missing or has another type).
+    """
+    reasons = dict(known or {})
+    try:
+        return schema.validate(table, lazy=True).drop(index=list(reasons)), _rejects(table, reasons)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+    whole = cases[cases["index"].isna()]
+    if len(whole):
+        first = whole.iloc[0]
+        raise CommentwiseError(
+            f"comments table: column {first['column'] or first['failure_case']!r} fails {first['check']}"
+        )
+    for index, column, check in zip(cases["index"], cases["column"], cases["check"], strict=True):
+        reasons.setdefault(int(index), f"{column} is missing" if check == "not_nullable" else str(check))
+    return schema.validate(table.drop(index=list(reasons)), lazy=True), _rejects(table, reasons)
+
+
+def _rejects(table: pd.DataFrame, reasons: dict[int, str]) -> pd.DataFrame:
+    rows = sorted(reasons)
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "reason": [reasons[row] for row in rows],
+            "text": table["text"].loc[rows].fillna("").str[:200].tolist(),
+        }
+    )
+
+
+def read_comments(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a comments table that an earlier stage wrote. Raises CommentwiseError when it does not fit the schema."""
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise CommentwiseError(f"{path} is missing: run `dvc repro`, or get it back with `dvc checkout`") from None
+    except (OSError, ValueError) as error:
+        raise CommentwiseError(
+            f"{path} is not readable Parquet ({str(error).splitlines()[0]}): get it back with `dvc checkout`"
+        ) from None
+    good, rejects = split_rejects(table, schema)
+    if len(rejects):
+        raise CommentwiseError(f"{path}, row {rejects['row'][0]}: {rejects['reason'][0]}: run `dvc repro`")
+    return good
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write Parquet without the index, so that equal tables are equal files."""
+    table.to_parquet(path, index=False)
+
+
+def write_rejects(rejects: pd.DataFrame, path: Path) -> None:
+    """Write the reject file: row, reason and the beginning of the text."""
+    rejects.to_csv(path, index=False)

@@ -1,0 +1,1 @@
+"""ONNX graphs of one signature, `input_ids, attention_mask -> logits`: linear, encoder, quantised, cascade."""

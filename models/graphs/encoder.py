@@ -1,0 +1,84 @@
+"""An encoder as ONNX graphs: exported by optimum, then optimised, quantised and halved with ONNX Runtime's own tools."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.optimizer import optimize_model
+from optimum.exporters.onnx import onnx_export_from_model
+from optimum.exporters.tasks import TasksManager
+from transformers import AutoModelForSequenceClassification
+
+from commentwise.fileio import read_json
+
+TASK = "text-classification"
+SIGNATURE = ("input_ids", "attention_mask")
+
+
+def export_encoder(folder: Path, out: Path) -> None:
+    """Write the encoder that transformers saved in `folder` as an fp32 graph `input_ids, attention_mask -> logits`."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    make_config = TasksManager.get_exporter_config_constructor(
+        "onnx", model=model, task=TASK, library_name="transformers"
+    )
+    base = type(make_config(model.config))
+
+    class Config(base):  # type: ignore[misc, valid-type]
+        """The architecture's own export, without token types: a comment is one segment."""
+
+        @property
+        def inputs(self) -> dict[str, dict[int, str]]:
+            return {name: axes for name, axes in super().inputs.items() if name in SIGNATURE}
+
+    scratch = out.parent / "export"
+    logging.getLogger("optimum").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns about constants that are meant to be constant
+        onnx_export_from_model(
+            model, scratch, task=TASK, custom_onnx_configs={"model": Config(model.config, task=TASK)}, device="cpu"
+        )
+    (scratch / "model.onnx").rename(out)
+    for left_over in scratch.iterdir():
+        left_over.unlink()
+    scratch.rmdir()
+
+
+def attention_shape(folder: Path) -> tuple[int, int]:
+    """Attention heads and hidden size of the encoder in `folder`; 0 where its configuration does not say."""
+    config = read_json(folder / "config.json")
+    heads = config.get("num_attention_heads") or config.get("n_heads") or 0
+    hidden = config.get("hidden_size") or config.get("dim") or 0
+    return heads, hidden
+
+
+def optimise(graph: Path, out: Path, heads: int, hidden: int) -> None:
+    """Fuse attention, layer normalisation and GELU (ONNX Runtime's transformer optimiser); the weights stay fp32."""
+    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    optimize_model(str(graph), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0).save_model_to_file(
+        str(out)
+    )
+
+
+def quantise(graph: Path, out: Path) -> None:
+    """Dynamic int8: weights per channel, activations scaled as they come.
+
+    The scale is shared by all comments of a call, so the result depends on the batch: serve comments one by one.
+    """
+    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
+    quantize_dynamic(
+        str(graph),
+        str(out),
+        per_channel=True,
+        op_types_to_quantize=["MatMul", "Attention", "Gemm", "Gather", "EmbedLayerNormalization"],
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+
+
+def halve(graph: Path, out: Path) -> None:
+    """fp16 weights and arithmetic for GPUs; logits still come out as fp32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tiny weights become the smallest fp16 number
+        onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True), out)

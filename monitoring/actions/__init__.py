@@ -1,0 +1,1 @@
+"""What follows from the findings: alerts, feedback as training data, retraining, retention."""

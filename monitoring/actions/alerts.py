@@ -1,0 +1,216 @@
+"""Telling people: by webhook, by e-mail, and by a file that Prometheus reads.
+
+The same alert is sent once, and again only after the cool-down; a worse one and the all-clear are sent at once. A delivery
+that fails is tried again, now and at the next look; each is logged in deliveries.jsonl.
+"""
+
+import json
+import os
+import smtplib
+import sys
+import time
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import Field
+
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json, write_json, write_text
+from commentwise.monitoring.settings import WindowSettings
+from commentwise.monitoring.signals.analysis import Analysis
+
+SECTIONS = {
+    "none": "",
+    "warn": "#the-comments-may-have-changed",
+    "alert": "#the-comments-have-changed",
+}
+"""Of the runbook."""
+RANK = {"none": 0, "warn": 1, "alert": 2}
+MARK = {"none": "✅", "warn": "⚠️", "alert": "🚨"}
+TIMEOUT = 10
+PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each try of a delivery."""
+
+
+class AlertSettings(WindowSettings):
+    """Whom to tell, and how often."""
+
+    webhook: str = Field(
+        default="", description="URL that takes Slack's messages; better from the environment, since it is a secret"
+    )
+    smtp: str = Field(
+        default="",
+        description="mail server: smtp://HOST:PORT, smtp+starttls://USER@HOST or smtps://USER@HOST; password in COMMENTWISE_SMTP_PASSWORD",
+    )
+    mail_from: str = Field(default="commentwise@localhost", description="sender of the mails")
+    mail_to: str = Field(default="", description="who gets mails, separated by spaces")
+    cool_down: float = Field(default=24, ge=0, description="hours until the same alert is sent again")
+    least_severity: str = Field(
+        default="warn", pattern="^(warn|alert)$", description="send from this severity on: warn or alert"
+    )
+    runbook: str = Field(default="docs/runbook.md", description="where people read what to do")
+    dry_run: bool = Field(default=False, description="print what would be sent, and send nothing")
+
+
+def tell(analysis: Analysis, settings: AlertSettings, now: float | None = None) -> list[str]:
+    """Send what is due; return the channels that took it. Raises CommentwiseError when one did not, after all tries."""
+    now = time.time() if now is None else now
+    write_text(settings.out / "commentwise.prom", prometheus(analysis))
+    channels = _channels(settings)
+    state_file = settings.out / "alerts.json"
+    state = _read_state(state_file)
+    text = message(analysis, settings.runbook)
+    due = [name for name in channels if _is_due(analysis, state.get(name), settings, now)]
+    if settings.dry_run:
+        print(f"would send to {', '.join(due) or 'nobody'}:\n{text}")
+        return []
+    failures, sent = [], []
+    for name in due:
+        reason = _deliver(lambda name=name: channels[name](text, analysis))  # type: ignore[misc]
+        _log(settings.out, {"time": now, "channel": name, "severity": analysis.severity, "failure": reason})
+        if reason:
+            failures.append(f"{name} ({reason})")
+            continue
+        sent.append(name)
+        state[name] = {"severity": analysis.severity, "bundle_id": analysis.reference.bundle_id, "time": now}
+        write_json(state_file, state)
+    if failures:
+        raise CommentwiseError(f"not delivered: {', '.join(failures)}: mend it; the next look tries again")
+    return sent
+
+
+def message(analysis: Analysis, runbook: str) -> str:
+    """What people read."""
+    head = {
+        "none": "Comments are as expected again",
+        "warn": "Comments may have changed",
+        "alert": "Comments have changed",
+    }
+    title = f"{MARK[analysis.severity]} {head[analysis.severity]} (bundle {analysis.reference.bundle_id[:12]})"
+    return f"{title}\n{analysis.summary}\nWhat to do: {runbook}{SECTIONS[analysis.severity]}"
+
+
+def prometheus(analysis: Analysis) -> str:
+    """The findings for the node exporter's textfile collector (or any HTTP server that hands the file out)."""
+    verdict, estimate = analysis.verdicts[-1], analysis.estimate
+    bundle = f'bundle_id="{analysis.reference.bundle_id}"'
+    lines = [
+        "# HELP commentwise_drift_severity 0: like the reference, 1: warning, 2: alert.",
+        "# TYPE commentwise_drift_severity gauge",
+        f"commentwise_drift_severity{{{bundle}}} {RANK[analysis.severity]}",
+        "# HELP commentwise_drift_p_value p-value of each signal in the latest window, corrected.",
+        "# TYPE commentwise_drift_p_value gauge",
+        *(
+            f'commentwise_drift_p_value{{{bundle},signal="{name}"}} {value:.6g}'
+            for name, value in verdict.adjusted.items()
+        ),
+        "# HELP commentwise_estimated_accuracy Accuracy since the latest change, estimated without labels.",
+        "# TYPE commentwise_estimated_accuracy gauge",
+        *(
+            f'commentwise_estimated_accuracy{{{bundle},bound="{name}"}} {value:.6g}'
+            for name, value in estimate.as_dict().items()
+        ),
+        "# HELP commentwise_baseline_accuracy Accuracy on the reference.",
+        "# TYPE commentwise_baseline_accuracy gauge",
+        f"commentwise_baseline_accuracy{{{bundle}}} {analysis.baseline.value:.6g}",
+        "# HELP commentwise_monitoring_time_seconds When this was found out.",
+        "# TYPE commentwise_monitoring_time_seconds gauge",
+        f"commentwise_monitoring_time_seconds {time.time():.0f}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _is_due(analysis: Analysis, last: dict[str, Any] | None, settings: AlertSettings, now: float) -> bool:
+    severity = analysis.severity
+    if last is None or last["bundle_id"] != analysis.reference.bundle_id:
+        return RANK[severity] >= RANK[settings.least_severity]
+    if severity == "none":  # the all-clear, once
+        return bool(last["severity"] != "none")
+    if RANK[severity] < RANK[settings.least_severity]:
+        return False
+    return RANK[severity] > RANK[last["severity"]] or now - last["time"] >= 3600 * settings.cool_down
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """What was told last, by channel. A damaged file is worth a second message, not silence."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
+        print(f"alerts: {path} is damaged ({error}) and begun anew", file=sys.stderr, flush=True)
+        return {}
+
+
+def _channels(settings: AlertSettings) -> dict[str, Callable[[str, Analysis], None]]:
+    channels: dict[str, Callable[[str, Analysis], None]] = {}
+    if settings.webhook:
+        if not _is_url(settings.webhook, ("http", "https")):
+            raise CommentwiseError("--webhook is no URL: write https://HOST/…")
+        channels["webhook"] = lambda text, analysis: _post(settings.webhook, text)
+    if settings.smtp:
+        if not settings.mail_to:
+            raise CommentwiseError("--smtp wants --mail-to: say who gets the mails")
+        if not _is_url(settings.smtp, ("smtp", "smtp+starttls", "smtps")):
+            raise CommentwiseError(
+                f"--smtp {settings.smtp!r} is no mail server: write smtp://HOST:PORT, smtp+starttls://… or smtps://…"
+            )
+        channels["mail"] = lambda text, analysis: _mail(settings, text, analysis)
+    return channels
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _post(url: str, text: str) -> None:
+    answer = httpx.post(url, json={"text": text}, timeout=TIMEOUT)
+    if not answer.is_success:
+        raise OSError(f"{urlsplit(url).hostname} answered {answer.status_code}")
+
+
+def _mail(settings: AlertSettings, text: str, analysis: Analysis) -> None:
+    mail = EmailMessage()
+    mail["Subject"], _, body = text.partition("\n")
+    mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to.split())
+    mail["Date"], mail["Message-ID"] = formatdate(), make_msgid()
+    mail.set_content(body)
+    page = settings.out / "report.html"
+    if page.is_file():
+        mail.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
+    server = urlsplit(settings.smtp)
+    kind = smtplib.SMTP_SSL if server.scheme == "smtps" else smtplib.SMTP
+    with kind(str(server.hostname), server.port or 0, timeout=TIMEOUT) as connection:
+        if server.scheme == "smtp+starttls":
+            connection.starttls()
+        if server.username:
+            connection.login(server.username, os.environ.get("COMMENTWISE_SMTP_PASSWORD", ""))
+        connection.send_message(mail)
+
+
+def _deliver(send: Callable[[], None]) -> str:
+    """Try to send; the last reason why not, empty when it went."""
+    reason = ""
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            send()
+        except (OSError, httpx.HTTPError, smtplib.SMTPException) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+        else:
+            return ""
+    return reason
+
+
+def _log(folder: Path, line: dict[str, Any]) -> None:
+    with (folder / "deliveries.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line, ensure_ascii=False) + "\n")

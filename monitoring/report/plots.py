@@ -1,0 +1,139 @@
+"""The report's pictures, as SVG text."""
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from commentwise.monitoring.signals.analysis import Analysis
+from commentwise.monitoring.signals.reference import Reference
+from commentwise.monitoring.signals.rows import Floats
+from commentwise.monitoring.signals.summary import TITLES
+
+BLUE, GREY, COLOURS = "#2563eb", "#94a3b8", {"none": "#2563eb", "warn": "#d97706", "alert": "#dc2626"}
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "grid.color": "#e2e8f0",
+    "svg.hashsalt": "commentwise",
+}
+DRAWS = 400
+
+
+@mpl.rc_context(STYLE)
+def performance_plot(analysis: Analysis) -> str:
+    """Estimated accuracy over the windows, with its interval, next to the reference's and to what feedback counts."""
+    figure, axes = _figure(7.4, 2.9)
+    places = np.arange(len(analysis.verdicts))
+    found = [estimate["accuracy"] for estimate in analysis.estimates]
+    before = analysis.baseline
+    axes.axhspan(before.low, before.high, color=GREY, alpha=0.2, lw=0)
+    axes.axhline(before.value, color=GREY, lw=1, label=f"on the reference: {before.value:.2f}")
+    axes.fill_between(
+        places, [score.low for score in found], [score.high for score in found], color=BLUE, alpha=0.15, lw=0
+    )
+    axes.plot(
+        places, [score.value for score in found], color=BLUE, marker="o", ms=4, label="estimated, with 95% interval"
+    )
+    counted = [(place, score) for place, (score, _) in zip(places, analysis.counted, strict=True) if score]
+    if counted:
+        values = np.array([[score.value - score.low, score.high - score.value] for _, score in counted]).T
+        axes.errorbar(
+            [place + 0.08 for place, _ in counted],
+            [score.value for _, score in counted],
+            values,
+            fmt="s",
+            ms=4,
+            color="#0f766e",
+            lw=1,
+            label="by feedback",
+        )
+    axes.set_ylabel("accuracy")
+    axes.legend(loc="lower left", frameon=False, fontsize=8)
+    _label_windows(axes, analysis)
+    return _svg(figure)
+
+
+@mpl.rc_context(STYLE)
+def signal_plot(name: str, analysis: Analysis) -> str:
+    """A signal over the windows; the band is where windows like the reference lie 95% of the time."""
+    figure, axes = _figure(3.3, 1.8)
+    values, band = _series(name, analysis)
+    places = np.arange(len(values))
+    if band:
+        axes.axhspan(*band, color=GREY, alpha=0.25, lw=0)
+    axes.plot(places, values, color=GREY, lw=1, zorder=1)
+    colours = [COLOURS[verdict.severity] if name in verdict.drifted else BLUE for verdict in analysis.verdicts]
+    axes.scatter(places, values, c=colours, s=22, zorder=2)
+    axes.set_title(TITLES[name], fontsize=9, loc="left")
+    _label_windows(axes, analysis, most=3)
+    return _svg(figure)
+
+
+@mpl.rc_context(STYLE)
+def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
+    """How often one window would be noticed, by its size."""
+    figure, axes = _figure(4.6, 2.5)
+    for colour, (loss, shares) in zip((BLUE, "#0f766e"), curves.items(), strict=False):
+        axes.plot(
+            sizes, shares, marker="o", ms=4, color=colour, label=f"{100 * float(loss):.0f} points of accuracy lost"
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(list(sizes), [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.03)
+    axes.set_xlabel("comments in a window")
+    axes.set_ylabel("share noticed")
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _series(name: str, analysis: Analysis) -> tuple[list[float], tuple[float, float] | None]:
+    """What a signal's plot shows: means where it is a quantity of single comments, else the statistic itself."""
+    windows = [verdict.rows for verdict in analysis.verdicts]
+    if name in windows[-1].signals:
+        means = [float(rows.signals[name].mean()) for rows in windows]
+        return means, _band(analysis.reference, name, len(windows[-1]))
+    return [verdict.outcomes[name].statistic for verdict in analysis.verdicts], None
+
+
+def _band(reference: Reference, name: str, size: int) -> tuple[float, float]:
+    values: Floats = reference.rows.signals[name]
+    means = np.random.default_rng(0).choice(values, (DRAWS, size)).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    return plt.subplots(figsize=(width, height), layout="constrained")
+
+
+def _label_windows(axes: Axes, analysis: Analysis, most: int = 8) -> None:
+    starts = [datetime.fromtimestamp(float(verdict.rows.time[0]), UTC) for verdict in analysis.verdicts]
+    span = starts[-1] - starts[0]
+    form = "%d %b" if span.days >= 2 else "%H:%M" if span.total_seconds() >= 600 else "%H:%M:%S"
+    step = max(1, -(-len(starts) // most))
+    places = range(0, len(starts), step)
+    axes.set_xticks(list(places), [f"{starts[place]:{form}}" for place in places])
+    axes.set_xlim(-0.3, max(len(starts) - 0.7, 0.7))
+
+
+def _svg(figure: Figure) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+    plt.close(figure)
+    text = stream.getvalue()
+    return text[text.index("<svg") :]

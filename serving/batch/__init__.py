@@ -1,0 +1,1 @@
+"""Scoring files of comments, on this machine or on a cluster."""

@@ -1,0 +1,303 @@
+"""Scoring Parquet on a Ray cluster: each device has an actor, which scores one block of rows after another.
+
+What comes out is a folder: `part-FFFFF-BBBBBB.parquet` for block B of input F, with the same columns and answers as
+without a cluster, `_rejects` for rows that cannot be scored, and `_finished` with what is done. Ray's own checkpoints
+know rows by an id, which comments need not have.
+"""
+
+import json
+import logging
+import math
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import track
+
+from commentwise.comments.files import Row, batch_rows
+from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import Classifier, Manifest, bundle_id
+from commentwise.serving.batch.chunks import Chunk, Scorer, answer_columns
+from commentwise.serving.batch.locations import Store, opened, parquet_files
+from commentwise.serving.batch.writers import ParquetFormat, ScoredChunk, Totals
+
+FINISHED = "_finished"
+REJECTS = "_rejects"
+WORK = f"{FINISHED}/work.json"
+COMPLETE = "_SUCCESS"
+RAY_PORT = 6379
+CONNECT_SECONDS = 10
+BLOCK_ROWS = 5_000
+"""Rows of a block: seconds of work, even where a file is a single row group, as most are."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of an input, all of one row group."""
+
+    name: str
+    """Of the parts that come out of it."""
+    uri: str
+    group: int
+    start: int
+    """Rows of the group before it."""
+    before: int
+    """Rows of the input before it."""
+
+
+def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
+    """The columns of all inputs with their Arrow types, and the blocks.
+
+    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
+    """
+    answers = answer_columns(labels)
+    types: dict[str, Any] = {}
+    blocks = []
+    for number, uri in enumerate(uris):
+        with opened(uri) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise CommentwiseError(f"{uri} has two columns of one name among {names}: rename one")
+            if column not in names:
+                raise CommentwiseError(
+                    f"{uri} has no column {column!r}, only {names}: name the comments' with --column"
+                )
+            if taken := answers.keys() & set(names):
+                raise CommentwiseError(f"{uri} has a column {min(taken)!r}, which is the name of an answer: rename it")
+            for field in file.schema_arrow:
+                if types.setdefault(field.name, field.type) != field.type:
+                    raise CommentwiseError(
+                        f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
+                    )
+            groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            for index, place in enumerate(_places(groups)):
+                blocks.append(Block(f"part-{number:05}-{index:06}", Store(uri).place, *place))
+    return types | answers, blocks
+
+
+def _places(group_rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Where the blocks of a file are: group, rows of the group before, rows of the file before."""
+    before = 0
+    for group, rows in enumerate(group_rows):
+        for start in range(0, rows, BLOCK_ROWS):
+            yield group, start, before + start
+        before += rows
+
+
+class BlockScorer:
+    """An actor: it holds the bundle on one device and scores blocks."""
+
+    def __init__(self, bundle: Any, device: str, cascade: bool, column: str, types: dict[str, Any], out: str) -> None:
+        """`bundle` is the files, in the cluster's memory, since the machines need not share a disk."""
+        import ray
+
+        with TemporaryDirectory(prefix="commentwise-") as folder:  # not needed once the bundle is loaded
+            for name, content in ray.get(bundle).items():
+                Path(folder, name).write_bytes(content)
+            classifier = Classifier(Path(folder), device, threads=1, cascade=cascade)
+            self._score = Scorer(classifier, column, frozenset(types), ParquetFormat(out, list(types), types))
+        self._out = Store(out)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Score the blocks of a batch, and write what comes out of each; last, that it is finished."""
+        done = [self._one(Block(**json.loads(block))) for block in batch["block"]]
+        return {"totals": [json.dumps(asdict(totals)) for totals in done]}
+
+    def _one(self, block: Block) -> Totals:
+        with opened(block.uri) as file:
+            values = chain.from_iterable(map(batch_rows, _batches(file, block)))
+            rows = [
+                Row(block.uri, number, row, row, reason)
+                for number, (row, reason) in enumerate(values, start=block.before + 1)
+            ]
+        scored = self._score(Chunk(0, rows, 0))
+        totals = Totals()
+        totals.add(scored)
+        self._out.write(f"{block.name}.parquet", scored.rows)
+        if scored.rejects:
+            self._out.write(f"{REJECTS}/{block.name}.jsonl", scored.rejects)
+        self._out.write(f"{FINISHED}/{block.name}.json", json.dumps(asdict(totals)).encode())
+        return totals
+
+
+def _batches(file: Any, block: Block) -> Iterator[Any]:
+    """The record batches of a block; the rows of its group that come before are read past."""
+    row, end = 0, block.start + BLOCK_ROWS
+    for batch in file.iter_batches(BLOCK_ROWS, [block.group]):
+        first, last = max(row, block.start), min(row + batch.num_rows, end)
+        if first < last:
+            yield batch.slice(first - row, last - first)
+        row += batch.num_rows
+        if row >= end:
+            return
+
+
+def score(
+    inputs: Sequence[str],
+    out: str,
+    model: Path,
+    column: str,
+    device: str,
+    cascade: bool,
+    address: str | None,
+    overwrite: bool,
+    restart: bool,
+) -> tuple[Totals, int, float]:
+    """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
+
+    `overwrite` replaces what is complete, `restart` also what an unfinished run left. A bar on a terminal's standard
+    error shows the blocks that are done. Raises CommentwiseError when inputs, output or cluster cannot be used; what is
+    to be replaced is then still there.
+    """
+    started = time.monotonic()
+    manifest = Manifest.from_json(model / "manifest.json")
+    store = Store(out)
+    uris = parquet_files(inputs)
+    types, blocks = survey(uris, column, manifest.labels)
+    work = {f"input {number}": Store(uri).facts() for number, uri in enumerate(uris, start=1)} | {
+        "--column": column,
+        "the bundle": bundle_id(model),
+        "its graph": manifest.graph_for(device, model, cascade),
+        "rows per block": str(BLOCK_ROWS),
+    }
+    goes_on = _goes_on(store, work, overwrite, restart)
+    totals, done = _earlier(store) if goes_on else (Totals(), set())
+    earlier = totals.rows
+    remaining = [block for block in blocks if block.name not in done]
+    with _cluster(address) if remaining else nullcontext():
+        if not goes_on:
+            store.clear()
+            store.write(WORK, json.dumps(work).encode())
+        files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
+        arguments = (device, cascade, column, types, store.place)
+        parts = _run(remaining, files, arguments) if remaining else iter(())
+        console = Console(stderr=True)
+        for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
+            _add(totals, part)
+    store.write(COMPLETE, json.dumps(asdict(totals)).encode())
+    return totals, earlier, time.monotonic() - started
+
+
+def _goes_on(store: Store, work: dict[str, str], overwrite: bool, restart: bool) -> bool:
+    """Whether the folder holds a part of this work, which is continued. Raises CommentwiseError when it is taken."""
+    before = store.read(WORK)
+    if before is None:
+        if store.is_empty():
+            return False
+        raise CommentwiseError(f"{store.uri} holds what this command did not write: name another folder")
+    if restart:
+        return False
+    if store.read(COMPLETE) is not None:
+        if overwrite:
+            return False
+        raise CommentwiseError(f"{store.uri} is complete: name another folder, or replace it with --overwrite")
+    try:
+        known: dict[str, str] = json.loads(before)
+    except ValueError:
+        raise CommentwiseError(f"{store.uri}/{WORK} is damaged: start anew with --restart") from None
+    if changed := [name for name in work | known if known.get(name) != work.get(name)]:
+        changes = "; ".join(f"{name} was {known.get(name)} and is {work.get(name)}" for name in changed)
+        raise CommentwiseError(
+            f"{store.uri} holds the work of another command ({changes}): repeat that one to continue it, or start anew with --restart"
+        )
+    return True
+
+
+def _earlier(store: Store) -> tuple[Totals, set[str]]:
+    """What earlier runs of the same work have finished."""
+    totals, done = Totals(), set()
+    for name in store.names(FINISHED):
+        if name.startswith("part-") and (content := store.read(f"{FINISHED}/{name}")):
+            _add(totals, Totals(**json.loads(content)))
+            done.add(name.removesuffix(".json"))
+    return totals, done
+
+
+def _add(totals: Totals, part: Totals) -> None:
+    totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """The connection to the cluster. Raises CommentwiseError when there is none, or when it gives up."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # What fails is raised; beyond that Ray's core complains of how Ray Data starts its actors.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    _connect(address or os.environ.get("RAY_ADDRESS") or "local")
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise CommentwiseError(_reason(error)) from None
+    finally:
+        ray.shutdown()
+
+
+def _run(blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...]) -> Iterator[Totals]:
+    """Have the cluster score the blocks; yield what came of each as it is finished."""
+    import ray
+    import ray.data
+
+    resource = "GPU" if arguments[0] == "cuda" else "CPU"
+    devices = math.floor(ray.cluster_resources().get(resource, 0))
+    if not devices:
+        raise CommentwiseError(f"the Ray cluster has no {resource}: name another --device")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    items = [{"block": json.dumps(asdict(block))} for block in blocks]
+    tasks = ray.data.from_items(items, override_num_blocks=len(items))
+    done = tasks.map_batches(
+        BlockScorer,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(devices, len(blocks))),
+        fn_constructor_args=(ray.put(bundle), *arguments),
+        num_cpus=1 if resource == "CPU" else None,
+        num_gpus=1 if resource == "GPU" else None,
+    )
+    for row in done.iter_rows():
+        yield Totals(**json.loads(row["totals"]))
+
+
+def _connect(address: str) -> None:
+    import ray.exceptions
+
+    try:
+        if address not in ("local", "auto"):  # Ray would try for a quarter of an hour where nobody answers
+            place = urlsplit(address if "://" in address else f"//{address}")
+            socket.create_connection((place.hostname, place.port or RAY_PORT), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise CommentwiseError(
+            f"no Ray cluster at {address} ({error}): start it, or correct --ray-address or RAY_ADDRESS"
+        ) from None
+    try:
+        ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise CommentwiseError(
+            f"the Ray cluster at {address} refuses ({_last_line(error)}): run this on one of its machines, with its versions of Ray and Python, and with its token if it has one"
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what an actor raised; its own where the error is one for people."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, CommentwiseError):
+        return str(cause)
+    return f"the Ray cluster gave up: {_last_line(error)}"
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

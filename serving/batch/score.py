@@ -1,0 +1,295 @@
+"""Score files of comments with a bundle.
+
+  python -m commentwise.serving.batch.score comments.csv -o scored.csv --column Comment
+
+Reads .csv, .jsonl (either with .gz) and .parquet, several at once, or standard input (-). The output has the columns of
+the input and label, confidence, a probability per label and the bundle. Rows that cannot be scored go to a reject file
+with the reason. A run that was interrupted, or killed, goes on where it was when the same command is given again.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from commentwise.comments.files import STANDARD_STREAM, TEXT_FORMATS, Input, Rows, format_of
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.models.bundle import MANIFEST, Classifier, Manifest, bundle_id
+from commentwise.models.engine import available_device
+from commentwise.serving.batch.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE, Scorer, answer_columns, chunks, in_order
+from commentwise.serving.batch.writers import (
+    ParquetFormat,
+    PartialFile,
+    RowFormat,
+    StandardOutput,
+    TextFormat,
+    Totals,
+    partial_folder,
+)
+
+
+def main() -> None:
+    """Score the inputs on the command line, and say on standard error what was done."""
+    arguments = _parser().parse_args()
+    if arguments.engine == "ray":
+        _score_on_cluster(arguments)
+        return
+    resumable = STANDARD_STREAM not in (*arguments.inputs, arguments.output)
+    with _stoppable(resumable):
+        rejects = arguments.rejects or _default_rejects(arguments.output)
+        _check_paths(arguments.inputs, arguments.output, rejects, arguments.overwrite)
+        inputs = [Input(name, format_of(name, arguments.format, "--format")) for name in arguments.inputs]
+        manifest = Manifest.from_json(arguments.model / MANIFEST)
+        answers = answer_columns(manifest.labels)
+        columns = survey(inputs, arguments.column, answers)
+        form, only = _row_format(arguments.output, arguments.output_format, columns, answers)
+        classifier = Classifier(arguments.model, _device(arguments.device, manifest), cascade=arguments.cascade)
+        work = work_of(inputs, arguments.column, classifier)
+        sink: PartialFile | StandardOutput = (
+            StandardOutput(rejects)
+            if arguments.output == STANDARD_STREAM
+            else PartialFile(Path(arguments.output), rejects, form, work, arguments.restart or not resumable)
+        )
+        earlier = sink.totals.rows
+        seconds = run(inputs, Scorer(classifier, arguments.column, only, form), sink)
+        print(_summary(sink.totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
+
+
+def _score_on_cluster(arguments: argparse.Namespace) -> None:
+    from commentwise.serving.batch.cluster import score  # which takes a library of its own
+
+    for flag in ("rejects", "format", "output_format"):
+        if getattr(arguments, flag):
+            raise CommentwiseError(
+                f"--{flag.replace('_', '-')} is nothing for --engine ray, which writes a folder of Parquet"
+            )
+    manifest = Manifest.from_json(arguments.model / MANIFEST)
+    device = _device(arguments.device, manifest)
+    with _stoppable(True):
+        totals, earlier, seconds = score(
+            arguments.inputs,
+            arguments.output,
+            arguments.model,
+            arguments.column,
+            device,
+            arguments.cascade,
+            arguments.ray_address,
+            arguments.overwrite,
+            arguments.restart,
+        )
+    rejects = f"{arguments.output.rstrip('/')}/_rejects"
+    print(_summary(totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors look like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommentwiseError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m commentwise.serving.batch.score",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IN", help="a file of comments, or - for standard input")
+    add("-o", "--output", required=True, metavar="OUT", help="the file to write, or - for standard output")
+    add("--column", default="text", help="the column with the comment (default: %(default)s)")
+    add("--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (default: %(default)s)")
+    add("--cascade", action="store_true", help="on the CPU, let the linear model answer what it is sure of, where the bundle has a cascade")  # fmt: skip
+    add("--format", choices=TEXT_FORMATS, help="format of an input whose name does not tell it")
+    add("--output-format", choices=TEXT_FORMATS, help="format of an output whose name does not tell it")
+    add("--rejects", type=Path, metavar="FILE", help="for rows that cannot be scored (default: OUT.rejects.jsonl)")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace OUT: once the new one is complete, or, with --engine ray, when it begins",
+    )
+    add("--engine", choices=("local", "ray"), default="local", help="ray: on a cluster; IN and OUT are Parquet, files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
+    add("--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: that of RAY_ADDRESS, else this machine)")  # fmt: skip
+    add("--restart", action="store_true", help="drop what an unfinished run left, instead of continuing it")
+    return parser
+
+
+def _default_rejects(output: str) -> Path:
+    return Path("rejects.jsonl" if output == STANDARD_STREAM else f"{output}.rejects.jsonl")
+
+
+def _check_paths(inputs: Sequence[str], output: str, rejects: Path, overwrite: bool) -> None:
+    """Raise CommentwiseError where a file would be read twice, or lost."""
+    if STANDARD_STREAM in inputs and len(inputs) > 1:
+        raise CommentwiseError("- (standard input) must be the only input: score the files by another command")
+    out = Path(output)
+    used = [*(Path(name).resolve() for name in inputs), rejects.resolve(), out.resolve()]
+    for path in (out, rejects):
+        if output == STANDARD_STREAM and path == out:
+            continue
+        if used.count(path.resolve()) > 1:
+            raise CommentwiseError(f"{path} is named twice, for input, output or rejects: name another file")
+        if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
+            raise CommentwiseError(f"{path} is no regular file: name another")
+        # A run that was killed as it finished has put the reject file in place already.
+        if path.exists() and not overwrite and (path == out or not partial_folder(out).exists()):
+            raise CommentwiseError(f"{path} exists: name another file, or replace it with --overwrite")
+
+
+def _device(device: str, manifest: Manifest) -> str:
+    if device != "auto":
+        return device
+    available = available_device()
+    return available if available in manifest.devices else "cpu"
+
+
+def survey(inputs: Iterable[Input], column: str, answers: Collection[str]) -> dict[str, Any]:
+    """The columns of all inputs in order of appearance, with their Arrow types where they are known.
+
+    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
+    """
+    columns: dict[str, Any] = {}
+    for source in inputs:
+        with source.opened() as table:
+            # JSON lines without a single readable row have no columns, and nothing to miss.
+            if table.columns and column not in table.columns:
+                there = ", ".join(map(repr, table.columns))
+                raise CommentwiseError(
+                    f"{source.name} has no column {column!r}, it has {there}: name one of them with --column"
+                )
+            if taken := [name for name in table.columns if name in answers]:
+                raise CommentwiseError(
+                    f"{source.name} has a column {taken[0]!r}, which is the name of an answer: rename that column"
+                )
+            columns |= {name: table.types.get(name) for name in table.columns if name not in columns}
+    return columns
+
+
+def _row_format(
+    output: str, told: str | None, columns: dict[str, Any], answers: dict[str, str]
+) -> tuple[RowFormat, frozenset[str] | None]:
+    """How rows are written, and the only columns that they may bring along, if these are fixed."""
+    form = format_of(output, told, "--output-format")
+    names = [*columns, *answers]
+    if form.kind == "parquet":
+        return ParquetFormat(output, names, columns | answers), frozenset(columns)
+    return TextFormat(form, names), frozenset(columns) if form.kind == "csv" else None
+
+
+def work_of(inputs: Iterable[Input], column: str, classifier: Classifier) -> dict[str, str]:
+    """All that the result depends on, by the names that people know."""
+    work = {}
+    for number, source in enumerate(inputs, start=1):
+        changed = "" if source.name == STANDARD_STREAM else f", changed {_changed(Path(source.name))}"
+        path = source.name if source.name == STANDARD_STREAM else Path(source.name).resolve()
+        work[f"input {number}"] = f"{path} ({source.format.kind}, {source.size} bytes{changed})"
+    return work | {
+        "--column": column,
+        "the bundle": bundle_id(classifier.folder),
+        "its graph": classifier.graph,
+        "rows per chunk": str(CHUNK_ROWS),
+    }
+
+
+def _changed(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
+
+
+def run(inputs: Sequence[Input], scorer: Scorer, sink: PartialFile | StandardOutput) -> float:
+    """Score what the sink does not have yet; return the seconds that took."""
+    started = time.monotonic()
+    rows = Rows(inputs)
+    remaining = iter(rows)
+    deque(islice(remaining, sink.totals.chunks * CHUNK_ROWS), maxlen=0)  # finished by an earlier run
+    with (
+        _progress(sum(source.size for source in inputs), rows.position, sink.totals) as show,
+        ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool,
+        scorer.classifier.engine,  # it ends before the pool, and drops the comments that nobody waits for any more
+    ):
+        for scored in in_order(pool, scorer, chunks(rows, remaining, sink.totals.chunks)):
+            sink.add(scored)
+            show(scored.position)
+    sink.finish()
+    return time.monotonic() - started
+
+
+@contextmanager
+def _progress(size: int, position: int, totals: Totals) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal; call what this yields with the bytes of the inputs that are done."""
+    bar = Progress(
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[done]:,} rows, {task.fields[speed]:,.0f}/s,"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    started, earlier = time.monotonic(), totals.rows
+    with bar:
+        task = bar.add_task("", total=size or None, completed=position, done=earlier, speed=0.0)
+
+        def show(reached: int) -> None:
+            speed = (totals.rows - earlier) / (time.monotonic() - started)
+            bar.update(task, completed=reached, done=totals.rows, speed=speed)
+
+        yield show
+
+
+def _summary(
+    totals: Totals, earlier: int, seconds: float, labels: Sequence[str], rejects: Path | str, output: str
+) -> str:
+    before = f", {earlier:,} of them by an earlier run," if earlier else ""
+    counts = ", ".join(f"{label} {totals.labels.get(label, 0):,}" for label in labels)
+    aside = f"{totals.rejected:,} set aside" + (f" in {rejects}" if totals.rejected else "")
+    return (
+        f"scored {totals.rows:,} of {totals.rows + totals.rejected:,} rows{before} in {seconds:.1f} s "
+        f"({(totals.rows - earlier) / seconds:,.0f} comments/s): {counts}; {aside}; "
+        f"written to {'standard output' if output == STANDARD_STREAM else output}"
+    )
+
+
+class _Stopped(BaseException):
+    """A signal asked the process to end."""
+
+
+@contextmanager
+def _stoppable(resumable: bool) -> Iterator[None]:
+    """End the block at SIGINT or SIGTERM and say how to go on; exit with 128 + signal, as shells expect."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not cut the ending short
+        raise _Stopped(number)
+
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    except _Stopped as stopped:
+        verb = "interrupted" if stopped.args[0] == signal.SIGINT else "terminated"
+        advice = (
+            "run the same command again to continue"
+            if resumable
+            else "standard input and output cannot be continued, run the command anew"
+        )
+        print(f"{verb}: {advice}", file=sys.stderr)
+        sys.exit(128 + stopped.args[0])
+
+
+if __name__ == "__main__":
+    run_command(main)

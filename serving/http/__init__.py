@@ -1,0 +1,1 @@
+"""The HTTP application: routes, limits, access, and the request context."""

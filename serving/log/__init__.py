@@ -1,0 +1,1 @@
+"""The prediction log and feedback, as the server writes them."""

@@ -1,0 +1,1 @@
+"""The bundles that are loaded, their workers, and the queue in front of them."""

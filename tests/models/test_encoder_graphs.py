@@ -1,0 +1,95 @@
+"""Encoders of several architectures come out of the export with one signature and the same logits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from commentwise.models.engine import Engine
+from commentwise.models.graphs import encoder as onnx_export
+from commentwise.models.graphs.smoothquant import smooth
+
+LABELS = 4
+ROWS = [[5, 8, 13, 21], [34, 55], [3, 4, 5, 6, 7, 8, 9, 10, 11]]
+
+
+SMALL = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+
+
+def bert() -> PreTrainedModel:
+    return BertForSequenceClassification(BertConfig(**SMALL, num_labels=LABELS))
+
+
+def roberta() -> PreTrainedModel:
+    return RobertaForSequenceClassification(RobertaConfig(**SMALL, num_labels=LABELS, type_vocab_size=1))
+
+
+def distilbert() -> PreTrainedModel:
+    return DistilBertForSequenceClassification(
+        DistilBertConfig(vocab_size=99, dim=32, n_layers=2, n_heads=2, hidden_dim=64, num_labels=LABELS)
+    )
+
+
+@pytest.fixture(params=[bert, roberta, distilbert])
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    torch.manual_seed(0)
+    made: PreTrainedModel = request.param().eval()
+    return made
+
+
+@torch.no_grad()
+def torch_logits(model: PreTrainedModel) -> np.ndarray:
+    return np.concatenate(
+        [model(input_ids=torch.tensor([row]), attention_mask=torch.ones(1, len(row))).logits.numpy() for row in ROWS]
+    )
+
+
+def test_every_precision_answers_like_torch(model: PreTrainedModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "model")
+    expected = torch_logits(model)
+    fp32, optimised = tmp_path / "fp32.onnx", tmp_path / "optimised.onnx"
+    onnx_export.export_encoder(tmp_path / "model", fp32)
+    onnx_export.optimise(fp32, optimised, heads=2, hidden=32)
+    onnx_export.quantise(optimised, tmp_path / "int8.onnx")
+    onnx_export.quantise(fp32, tmp_path / "int8-plain.onnx")
+    onnx_export.halve(fp32, tmp_path / "fp16.onnx")
+    for name, tolerance in {"fp32": 1e-5, "optimised": 1e-5, "fp16": 0.01, "int8": 0.05, "int8-plain": 0.05}.items():
+        with Engine(tmp_path / f"{name}.onnx") as engine:
+            np.testing.assert_allclose(engine.logits(ROWS), expected, atol=tolerance, err_msg=name)
+            if not name.startswith("int8"):  # whose scale the batch shares
+                np.testing.assert_allclose(engine.batch_logits(ROWS), expected, atol=tolerance, err_msg=name)
+    assert (tmp_path / "int8.onnx").stat().st_size < fp32.stat().st_size
+
+
+def test_smoothing_changes_nothing_in_fp32_and_helps_int8(tmp_path: Path) -> None:
+    """A model with one activation channel far larger than the others, as trained encoders have."""
+    torch.manual_seed(0)
+    model = bert().eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("attention.output.LayerNorm.weight"):
+                weight[3] = 60.0
+            elif "dense.weight" in name:
+                weight *= 10  # random weights are so small that nothing would depend on the products
+    model.save_pretrained(tmp_path / "model")
+    expected = torch_logits(model)
+    onnx_export.export_encoder(tmp_path / "model", tmp_path / "fp32.onnx")
+    smooth(tmp_path / "fp32.onnx", tmp_path / "smoothed.onnx", ROWS)
+    errors = {}
+    for name in ("fp32", "smoothed"):
+        onnx_export.quantise(tmp_path / f"{name}.onnx", tmp_path / f"{name}-int8.onnx")
+        with Engine(tmp_path / f"{name}-int8.onnx") as engine:
+            errors[name] = np.abs(engine.logits(ROWS) - expected).mean()
+    with Engine(tmp_path / "smoothed.onnx") as engine:
+        np.testing.assert_allclose(engine.logits(ROWS), expected, atol=1e-4)
+    assert errors["smoothed"] < 0.8 * errors["fp32"]

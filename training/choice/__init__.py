@@ -1,0 +1,1 @@
+"""Which candidate wins, and as which graph it is served."""

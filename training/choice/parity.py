@@ -1,0 +1,137 @@
+"""What a variant of a model is worth next to its fp32 reference: quality, agreement, invariance, speed."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from commentwise.models.probabilities import softmax
+from commentwise.training.resources import Stopwatch
+from commentwise.training.scores import Labels, Probabilities, macro_f1
+from commentwise.training.settings import ExportSettings
+
+BATCH_SIZE = 32
+SAMPLE = 500
+TIMED_ROWS = 300
+REPEATS = 3
+SEED = 0
+"""Of the order in which comments are served again."""
+
+
+class Runner(Protocol):
+    """Anything that answers like commentwise.models.engine.Engine, whatever runtime is behind it."""
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of shape (rows, labels), served one by one."""
+
+    def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of shape (rows, labels) from one call."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A variant measured on the test part against the fp32 reference."""
+
+    macro_f1: float
+    f1_loss: float
+    agreement: float
+    """Share of comments that get fp32's label."""
+    largest_difference: float
+    """Of any probability from fp32's."""
+    neighbour_label_changes: int
+    """Comments whose label depends on their neighbours, served as the device serves them."""
+    neighbour_shift: float
+    """The most that neighbours move any probability."""
+
+    def failures(self, limits: ExportSettings) -> list[str]:
+        """Each limit that is not held, in words; empty when the variant may replace fp32."""
+        failures = []
+        if self.f1_loss > limits.max_f1_loss:
+            failures.append(
+                f"it loses {100 * self.f1_loss:.2f} points of macro-F1 (at most {100 * limits.max_f1_loss:g})"
+            )
+        if self.agreement < limits.min_agreement:
+            failures.append(f"it gives {self.agreement:.2%} of fp32's labels (at least {limits.min_agreement:.1%})")
+        if self.neighbour_label_changes:
+            failures.append(f"{self.neighbour_label_changes} labels depend on the comment's neighbours")
+        if self.neighbour_shift > limits.max_shift:
+            failures.append(
+                f"neighbours move a probability by {self.neighbour_shift:.3f} (at most {limits.max_shift:g})"
+            )
+        return failures
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, rounded to what the measurement can tell."""
+        return {name: round(value, 6) for name, value in asdict(self).items()}
+
+
+def measure(
+    engine: Runner,
+    rows: Sequence[Sequence[int]],
+    reference: Probabilities,
+    true: Labels,
+    temperature: float,
+    batched: bool,
+) -> Parity:
+    """Serve all comments as the device would (in batches or one by one) and compare with fp32's `reference`.
+
+    Neighbours are tried on the first comments: each is served again among others, in another order.
+    """
+    serve = partial(in_batches, engine) if batched else engine.logits
+    answers = softmax(serve(rows), temperature)
+    sample = np.random.default_rng(SEED).permutation(min(len(rows), SAMPLE))
+    again = softmax(serve([rows[number] for number in sample]), temperature)
+    return compare(answers, again, sample, reference, true)
+
+
+def compare(
+    answers: Probabilities, again: Probabilities, sample: NDArray[np.int64], reference: Probabilities, true: Labels
+) -> Parity:
+    """Compare answers of shape (rows, labels) with fp32's, and with the answers `again` to the rows in `sample`."""
+    labels = reference.shape[1]
+    score = macro_f1(true, answers.argmax(axis=1), labels)
+    before = answers[sample]
+    return Parity(
+        macro_f1=score,
+        f1_loss=macro_f1(true, reference.argmax(axis=1), labels) - score,
+        agreement=float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        largest_difference=float(np.abs(answers - reference).max()),
+        neighbour_label_changes=int((before.argmax(axis=1) != again.argmax(axis=1)).sum()),
+        neighbour_shift=float(np.abs(before - again).max()),
+    )
+
+
+def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
+    """What padded batches would change of the answers given one by one: labels, and the most of any probability."""
+    sample = rows[:SAMPLE]
+    alone = softmax(engine.logits(sample), temperature)
+    together = softmax(in_batches(engine, sample), temperature)
+    changes = int((alone.argmax(axis=1) != together.argmax(axis=1)).sum())
+    return {"comments": len(sample), "label_changes": changes, "shift": round(float(np.abs(alone - together).max()), 6)}
+
+
+def in_batches(engine: Runner, rows: Sequence[Sequence[int]], at_once: int = 1) -> NDArray[np.float32]:
+    """Logits of padded batches of like length, as a GPU serves them, `at_once` at a time; in the order of `rows`."""
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
+    with ThreadPoolExecutor(at_once) as pool:
+        run = pool.map(lambda batch: engine.batch_logits([rows[number] for number in batch]), batches)
+        answers = np.concatenate(list(run))
+    return np.asarray(answers[np.argsort(order)])
+
+
+def comments_per_second(run: Callable[[Sequence[Sequence[int]]], NDArray[Any]], rows: Sequence[Sequence[int]]) -> float:
+    """Median throughput over a few repeats on the same comments, after one that is not counted."""
+    sample = rows[:TIMED_ROWS]
+    rates = []
+    for repeat in range(REPEATS + 1):
+        stopwatch = Stopwatch()
+        run(sample)
+        if repeat:
+            rates.append(len(sample) / stopwatch.seconds)
+    return round(statistics.median(rates), 1)

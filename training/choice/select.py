@@ -1,0 +1,149 @@
+"""Stage select: let MLflow rank the candidates by validation macro-F1, and say who won and why.
+
+A lead that a paired bootstrap cannot tell from chance is a tie, and on a tie the smaller model wins, unless params.yaml
+wants the better one. The test part is not looked at.
+"""
+
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+from mlflow.tracking import MlflowClient
+
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import atomic_folder, write_json
+from commentwise.training.candidate import Predictions, read_metrics, read_predictions
+from commentwise.training.data.sources import source_name
+from commentwise.training.project import CANDIDATES, EVALUATION, FAMILIES, SELECTION, WINNER
+from commentwise.training.provenance import data_facts
+from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
+from commentwise.training.scores import paired_bootstrap
+from commentwise.training.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate in MLflow's order."""
+
+    family: str
+    macro_f1: float
+    parameters: int
+
+
+def main() -> None:
+    """Run the stage in the current folder."""
+    settings = load_settings()
+    ranking = rank(connect(), settings)
+    predictions = {ranked.family: read_predictions(ranked.family, "validation", settings.labels) for ranked in ranking}
+    selection = choose(ranking, predictions, settings)
+    winner = selection["winner"]
+    with atomic_folder(WINNER) as folder:
+        shutil.copytree(CANDIDATES / winner, folder, dirs_exist_ok=True)
+        shutil.copyfile(EVALUATION / winner / "metrics.json", folder / "evaluation.json")
+    write_json(SELECTION, selection)
+    print(f"select: {selection['reason']}")
+
+
+def rank(client: MlflowClient, settings: Settings) -> list[Ranked]:
+    """Record the candidates in MLflow and return them best first, by validation macro-F1 on the same data.
+
+    Raises CommentwiseError when MLflow does not answer or does not find what was just recorded.
+    """
+    model_ids = {record_candidate(client, family, settings): family for family in FAMILIES}
+    digest = data_facts(source_name(settings.data))["prepared_md5"]
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    found = mlflow.search_logged_models(
+        experiment_ids=[experiment.experiment_id],
+        datasets=[{"dataset_name": "validation", "dataset_digest": digest}],
+        order_by=[
+            {
+                "field_name": "metrics.macro_f1",
+                "ascending": False,
+                "dataset_name": "validation",
+                "dataset_digest": digest,
+            }
+        ],
+        output_format="list",
+    )
+    ranking = [
+        Ranked(
+            model_ids[model.model_id],
+            _validation_score(model, digest),
+            read_metrics(model_ids[model.model_id])["parameters"],
+        )
+        for model in found
+        if model.model_id in model_ids
+    ]
+    if len(ranking) != len(FAMILIES):
+        raise CommentwiseError(
+            f"MLflow knows {len(ranking)} of the {len(FAMILIES)} candidates on data {digest}: run `dvc repro --force select`"
+        )
+    return ranking
+
+
+def _validation_score(model: Any, digest: str) -> float:
+    return next(
+        float(metric.value)
+        for metric in model.metrics
+        if metric.key == "macro_f1" and metric.dataset_name == "validation" and metric.dataset_digest == digest
+    )
+
+
+def choose(ranking: list[Ranked], predictions: dict[str, Predictions], settings: Settings) -> dict[str, Any]:
+    """Pick the winner from a ranking, best first, and from every family's answers on the same validation rows."""
+    leader = ranking[0]
+    comparisons = {
+        ranked.family: _compare(predictions[leader.family], predictions[ranked.family], settings)
+        for ranked in ranking[1:]
+    }
+    tied = [ranked for ranked in ranking[1:] if comparisons[ranked.family]["low"] <= 0]
+    if settings.select.tie == "better":
+        tied = []
+    winner = min([leader, *tied], key=lambda ranked: (ranked.parameters, -ranked.macro_f1))
+    return {
+        "winner": winner.family,
+        "reason": _reason(leader, winner, ranking, comparisons, settings.select.tie),
+        "metric": "macro_f1",
+        "part": "validation",
+        "comments": len(predictions[leader.family].true),
+        "ranking": [
+            {"family": ranked.family, "macro_f1": ranked.macro_f1, "parameters": ranked.parameters}
+            for ranked in ranking
+        ],
+        "lead_over": comparisons,
+    }
+
+
+def _compare(leader: Predictions, other: Predictions, settings: Settings) -> dict[str, float]:
+    if leader.comment_ids != other.comment_ids:
+        raise CommentwiseError(
+            "the candidates were measured on different validation rows: run `dvc repro` so that all train on the same split"
+        )
+    difference, (low, high) = paired_bootstrap(
+        leader.true, leader.predicted, other.predicted, len(settings.labels), settings.evaluate.resamples, settings.seed
+    )
+    return {"difference": difference, "low": low, "high": high}
+
+
+def _reason(
+    leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: dict[str, dict[str, float]], tie: str
+) -> str:
+    def lead(family: str) -> str:
+        facts = comparisons[family]
+        return f"{100 * facts['difference']:.1f} points (95% interval {100 * facts['low']:.1f} to {100 * facts['high']:.1f})"
+
+    if winner != leader:
+        return (
+            f"{winner.family} wins: {leader.family} leads it by only {lead(winner.family)} of validation macro-F1, which may be chance, "
+            f"and {winner.family} has {winner.parameters:,} parameters against {leader.parameters:,}"
+        )
+    runner_up = ranking[1].family
+    of_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
+    verdict = "which is no chance" if comparisons[runner_up]["low"] > 0 else f"which may be chance, but {of_a_tie}"
+    return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it leads {runner_up} by {lead(runner_up)}, {verdict}"
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""From a source of comments to a prepared split."""

@@ -1,0 +1,69 @@
+"""Stage 2: normalise the comments, find copies, split, and report what the data are like."""
+
+import pandas as pd
+
+from commentwise.comments.copies import group_copies
+from commentwise.comments.normalize import normalize
+from commentwise.comments.table import comments_schema, read_comments, write_rejects, write_table
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import atomic_folder, write_json, write_text
+from commentwise.training.data.profile import data_report, to_markdown
+from commentwise.training.data.split import held_out_part, split
+from commentwise.training.project import DATA_REPORT, PARTS, PREPARED, PREPARED_REJECTS, RAW, UNLABELLED, part_file
+from commentwise.training.settings import Settings, load_settings
+
+
+def main() -> None:
+    """Run the stage in the current folder."""
+    settings = load_settings()
+    table = read_comments(RAW, comments_schema(settings.labels, settings.data.max_characters))
+    prepared, unlabelled, rejects = prepare(table, settings)
+    report = data_report(prepared, unlabelled, rejects, settings.labels)
+    with atomic_folder(PREPARED) as folder:
+        for part in PARTS:
+            write_table(prepared[prepared["part"] == part].drop(columns="part"), part_file(part, folder))
+        write_table(unlabelled, folder / UNLABELLED.name)
+        write_rejects(rejects, folder / PREPARED_REJECTS.name)
+        write_json(DATA_REPORT.with_suffix(".json"), report)
+        write_text(DATA_REPORT.with_suffix(".md"), to_markdown(report))
+    sizes = ", ".join(f"{part} {report['parts'][part]['comments']:,}" for part in PARTS)
+    print(f"prepare: {sizes}; {len(rejects):,} rows set aside in {PREPARED_REJECTS}; report in {DATA_REPORT}.md")
+
+
+def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the labelled comments (text normalised; columns group and part added), the unlabelled ones, the rejects.
+
+    Raises CommentwiseError when there are too few labelled comments to train, validate and test on.
+    """
+    table = table.set_axis(pd.RangeIndex(1, len(table) + 1))
+    table["text"] = table["text"].map(normalize)
+    empty = table["text"] == ""
+    rejects = [_rejects(table[empty], "nothing is left of the text after normalisation")]
+    unlabelled = table[~empty & table["label"].isna()].drop(columns="part")
+    labelled = table[~empty & table["label"].notna()].copy()
+    if len(labelled) < len(PARTS):
+        raise CommentwiseError(
+            f"{len(labelled)} labelled comments are too few for the {len(PARTS)} parts {', '.join(PARTS)}: add labelled comments"
+        )
+    if labelled["label"].nunique() == 1:
+        raise CommentwiseError(
+            f"all {len(labelled)} labelled comments are {labelled['label'].iloc[0]!r}: a classifier needs comments of two labels or more"
+        )
+    labelled["group"] = group_copies(labelled["text"].tolist(), settings.prepare.near_duplicate)
+    # Where the source brings its own split, a copy of a held-out comment in another part would leak it.
+    held_out = held_out_part(labelled)
+    leaked = held_out.notna() & (held_out != labelled["part"])
+    rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part that the source brings"))
+    labelled = labelled[~leaked].copy()
+    labelled["part"] = split(
+        labelled, settings.labels, settings.prepare.validation, settings.prepare.test, settings.seed
+    )
+    return labelled, unlabelled, pd.concat(rejects, ignore_index=True)
+
+
+def _rejects(table: pd.DataFrame, reason: str) -> pd.DataFrame:
+    return pd.DataFrame({"row": table.index, "reason": reason, "text": table["text"].str[:200].to_numpy()})
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,88 @@
+"""What the prepared data are like: counts, lengths, scripts and copies, for machines and for people."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from commentwise.comments.copies import copy_key
+from commentwise.comments.table import PARTS
+
+
+def data_report(
+    prepared: pd.DataFrame, unlabelled: pd.DataFrame, rejects: pd.DataFrame, labels: Sequence[str]
+) -> dict[str, Any]:
+    """Describe the prepared comments (columns text, label, group, part); lengths are in characters."""
+    parts = {}
+    for part in PARTS:
+        rows = prepared[prepared["part"] == part]
+        counts = rows["label"].value_counts()
+        parts[part] = {"comments": len(rows), "labels": {label: int(counts.get(label, 0)) for label in labels}}
+    lengths = prepared["text"].str.len()
+    return {
+        "comments": len(prepared),
+        "unlabelled": len(unlabelled),
+        "rejects": {str(reason): int(count) for reason, count in rejects["reason"].value_counts().items()},
+        "parts": parts,
+        "characters": {
+            name: round(float(lengths.quantile(share)), 1)
+            for name, share in (("median", 0.5), ("p95", 0.95), ("max", 1.0))
+        },
+        "scripts": dict(Counter(prepared["text"].map(main_script)).most_common()),
+        "copies": _copies(prepared),
+    }
+
+
+def main_script(text: str) -> str:
+    """The script of most of a text's letters, by the first word of their Unicode names; `none` without letters."""
+    scripts = Counter(
+        unicodedata.name(character, "UNNAMED").split()[0].lower() for character in text if character.isalpha()
+    )
+    return scripts.most_common(1)[0][0] if scripts else "none"
+
+
+def _copies(prepared: pd.DataFrame) -> dict[str, int]:
+    keys = prepared["text"].map(copy_key)
+    groups = prepared.groupby("group")["label"]
+    return {
+        "exact": int(keys.duplicated().sum()),
+        "near": int(len(prepared) - groups.ngroups - keys.duplicated().sum()),
+        "groups_with_copies": int((groups.size() > 1).sum()),
+        "groups_whose_labels_disagree": int((groups.nunique() > 1).sum()),
+    }
+
+
+def to_markdown(report: dict[str, Any]) -> str:
+    """The report as a page for people."""
+    labels = list(report["parts"][PARTS[0]]["labels"])
+    copies, characters = report["copies"], report["characters"]
+    lines = [
+        "# Data report",
+        "",
+        f"{report['comments']:,} labelled comments, {report['unlabelled']:,} unlabelled, {sum(report['rejects'].values()):,} set aside.",
+        "",
+        f"| part | comments | {' | '.join(labels)} |",
+        f"|---|---|{'---|' * len(labels)}",
+        *(
+            f"| {part} | {facts['comments']:,} | "
+            + " | ".join(f"{count:,} ({count / max(1, facts['comments']):.0%})" for count in facts["labels"].values())
+            + " |"
+            for part, facts in report["parts"].items()
+        ),
+        "",
+        f"Length in characters: median {characters['median']:,.0f}, 95th percentile {characters['p95']:,.0f}, longest {characters['max']:,.0f}.",
+        "",
+        f"Copies: {copies['exact']:,} exact and {copies['near']:,} near ones in {copies['groups_with_copies']:,} groups; "
+        f"in {copies['groups_whose_labels_disagree']:,} of these groups the labels disagree. Each group stands in one part only.",
+        "",
+        "| script of most letters | comments |",
+        "|---|---|",
+        *(f"| {script} | {count:,} |" for script, count in report["scripts"].items()),
+        "",
+    ]
+    if report["rejects"]:
+        lines += ["| set aside because | rows |", "|---|---|"]
+        lines += [f"| {reason} | {count:,} |" for reason, count in report["rejects"].items()] + [""]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The model families that compete on the same split."""

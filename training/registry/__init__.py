@@ -1,0 +1,1 @@
+"""MLflow: every run, and the versions that were published."""

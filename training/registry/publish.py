@@ -1,0 +1,174 @@
+"""Register the bundle, and make it champion if it beats the present one on the same test comments.
+
+Every step is keyed by content, so the command can be repeated and interrupted at will.
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.tracking import MlflowClient
+
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import file_hash, read_json
+from commentwise.models.bundle import MANIFEST, Classifier, bundle_id, verify_files
+from commentwise.training.candidate import GRAPH, read_part
+from commentwise.training.project import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
+from commentwise.training.registry.card import model_card
+from commentwise.training.registry.flavor import write_flavor
+from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
+from commentwise.training.registry.versions import (
+    BUNDLE_FOLDER,
+    BUNDLE_TAG,
+    CHALLENGER,
+    CHAMPION,
+    DECISION_TAG,
+    PREVIOUS_TAG,
+    champion,
+    downloaded,
+    manifest_of,
+    version_of_bundle,
+)
+from commentwise.training.scores import paired_bootstrap
+from commentwise.training.settings import Settings, load_settings
+
+ALREADY = "it already was"
+
+
+def main() -> None:
+    """Publish the bundle in the current folder."""
+    settings = load_settings()
+    verify_files(BUNDLE)
+    client = connect()
+    for family in FAMILIES:
+        record_candidate(client, family, settings)
+    version = register(client, settings)
+    alias, reason = judge(client, version, settings)
+    move_alias(client, version, alias)
+    if reason != ALREADY:
+        client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
+    print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
+
+
+def register(client: MlflowClient, settings: Settings) -> ModelVersion:
+    """Upload the bundle with its model card and create a version for it, unless the registry has it already."""
+    model, bundle = settings.publish.model, bundle_id(BUNDLE)
+    if found := version_of_bundle(client, model, bundle):
+        return found
+    run_id = _uploaded_run(client, bundle) or _upload(client, bundle)
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):  # by somebody else a moment ago, perhaps
+            raise
+    manifest = read_json(BUNDLE / MANIFEST)
+    return client.create_model_version(
+        model,
+        source=f"runs:/{run_id}/{BUNDLE_FOLDER}",
+        run_id=run_id,
+        tags={
+            BUNDLE_TAG: bundle,
+            "git.commit": str(manifest["git"]["commit"]),
+            "data.prepared_md5": manifest["data"]["prepared_md5"],
+        },
+        description=f"{manifest['family']} on {manifest['data']['source']}; see model_card.md in the run's artifacts",
+    )
+
+
+def _uploaded_run(client: MlflowClient, bundle: str) -> str | None:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{BUNDLE_TAG}` = '{bundle}'", max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def _upload(client: MlflowClient, bundle: str) -> str:
+    manifest = read_json(BUNDLE / MANIFEST)
+    with mlflow.start_run(run_name=f"bundle-{manifest['family']}") as run:
+        mlflow.log_artifacts(str(BUNDLE), BUNDLE_FOLDER)
+        with TemporaryDirectory(prefix="commentwise-") as folder:
+            write_flavor(Path(folder), manifest["labels"], run.info.run_id)
+            mlflow.log_artifacts(folder, BUNDLE_FOLDER)
+        mlflow.log_text(model_card(manifest, read_json(SELECTION), read_json(REFERENCE)), "model_card.md")
+        mlflow.log_text(json.dumps(candidate_facts(), indent=2), "candidates.json")
+        for family in FAMILIES:
+            mlflow.log_artifact(str(CANDIDATES / family / "test.parquet"), f"candidates/{family}")
+        # Last: a run without this tag was cut short, and is not taken for the bundle's.
+        client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
+    return str(run.info.run_id)
+
+
+def candidate_facts() -> dict[str, Any]:
+    """What `commentwise.training.registry.reproduce` compares: each candidate's scores, and the hash of a linear one's graph."""
+    facts: dict[str, Any] = {}
+    for family in FAMILIES:
+        evaluation = read_json(EVALUATION / family / "metrics.json")
+        graph = CANDIDATES / family / GRAPH
+        facts[family] = {
+            "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],
+            "validation_macro_f1": evaluation["validation"]["scores"]["macro_f1"]["value"],
+            "graph_sha256": file_hash(graph) if graph.is_file() else None,
+        }
+    return facts
+
+
+def judge(client: MlflowClient, version: ModelVersion, settings: Settings) -> tuple[str, str]:
+    """Decide which alias the version in the working folder deserves; return it with the reason.
+
+    Raises CommentwiseError when the champion's labels differ, since then there is nothing to compare.
+    """
+    current = champion(client, version.name)
+    if current is None:
+        return CHAMPION, "it is the first"
+    if current.version == version.version:
+        return CHAMPION, ALREADY
+    test = read_part("test", settings.labels)
+    with downloaded(current, BUNDLE_FOLDER) as folder:
+        incumbent = Classifier(folder)
+        if incumbent.manifest.labels != settings.labels:
+            raise CommentwiseError(
+                f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}: "
+                "publish under another name (publish.model), or delete the alias 'champion' first"
+            )
+        theirs = incumbent.probabilities(test.texts).argmax(axis=1)
+    ours = Classifier(BUNDLE).probabilities(test.texts).argmax(axis=1)
+    lead, (low, high) = paired_bootstrap(
+        test.true, ours, theirs, len(settings.labels), settings.evaluate.resamples, settings.seed
+    )
+    measured = (
+        f"{100 * lead:+.1f} points of macro-F1 against champion version {current.version} on the same {len(test.true):,} test comments "
+        f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}){_leak_warning(current, version)}"
+    )
+    if low > 0:
+        return CHAMPION, f"it beats the champion: {measured}"
+    return CHALLENGER, f"it does not surely beat the champion: {measured}"
+
+
+def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
+    if manifest_of(current)["data"]["prepared_md5"] == manifest_of(version)["data"]["prepared_md5"]:
+        return ""
+    return "; the champion was trained on another split, so it may have seen some of these comments, which favours it"
+
+
+def move_alias(client: MlflowClient, version: ModelVersion, alias: str) -> None:
+    """Point the alias at the version; a new champion is no challenger any more, and knows the one before it."""
+    before = champion(client, version.name) if alias == CHAMPION else None
+    if before and before.version != version.version:
+        client.set_model_version_tag(version.name, version.version, PREVIOUS_TAG, before.version)
+    client.set_registered_model_alias(version.name, alias, version.version)
+    if alias == CHAMPION:
+        try:
+            challenger = client.get_model_version_by_alias(version.name, CHALLENGER)
+        except MlflowException:
+            return
+        if challenger.version == version.version:
+            client.delete_registered_model_alias(version.name, CHALLENGER)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,65 @@
+"""Move the alias champion back. Servers that follow it (--model models:/NAME@champion --poll 60) swap without losing a request.
+
+python -m commentwise.training.registry.rollback                      # to the champion before this one
+python -m commentwise.training.registry.rollback 3 --why "complaints" # to a version by its number or alias
+"""
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+
+from mlflow.tracking import MlflowClient
+
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.training.registry.publish import move_alias
+from commentwise.training.registry.tracking import connect
+from commentwise.training.registry.versions import CHAMPION, DECISION_TAG, PREVIOUS_TAG, champion, find_version
+from commentwise.training.settings import load_settings
+
+
+def main() -> None:
+    """Roll back, and say from where to where."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commentwise.training.registry.rollback",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("version", nargs="?", help="a version's number or alias; default: the champion before this one")
+    parser.add_argument("--why", default="no reason given", help="stands in the registry")
+    arguments = parser.parse_args()
+    print(f"rollback: {roll_back(connect(), load_settings().publish.model, arguments.version, arguments.why)}")
+
+
+def roll_back(client: MlflowClient, model: str, target: str | None, why: str) -> str:
+    """Make `target`, or the champion before this one, champion; return what was done.
+
+    Raises CommentwiseError when there is no champion, or none before it.
+    """
+    current = champion(client, model)
+    if current is None:
+        raise CommentwiseError(
+            f"{model!r} has no champion: publish one with `python -m commentwise.training.registry.publish`"
+        )
+    # Fetched by an alias, a version carries its tags too.
+    previous = current.tags.get(PREVIOUS_TAG)
+    if target is None and previous is None:
+        raise CommentwiseError(
+            f"version {current.version} of {model!r} is the first champion: name the version to go to"
+        )
+    version = find_version(client, model, target or str(previous))
+    if version.version == current.version:
+        return f"version {version.version} of {model!r} already was champion"
+    kept = version.tags.get(PREVIOUS_TAG)
+    move_alias(client, version, CHAMPION)
+    if kept:  # going back twice goes back two, not forth again
+        client.set_model_version_tag(model, version.version, PREVIOUS_TAG, kept)
+    elif target is None:
+        client.delete_model_version_tag(model, version.version, PREVIOUS_TAG)
+    done = f"version {version.version} of {model!r} is champion instead of {current.version}"
+    decision = f"{done}: {why} ({getpass.getuser()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
+    client.set_model_version_tag(model, version.version, DECISION_TAG, decision)
+    return done
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,226 @@
+"""MLflow: where it is, and one run per candidate, written live or afterwards but never twice."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Read by mlflow when it is imported: no telemetry, and a server that is down is an answer within seconds.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import mlflow
+import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.training.candidate import HELD_OUT, read_history, read_metrics
+from commentwise.training.data.sources import source_name
+from commentwise.training.project import CANDIDATES, EVALUATION, part_file
+from commentwise.training.provenance import data_facts, environment_facts, folder_md5, git_facts, repository_root
+from commentwise.training.settings import Settings
+
+EXPERIMENT = "commentwise"
+CANDIDATE_TAG = "commentwise.candidate"
+EVALUATION_TAG = "commentwise.evaluation"
+STUDY_TAG = "commentwise.study"
+FAMILY_TAG = "commentwise.family"
+
+
+def connect() -> MlflowClient:
+    """Choose the tracking store and the experiment, and check that they answer.
+
+    The store is that of MLFLOW_TRACKING_URI, else sqlite:///mlflow.db in the repository's root. Raises
+    CommentwiseError when it does not answer.
+    """
+    for talkative in ("mlflow", "alembic"):  # each table they create, and each time that there is no GPU
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # two lines for each run, twice, among what is told here
+    root = repository_root()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    # A server knows where artifacts go; a database does not.
+    location = None if uri.startswith(("http:", "https:")) else (root / "mlartifacts").as_uri()
+    try:
+        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+        mlflow.set_experiment(EXPERIMENT)
+    except MlflowException as error:
+        refused = error.get_http_status_code() in (401, 403)
+        way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refused else "start it"
+        raise CommentwiseError(
+            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({_first_line(error)}): "
+            f"{way_out}, or correct MLFLOW_TRACKING_URI"
+        ) from None
+    return MlflowClient()
+
+
+class LiveRun:
+    """A run that is written while training goes on.
+
+    Once training has begun, losing MLflow does not stop it: the run is completed from the candidate's files later.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run_id = run.info.run_id
+        self._client = MlflowClient()
+        self._lost = False
+
+    def log(self, values: dict[str, float], step: int = 0) -> None:
+        """Record metrics."""
+        self._try(lambda: mlflow.log_metrics(values, step=step, run_id=self.run_id))
+
+    def belongs_to(self, candidate: str) -> None:
+        """Say which candidate came out, so that the run is found by its content."""
+        self._try(lambda: self._client.set_tag(self.run_id, CANDIDATE_TAG, candidate))
+
+    def _try(self, action: Any) -> None:
+        if self._lost:
+            return
+        try:
+            action()
+        except MlflowException as error:
+            self._lost = True
+            print(
+                f"warning: MLflow no longer answers ({_first_line(error)}); training goes on, and selection will record it"
+            )
+
+
+@contextmanager
+def live_run(family: str, settings: Settings, parent_run: str | None = None) -> Iterator[LiveRun]:
+    """Record a training run of `family` while it happens, with the machine's own metrics. An error marks it failed.
+
+    It is nested in the run `parent_run`, if one is named.
+    """
+    connect()
+    tags = _tags(family) | ({MLFLOW_PARENT_RUN_ID: parent_run} if parent_run else {})
+    with mlflow.start_run(run_name=family, tags=tags, log_system_metrics=True) as run:
+        mlflow.log_params(_params(family, settings))
+        yield LiveRun(run)
+
+
+@contextmanager
+def study_run(name: str, key: str) -> Iterator[LiveRun]:
+    """The run that the trials of a study are nested in; a study that is known by the same `key` goes on in its run."""
+    client = connect()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
+    tags = {STUDY_TAG: key, "git.commit": str(git_facts()["commit"])}
+    with mlflow.start_run(found[0].info.run_id if found else None, run_name=name, tags=tags) as run:
+        yield LiveRun(run)
+
+
+def record_candidate(client: MlflowClient, family: str, settings: Settings) -> str:
+    """Make sure MLflow holds the candidate in the working folder, with its evaluation; return the logged model's id.
+
+    Keyed by content: what is there already is left alone, so this may be called any number of times.
+    """
+    candidate = folder_md5(CANDIDATES / family)
+    run_id = _find_run(client, candidate) or _record_run(client, family, settings, candidate)
+    evaluation = folder_md5(EVALUATION / family)
+    for model in mlflow.search_logged_models(
+        filter_string=f"tags.`{CANDIDATE_TAG}` = '{candidate}'", output_format="list"
+    ):
+        if model.tags.get(EVALUATION_TAG) == evaluation:
+            return str(model.model_id)
+    return _record_model(client, family, settings, run_id, {CANDIDATE_TAG: candidate, EVALUATION_TAG: evaluation})
+
+
+def _find_run(client: MlflowClient, candidate: str) -> str | None:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    runs = client.search_runs(
+        [experiment.experiment_id], f"tags.`{CANDIDATE_TAG}` = '{candidate}' and status = 'FINISHED'", max_results=1
+    )
+    return runs[0].info.run_id if runs else None
+
+
+def _record_run(client: MlflowClient, family: str, settings: Settings, candidate: str) -> str:
+    """Write the run of a candidate that was trained, or restored from DVC's cache, without MLflow watching."""
+    folder = CANDIDATES / family
+    with mlflow.start_run(run_name=family, tags=_tags(family)) as run:
+        mlflow.log_params(_params(family, settings))
+        for row in read_history(folder):
+            values = {name: value for name, value in row.items() if name != "step" and isinstance(value, int | float)}
+            mlflow.log_metrics(values, step=row["step"])
+        # Last, so that a run cut short is not taken for a whole one.
+        client.set_tag(run.info.run_id, CANDIDATE_TAG, candidate)
+    return str(run.info.run_id)
+
+
+def _record_model(client: MlflowClient, family: str, settings: Settings, run_id: str, tags: dict[str, str]) -> str:
+    folder = CANDIDATES / family
+    data = data_facts(source_name(settings.data))
+    facts = read_metrics(family)
+    evaluation = read_json(EVALUATION / family / "metrics.json")
+    datasets = {part: dataset(part, data) for part in HELD_OUT}
+    with mlflow.start_run(run_id=run_id):
+        for part, logged in datasets.items():
+            mlflow.log_input(logged, context=part)
+        mlflow.log_params({f"chosen.{name}": value for name, value in facts.get("chosen", {}).items()})
+        if "checkpoint_md5" in facts:  # a folder's name says little
+            mlflow.log_param("checkpoint_md5", facts["checkpoint_md5"])
+        mlflow.log_metrics(
+            {
+                f"resources.{name}": value
+                for name, value in read_json(folder / "resources.json").items()
+                if name != "device"
+            }
+        )
+        mlflow.log_dict(environment_facts(), "environment.json")
+        mlflow.log_dict(evaluation, "evaluation.json")
+        model = mlflow.create_external_model(name=family, source_run_id=run_id, tags=tags, model_type=family)
+        for part, logged in datasets.items():
+            prefix = "" if part == "validation" else f"{part}_"
+            values = {f"{prefix}{name}": score["value"] for name, score in evaluation[part]["scores"].items()}
+            mlflow.log_metrics(values, dataset=logged, model_id=model.model_id)
+    return str(model.model_id)
+
+
+def dataset(part: str, data: dict[str, Any]) -> Any:
+    """One part of the prepared data as MLflow's dataset, named by the part and DVC's md5 of the whole split.
+
+    The digest is given because MLflow's own covers the first 10,000 rows only.
+    """
+    table = pd.read_parquet(part_file(part))[["text", "label"]]
+    return from_pandas(
+        table,
+        source=CodeDatasetSource(tags={"source": data["source"]}),
+        name=part,
+        targets="label",
+        digest=data["prepared_md5"],
+    )
+
+
+def _tags(family: str) -> dict[str, str]:
+    git = git_facts()
+    tags = {FAMILY_TAG: family, "git.commit": str(git["commit"]), "git.dirty": ", ".join(git["dirty"]) or "no"}
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc.experiment"] = experiment
+    return tags
+
+
+def _params(family: str, settings: Settings) -> dict[str, Any]:
+    own = getattr(settings.families, family).model_dump()
+    return {"seed": settings.seed, "max_tokens": settings.max_tokens, **own}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _without_password(uri: str) -> str:
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,76 @@
+"""The MLflow registry: one version per bundle, found by content, by number or by alias."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import read_json
+from commentwise.models.bundle import MANIFEST
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+BUNDLE_TAG = "commentwise.bundle"
+DECISION_TAG = "commentwise.decision"
+PREVIOUS_TAG = "commentwise.previous_champion"
+BUNDLE_FOLDER = "bundle"
+"""Folder of the bundle among its run's artifacts."""
+
+
+def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion:
+    """A version by its number or alias. Raises CommentwiseError naming what there is."""
+    try:
+        if version.isdigit():
+            return client.get_model_version(model, version)
+        return client.get_model_version_by_alias(model, version)
+    except MlflowException:
+        known = ", ".join(
+            str(found.version) for found in sorted(_versions(client, model), key=lambda found: int(found.version))
+        )
+        raise CommentwiseError(
+            f"the registry has no version {version!r} of {model!r} (it has {known or 'none'}): publish one with `python -m commentwise.training.registry.publish`"
+        ) from None
+
+
+def champion(client: MlflowClient, model: str) -> ModelVersion | None:
+    """The version in production, or None before the first."""
+    try:
+        return client.get_model_version_by_alias(model, CHAMPION)
+    except MlflowException:
+        return None  # MLflow answers a missing alias and a missing model with different errors
+
+
+def version_of_bundle(client: MlflowClient, model: str, bundle: str) -> ModelVersion | None:
+    """The version that holds this bundle (by `commentwise.models.bundle.bundle_id`), if it was ever registered."""
+    return next((found for found in _versions(client, model) if found.tags.get(BUNDLE_TAG) == bundle), None)
+
+
+def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
+    return list(client.search_model_versions(f"name = '{model}'"))
+
+
+@contextmanager
+def downloaded(version: ModelVersion, artifact: str) -> Iterator[Path]:
+    """The local path of one of the artifacts of a version's run, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="commentwise-") as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path=artifact, dst_path=folder)
+        except (MlflowException, OSError) as error:
+            raise CommentwiseError(
+                f"version {version.version} of {version.name!r} has lost its artifact {artifact!r} ({str(error).splitlines()[0]}): "
+                "restore the artifact store"
+            ) from None
+        yield Path(path)
+
+
+def manifest_of(version: ModelVersion) -> dict[str, Any]:
+    """The manifest of a version's bundle."""
+    with downloaded(version, f"{BUNDLE_FOLDER}/{MANIFEST}") as path:
+        return dict(read_json(path))

@@ -1,0 +1,1 @@
+"""Experiments beside the pipeline: seeds, hyperparameter search, language-model adaptation."""

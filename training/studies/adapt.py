@@ -1,0 +1,211 @@
+"""Teach an encoder the language of your comments before it learns their labels: masked-language-model training.
+
+  accelerate launch -m commentwise.training.studies.adapt --out build/adapted
+  dvc exp run -S families.bert.checkpoint=build/adapted
+
+Learns from the training part and the unlabelled comments of data/prepared, or from files that you name (read like
+data.path, with its column for the text). What it leaves is a checkpoint like those of the hub. An interrupted run goes
+on when the same command is given again.
+
+Words are masked as in BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15%, drawn anew in each pass.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Read when torch is loaded: threads that wait should sleep. Spinning ones starve each other on a shared machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pandas as pd
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch.utils.data import Dataset
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+from commentwise.comments.normalize import normalize
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import atomic_folder
+from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
+from commentwise.training.data.sources import read_rows
+from commentwise.training.finetune.encoded import encoded
+from commentwise.training.finetune.interrupt import Interrupt
+from commentwise.training.finetune.precision import mixed_precision, use_all_cores
+from commentwise.training.project import UNLABELLED, part_file
+from commentwise.training.settings import Settings, load_settings
+
+MASKED = 0.15
+STORE = Path("build/adapt")
+STEPS_BETWEEN_LOOKS = 10
+"""Steps after which several processes ask each other whether one of them was told to stop."""
+
+
+def main() -> None:
+    """Adapt the checkpoint of params.yaml, or another, and write it to a folder."""
+    settings = load_settings()
+    parser = argparse.ArgumentParser(
+        "accelerate launch -m commentwise.training.studies.adapt",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("comments", nargs="*", type=Path, help="files with comments (default: those of data/prepared)")
+    parser.add_argument(
+        "--checkpoint", default=settings.families.bert.checkpoint, help="where to start (default: that of params.yaml)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/adapted"), help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=int, default=1, help="passes over the comments (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="comments per step and device (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one (default: %(default)s)")
+    arguments = parser.parse_args()
+    if min(arguments.epochs, arguments.batch) < 1 or arguments.learning_rate <= 0:
+        raise CommentwiseError("--epochs and --batch must be 1 or more, and --learning-rate above 0")
+    texts = [text for path in arguments.comments for text in _file_texts(path, settings)] or _prepared_texts()
+    adapt(texts, settings, arguments)
+
+
+def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> None:
+    """Train on `texts`, which are normalised, and write the checkpoint to arguments.out."""
+    logging.set_verbosity_error()  # that the masked-language head is new is expected
+    set_seed(settings.seed)
+    use_all_cores()
+    folder = resolve_checkpoint(arguments.checkpoint)
+    tokenizer_text = tokenizer_json(arguments.checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.mask_token is None:
+        raise CommentwiseError(
+            f"checkpoint {arguments.checkpoint!r}: its tokenizer has no mask token; choose an encoder"
+        )
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+    with PartialState(
+        cpu=not torch.cuda.is_available()
+    ).local_main_process_first():  # one process writes what all of them read
+        rows = encoded(tokenizer_text, settings.max_tokens, texts)
+    state = STORE / _key(tokenizer_text, texts, settings, arguments)
+    trainer = Trainer(
+        model,
+        _training_arguments(state, settings, arguments),
+        train_dataset=_Rows(rows),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED, pad_to_multiple_of=8),
+    )
+    with Interrupt() as interrupt:
+        trainer.add_callback(_StopWhenAsked(interrupt))
+        last = get_last_checkpoint(str(state)) if state.is_dir() else None
+        trainer.train(resume_from_checkpoint=last)
+        if interrupt.signal:
+            interrupt.stop(interrupt.signal)
+    if trainer.is_world_process_zero():
+        with atomic_folder(arguments.out) as new:
+            _encoder(folder, model).save_pretrained(new)
+            tokenizer.save_pretrained(new)
+            (new / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
+        shutil.rmtree(state, ignore_errors=True)
+        print(f"adapt: {len(texts):,} comments read {arguments.epochs} times; the checkpoint is in {arguments.out}")
+
+
+def _training_arguments(state: Path, settings: Settings, arguments: argparse.Namespace) -> TrainingArguments:
+    precision = mixed_precision(settings.families.bert.precision)
+    # transformers 5 renamed it.
+    known = TrainingArguments.__dataclass_fields__
+    by_length = (
+        {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
+    )
+    options: dict[str, Any] = {
+        "output_dir": str(state),
+        "num_train_epochs": arguments.epochs,
+        "per_device_train_batch_size": arguments.batch,
+        "learning_rate": arguments.learning_rate,
+        "warmup_steps": 100,
+        "lr_scheduler_type": "linear",
+        "weight_decay": 0.01,
+        "optim": "adamw_torch_fused",
+        "bf16": precision == "bf16",
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": settings.seed,
+        "save_steps": settings.families.bert.checkpoint_steps,
+        "save_total_limit": 1,
+        "logging_steps": 50,
+        "report_to": [],
+        **by_length,
+    }
+    return TrainingArguments(**options)
+
+
+class _Rows(Dataset[dict[str, Any]]):
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"input_ids": self._rows[row].tolist()}
+
+
+class _StopWhenAsked(TrainerCallback):
+    """Saves and stops after the step in which a signal came."""
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        signal = self._interrupt.signal
+        if args.world_size > 1:  # the signal reaches processes at different steps, and they must stop after the same
+            signal = max(gather_object([signal])) if state.global_step % STEPS_BETWEEN_LOOKS == 0 else 0
+        if signal:
+            self._interrupt.signal = signal
+            control.should_save = control.should_training_stop = True
+
+
+def _encoder(folder: Path, trained: PreTrainedModel) -> PreTrainedModel:
+    """The checkpoint's encoder with the trained weights; its pooler, which this training does not use, stays."""
+    encoder: PreTrainedModel = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    encoder.load_state_dict(trained.base_model.state_dict(), strict=False)
+    return encoder
+
+
+def _key(tokenizer_text: str, texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> str:
+    """A digest of all that the outcome depends on."""
+    options = (arguments.checkpoint, arguments.epochs, arguments.batch, arguments.learning_rate)
+    digest = hashlib.sha256(repr((settings.seed, settings.max_tokens, options, tokenizer_text)).encode())
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _prepared_texts() -> list[str]:
+    """Never those that candidates are measured on: what a model has seen, it is not to be measured by."""
+    files = [path for path in (part_file("train"), UNLABELLED) if path.is_file()]
+    if not files:
+        raise CommentwiseError("data/prepared holds no comments: run `dvc repro prepare`, or name files")
+    return [text for path in files for text in pd.read_parquet(path)["text"]]
+
+
+def _file_texts(path: Path, settings: Settings) -> list[str]:
+    data = settings.data.model_copy(update={"path": str(path), "hub": None})
+    texts = [normalize(row[data.columns.text] or "") for row in read_rows(data) if data.columns.text in row]
+    if not (texts := [text for text in texts if text]):
+        raise CommentwiseError(f"{path} has no comments in a column {data.columns.text!r}: set data.columns.text")
+    return texts
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,77 @@
+"""Fine-tune the encoder with several seeds, to see how far chance alone moves its scores.
+
+  python -m commentwise.training.studies.seeds 3
+
+The split stays that of data/prepared; order and dropout change. What was trained before is not trained again, so the
+command can be interrupted and repeated, and a larger number adds to a smaller one.
+"""
+
+import argparse
+import statistics
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import read_json, write_json
+from commentwise.training.candidate import HELD_OUT
+from commentwise.training.project import SEEDS_REPORT
+from commentwise.training.registry.tracking import study_run
+from commentwise.training.settings import parse_settings, read_params
+from commentwise.training.studies.trials import run_trial, study_key
+
+
+def main() -> None:
+    """Train with as many seeds as the command line says, print the scores, and write them to reports/seeds.json."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commentwise.training.studies.seeds",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("count", type=int, help="how many seeds: that of params.yaml, and those that follow it")
+    count = parser.parse_args().count
+    if count < 2:
+        raise CommentwiseError(f"{count} seeds have no deviation: ask for 2 or more")
+    params = read_params()
+    settings = parse_settings(params)
+    rows: list[dict[str, Any]] = []
+    with study_run("bert-seeds", study_key(settings, "seeds")) as run:
+        for seed in range(settings.seed, settings.seed + count):
+            print(f"seeds: {len(rows) + 1} of {count}, seed {seed}", flush=True)
+            metrics = read_json(run_trial({**params, "seed": seed}, run.run_id) / "metrics.json")
+            rows.append({"seed": seed, **metrics})
+        report = summary(rows)
+        run.log({f"{name}.{part}": value for name, facts in report["scores"].items() for part, value in facts.items()})
+    write_json(SEEDS_REPORT, report)
+    _show(report)
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation (of a sample, n - 1) of each part's macro-F1, and the scores of each seed."""
+    names = [f"{part}_macro_f1" for part in HELD_OUT]
+    scores = {name: [float(row[name]) for row in rows] for name in names}
+    return {
+        "seeds": [
+            {"seed": row["seed"], "epoch": row["chosen"]["epoch"], **{name: row[name] for name in names}}
+            for row in rows
+        ],
+        "scores": {
+            name: {"mean": statistics.mean(values), "deviation": statistics.stdev(values)}
+            for name, values in scores.items()
+        },
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    table = Table("seed", "best epoch", *(f"{part} macro-F1" for part in HELD_OUT))
+    for row in report["seeds"]:
+        table.add_row(str(row["seed"]), str(row["epoch"]), *(f"{row[f'{part}_macro_f1']:.3f}" for part in HELD_OUT))
+    table.add_section()
+    facts = [report["scores"][f"{part}_macro_f1"] for part in HELD_OUT]
+    table.add_row("mean ± sd", "", *(f"{fact['mean']:.3f} ± {fact['deviation']:.3f}" for fact in facts))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run_command(main)
