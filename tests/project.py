@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from commentwise.training.project import Project as Layout
 from tests.checkpoints import sample_texts, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.layout = Layout(folder)
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "COMMENTWISE"))
         }

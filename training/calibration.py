@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from commentwise.models.probabilities import softmax
-from commentwise.training.scores import Labels
+from commentwise.training.scores import Targets
 
 
-def fit_temperature(logits: NDArray[np.floating], true: Labels) -> float:
+def fit_temperature(logits: NDArray[np.floating], targets: Targets) -> float:
     """The temperature with the smallest cross-entropy of `softmax(logits / temperature)` (Guo et al. 2017).
 
     `logits` has shape (n, labels); searched between 0.01 and 100 on a logarithmic scale.
@@ -16,7 +16,7 @@ def fit_temperature(logits: NDArray[np.floating], true: Labels) -> float:
 
     def cross_entropy(log_temperature: float) -> float:
         probabilities = softmax(logits, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(probabilities[np.arange(len(true)), true], 1e-12)).mean())
+        return float(-np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)).mean())
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(0.01), np.log(100)), method="bounded")
     return float(np.exp(found.x))

@@ -1,22 +1,26 @@
 """A candidate: the folder a training stage writes for its family, and how later stages read it."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from commentwise.errors import CommentwiseError
-from commentwise.fileio import read_json
-from commentwise.training.project import CANDIDATES, PREPARED, part_file
-from commentwise.training.scores import Labels, Probabilities, label_numbers, macro_f1
+from commentwise.fileio import read_json, write_json
+from commentwise.models.probabilities import softmax
+from commentwise.training.project import HELD_OUT, part_file
+from commentwise.training.provenance import folder_md5
+from commentwise.training.scores import Logits, Probabilities, Targets, label_indices, macro_f1
 
-HELD_OUT = ("validation", "test")
-GRAPH = "model.onnx"  # of a linear candidate
-ENCODER = "model"  # folder of an encoder candidate, as transformers saves it
+GRAPH = "model.onnx"
+"""Graph of a candidate that is one ONNX file."""
+ENCODER = "model"
+"""Folder of an encoder, as transformers saves it."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,17 @@ class Part:
         return self.table["text"].tolist()
 
     @property
-    def true(self) -> Labels:
+    def targets(self) -> Targets:
         """The labels' positions in `labels`, shape (rows,)."""
-        return label_numbers(self.table["label"].tolist(), self.labels)
+        return label_indices(self.table["label"].tolist(), self.labels)
 
 
-def read_part(part: str, labels: Sequence[str], folder: Path = PREPARED) -> Part:
-    """Read one prepared part. Raises CommentwiseError when it is missing or holds labels that are not in `labels`."""
-    path = part_file(part, folder)
+def read_part(folder: Path, name: str, labels: Sequence[str]) -> Part:
+    """Read one part of the split in `folder`.
+
+    Raises CommentwiseError when it is missing, unreadable, or holds labels that are not in `labels`.
+    """
+    path = part_file(folder, name)
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
@@ -59,26 +66,27 @@ def read_part(part: str, labels: Sequence[str], folder: Path = PREPARED) -> Part
 
 def write_results(
     folder: Path,
-    parts: dict[str, Part],
-    probabilities: dict[str, Probabilities],
+    parts: Mapping[str, Part],
+    logits: Mapping[str, Logits],
     facts: dict[str, Any],
     history: Iterable[dict[str, Any]],
-    resources: dict[str, Any],
-) -> None:
-    """Write what every family leaves beside its model: predictions per held-out part, metrics, history, resources.
+) -> dict[str, Any]:
+    """Write what every family leaves beside its model: logits on the held-out parts, metrics and history.
 
-    `probabilities[part]` has shape (rows of the part, labels). `facts` are added to metrics.json.
+    `logits[part]` has shape (rows of the part, labels). Returns the content of metrics.json: `facts` and the scores.
+    Nothing written here may depend on the clock, so that equal inputs give equal files.
     """
     metrics = dict(facts)
     for name in HELD_OUT:
         part = parts[name]
         table = part.table[["comment_id", "label"]].reset_index(drop=True)
-        columns = {f"p_{label}": probabilities[name][:, number] for number, label in enumerate(part.labels)}
+        columns = {f"logit_{label}": logits[name][:, index] for index, label in enumerate(part.labels)}
         table.assign(**columns).to_parquet(folder / f"{name}.parquet", index=False)
-        metrics[f"{name}_macro_f1"] = macro_f1(part.true, probabilities[name].argmax(axis=1), len(part.labels))
-    _write_json_lines(folder / "history.jsonl", history)
-    for name, content in (("metrics.json", metrics), ("resources.json", resources)):
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        metrics[f"{name}_macro_f1"] = macro_f1(part.targets, logits[name].argmax(axis=1), len(part.labels))
+    lines = "".join(json.dumps(row) + "\n" for row in history)
+    (folder / "history.jsonl").write_text(lines, encoding="utf-8")
+    write_json(folder / "metrics.json", metrics)
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -86,34 +94,60 @@ class Predictions:
     """A candidate's answers on one part."""
 
     comment_ids: list[str]
-    true: Labels
-    probabilities: Probabilities
+    targets: Targets
+    logits: Logits
 
     @property
-    def predicted(self) -> Labels:
+    def probabilities(self) -> Probabilities:
+        """Uncalibrated probabilities, shape (rows, labels)."""
+        return softmax(self.logits)
+
+    @property
+    def predicted(self) -> Targets:
         """The most probable label's position, shape (rows,)."""
-        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
 
-def read_predictions(family: str, part: str, labels: Sequence[str], folder: Path = CANDIDATES) -> Predictions:
-    """Read a candidate's predictions. Raises CommentwiseError when they are missing."""
-    path = folder / family / f"{part}.parquet"
+def read_predictions(candidate: Path, part: str, labels: Sequence[str]) -> Predictions:
+    """Read the logits in the folder of a candidate. Raises CommentwiseError when they are missing."""
+    path = candidate / f"{part}.parquet"
     if not path.is_file():
-        raise CommentwiseError(f"{path} is missing: run `dvc repro train@{family}`, or get it back with `dvc checkout`")
+        raise CommentwiseError(
+            f"{path} is missing: run `dvc repro train@{candidate.name}`, or get it back with `dvc checkout`"
+        )
     table = pd.read_parquet(path)
+    return Predictions(
+        table["comment_id"].tolist(), label_indices(table["label"].tolist(), labels), _logits(table, labels)
+    )
+
+
+def _logits(table: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float64]:
+    columns = [f"logit_{label}" for label in labels]
+    if set(columns) <= set(table.columns):
+        return table[columns].to_numpy(dtype=np.float64)
+    # Versions published before 0.2 have probabilities, whose logarithms are logits up to a constant in each row.
     probabilities = table[[f"p_{label}" for label in labels]].to_numpy(dtype=np.float64)
-    return Predictions(table["comment_id"].tolist(), label_numbers(table["label"].tolist(), labels), probabilities)
+    return np.asarray(np.log(np.maximum(probabilities, 1e-12)))
 
 
-def read_metrics(family: str, folder: Path = CANDIDATES) -> dict[str, Any]:
+def read_metrics(candidate: Path) -> dict[str, Any]:
     """A candidate's metrics.json."""
-    return dict(read_json(folder / family / "metrics.json"))
+    return dict(read_json(candidate / "metrics.json"))
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """A candidate folder's history, one dict per recorded step."""
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+def read_history(candidate: Path) -> list[dict[str, Any]]:
+    """A candidate's history, one dict per recorded step."""
+    return [json.loads(line) for line in (candidate / "history.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def _write_json_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+def write_resources(path: Path, candidate: Path, resources: dict[str, Any]) -> None:
+    """Record beside the pipeline's outputs what training a candidate cost."""
+    write_json(path, {"candidate": folder_md5(candidate), **resources})
+
+
+def read_resources(path: Path, candidate: Path) -> dict[str, Any]:
+    """What training this candidate cost; empty where it was trained elsewhere and restored from DVC's cache."""
+    if not path.is_file():
+        return {}
+    resources = dict(read_json(path))
+    return resources if resources.pop("candidate") == folder_md5(candidate) else {}

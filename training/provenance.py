@@ -1,4 +1,4 @@
-"""Where a result came from: data, code and environment."""
+"""The origin of a result: data, code and environment."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commentwise.fileio import file_hash
-from commentwise.training.project import PARTS, PREPARED, RAW, part_file
+from commentwise.training.project import PARTS, Project
 
 CODE = (
     "commentwise",
@@ -22,7 +22,7 @@ CODE = (
     "requirements.lock",
     "accelerate_config.yaml",
 )
-"""What, besides data and params.yaml, decides about a result."""
+"""Files that a result depends on, besides data and params.yaml."""
 
 PACKAGES = (
     "torch",
@@ -39,18 +39,18 @@ PACKAGES = (
 )
 
 
-def repository_root() -> Path:
-    """The folder with the tracking database.
+def repository_root(project: Project) -> Path:
+    """The folder of the tracking database: the project's.
 
-    DVC runs queued experiments in a throw-away copy and names the real repository in DVC_ROOT.
+    DVC runs queued experiments in a temporary copy and names the real repository in DVC_ROOT.
     """
-    return Path(os.environ.get("DVC_ROOT", Path.cwd())).resolve()
+    return Path(os.environ.get("DVC_ROOT", project.root)).resolve()
 
 
 def folder_md5(folder: Path) -> str:
-    """The name DVC gives a folder's content, ending in `.dir`.
+    """DVC's name for the content of a folder, ending in `.dir`.
 
-    It is the md5 of the JSON list of all files' md5 and relative path, sorted by path.
+    This is the md5 of the JSON list of all files' md5 and relative path, sorted by path.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = [{"md5": file_hash(path, "md5"), "relpath": path.relative_to(folder).as_posix()} for path in files]
@@ -58,27 +58,27 @@ def folder_md5(folder: Path) -> str:
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def data_facts(source: str) -> dict[str, Any]:
-    """Source, md5 as DVC names them, and rows of the data that lie in the working folder."""
+def data_facts(project: Project, source: str) -> dict[str, Any]:
+    """Source, md5 (as DVC computes it) and rows of the project's data."""
     import pyarrow.parquet
 
     return {
         "source": source,
-        "raw_md5": file_hash(RAW, "md5"),
-        "prepared_md5": folder_md5(PREPARED),
-        "rows": {part: pyarrow.parquet.read_metadata(part_file(part)).num_rows for part in PARTS},
+        "raw_md5": file_hash(project.raw, "md5"),
+        "prepared_md5": folder_md5(project.prepared),
+        "rows": {part: pyarrow.parquet.read_metadata(project.part(part)).num_rows for part in PARTS},
     }
 
 
-def git_facts(folder: Path = Path()) -> dict[str, Any]:
-    """The commit checked out, and which files of `CODE` differ from it. The commit is null outside a repository."""
+def git_facts(folder: Path) -> dict[str, Any]:
+    """The commit checked out in `folder`, null outside a repository, and the files of `CODE` that differ from it."""
     commit = _git(folder, "rev-parse", "HEAD").strip()
     changed = _git(folder, "status", "--porcelain", "--", *CODE).splitlines()
     return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
 
 
 def environment_facts() -> dict[str, Any]:
-    """Python, machine, and the versions of the packages that decide about a result."""
+    """Python, machine, and the versions of the packages that a result depends on."""
     versions = {}
     for package in PACKAGES:
         try:

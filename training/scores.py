@@ -1,7 +1,7 @@
 """Scores of a classifier and their uncertainty, all computed from confusion counts.
 
 Resampling rows with replacement is the same as drawing confusion counts from a multinomial distribution, so a bootstrap
-of thousands of resamples takes milliseconds whatever the number of rows.
+of thousands of resamples takes milliseconds for any number of rows.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.int64]
+Targets = NDArray[np.int64]
+Logits = NDArray[np.floating]
 Probabilities = NDArray[np.float64]
 SCORES = ("accuracy", "macro_f1", "macro_recall")
 
 
-def confusion(true: Labels, predicted: Labels, labels: int) -> NDArray[np.int64]:
+def confusion(targets: Targets, predicted: Targets, labels: int) -> NDArray[np.int64]:
     """Counts of shape (labels, labels): rows are true labels, columns predicted ones."""
-    return np.bincount(true * labels + predicted, minlength=labels**2).reshape(labels, labels)
+    return np.bincount(targets * labels + predicted, minlength=labels**2).reshape(labels, labels)
 
 
 def per_label(counts: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -26,11 +27,11 @@ def per_label(counts: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     A score whose denominator is zero is zero, as in scikit-learn.
     """
     hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
-    predicted, true = counts.sum(axis=-2), counts.sum(axis=-1)
+    predicted, targets = counts.sum(axis=-2), counts.sum(axis=-1)
     return {
         "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, true),
-        "f1": _ratio(2 * hits, predicted + true),
+        "recall": _ratio(hits, targets),
+        "f1": _ratio(2 * hits, predicted + targets),
     }
 
 
@@ -45,9 +46,13 @@ def summary(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def macro_f1(true: Labels, predicted: Labels, labels: int) -> float:
-    """Macro-F1 over all `labels`, those absent from the rows included."""
-    return float(summary(confusion(true, predicted, labels))["macro_f1"])
+def macro_f1(targets: Targets, predicted: Targets, labels: int) -> float:
+    """Macro-F1 over all `labels`, including those absent from the rows.
+
+    >>> macro_f1(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
+    0.6666666666666666
+    """
+    return float(summary(confusion(targets, predicted, labels))["macro_f1"])
 
 
 def bootstrap_intervals(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, tuple[float, float]]:
@@ -59,13 +64,13 @@ def bootstrap_intervals(counts: NDArray[np.int64], resamples: int, seed: int) ->
 
 
 def paired_bootstrap(
-    true: Labels, one: Labels, other: Labels, labels: int, resamples: int, seed: int
+    targets: Targets, one: Targets, other: Targets, labels: int, resamples: int, seed: int
 ) -> tuple[float, tuple[float, float]]:
     """Macro-F1 of `one` minus that of `other` on the same rows, and its 95% interval by paired bootstrap."""
-    cells, counts = np.unique(np.stack([true, one, other]), axis=1, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(true), counts / len(true), size=resamples)
+    cells, counts = np.unique(np.stack([targets, one, other]), axis=1, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(len(targets), counts / len(targets), size=resamples)
 
-    def scores(predicted: Labels, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(predicted: Targets, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
         membership = np.zeros((len(counts), labels**2), dtype=np.int64)
         membership[np.arange(len(counts)), cells[0] * labels + predicted] = 1
         return summary((drawn @ membership).reshape(-1, labels, labels))["macro_f1"]
@@ -75,17 +80,17 @@ def paired_bootstrap(
     return float(difference[0]), _interval(differences)
 
 
-def calibration_error(probabilities: Probabilities, true: Labels, bins: int) -> float:
+def calibration_error(probabilities: Probabilities, targets: Targets, bins: int) -> float:
     """Expected calibration error (Naeini et al. 2015): mean gap between confidence and accuracy, 0 is perfect."""
-    table = reliability(probabilities, true, bins)
+    table = reliability(probabilities, targets, bins)
     rows = sum(row["comments"] for row in table)
     return float(sum(row["comments"] * abs(row["accuracy"] - row["confidence"]) for row in table) / rows)
 
 
-def reliability(probabilities: Probabilities, true: Labels, bins: int) -> list[dict[str, float]]:
+def reliability(probabilities: Probabilities, targets: Targets, bins: int) -> list[dict[str, float]]:
     """Mean confidence and accuracy in `bins` equal-width bins of confidence; empty bins are left out."""
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == true
+    right = probabilities.argmax(axis=1) == targets
     bin_of_row = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         {
@@ -93,15 +98,19 @@ def reliability(probabilities: Probabilities, true: Labels, bins: int) -> list[d
             "accuracy": float(right[inside].mean()),
             "comments": int(inside.sum()),
         }
-        for number in range(bins)
-        if (inside := bin_of_row == number).any()
+        for index in range(bins)
+        if (inside := bin_of_row == index).any()
     ]
 
 
-def label_numbers(values: Sequence[str], labels: Sequence[str]) -> Labels:
-    """Turn label names into their positions in `labels`."""
-    number = {label: position for position, label in enumerate(labels)}
-    return np.array([number[value] for value in values], dtype=np.int64)
+def label_indices(values: Sequence[str], labels: Sequence[str]) -> Targets:
+    """Each value's position in `labels`, shape (values,).
+
+    >>> label_indices(["b", "a"], ["a", "b"]).tolist()
+    [1, 0]
+    """
+    positions = {label: position for position, label in enumerate(labels)}
+    return np.array([positions[value] for value in values], dtype=np.int64)
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,24 +1,16 @@
 """params.yaml as frozen, validated settings: one class per section, read once per command."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from commentwise.errors import CommentwiseError
-
-PARAMS = Path("params.yaml")
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """What all sections have in common: unknown keys are errors, and nothing changes after reading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from commentwise.training.families import registry
+from commentwise.training.families.bert import BERT
+from commentwise.training.families.family import Family, S
+from commentwise.training.sections import Count, Positive, Section, Share
 
 
 class Columns(Section):
@@ -61,52 +53,17 @@ class PrepareSettings(Section):
         return self
 
 
-class LinearSettings(Section):
-    """A linear family: its features, and the grid that cross-validation chooses from."""
+if TYPE_CHECKING:
 
-    ngrams: Annotated[int, Field(ge=1, le=5)]
-    min_df: Count
-    C: Annotated[list[Positive], Field(min_length=1)]
-    class_weight: Annotated[list[Literal["balanced"] | None], Field(min_length=1)]
-    folds: Annotated[int, Field(ge=2, le=20)]
+    class Families(Section):
+        """One section per model family; `Settings.of` gives its type back."""
 
-
-class BertSettings(Section):
-    """Fine-tuning of an encoder. The descriptions are also the help of `python -m commentwise.training.bert`."""
-
-    checkpoint: str = Field(description="'embedded', a folder, or a hub id (id@revision to pin one)")
-    epochs: Count = Field(description="passes over the training part")
-    patience: int = Field(ge=0, description="stop after so many epochs without a better one; 0: never")
-    step_tokens: Count = Field(description="tokens per optimiser step, over all processes")
-    device_tokens: Count = Field(description="tokens at once on a device; a step with more accumulates gradients")
-    learning_rate: Positive = Field(description="highest learning rate of AdamW")
-    schedule: Literal["linear", "cosine"] = Field(description="how the learning rate falls to 0")
-    warmup: float = Field(ge=0, le=1, description="share of the steps over which the learning rate rises")
-    layer_decay: float = Field(gt=0, le=1, description="each layer's learning rate, as a share of the one above")
-    weight_decay: float = Field(ge=0, le=1, description="decoupled weight decay, on matrices only")
-    class_weights: float = Field(
-        ge=0, le=1, description="weigh comments by their label's frequency to minus this power; 0: all alike"
+else:
+    Families = create_model(
+        "Families",
+        __base__=Section,
+        **{name: (family.settings_type, ...) for name, family in registry.families().items()},
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        description="share of hidden states and attention weights dropped; null: the checkpoint's"
-    )
-    label_smoothing: float = Field(ge=0, lt=1, description="share of each label given to all labels")
-    average: float = Field(ge=0, lt=1, description="decay of the weights' moving average that is kept; 0: none")
-    max_grad_norm: Positive = Field(description="gradients are scaled down to this norm")
-    precision: Literal["auto", "fp32", "bf16"] = Field(description="auto: bf16 where the hardware has it")
-    attention: Literal["auto", "varlen", "nested", "padded", "stock"] = Field(
-        description="kernel of commentwise.models.encoders.attention, or transformers' own forward (stock)"
-    )
-    compile: bool = Field(description="compile the model with torch.compile, which pays in long runs on a GPU")
-    checkpoint_steps: Count = Field(description="steps between two checkpoints to resume from")
-
-
-class Families(Section):
-    """One section per model family."""
-
-    logreg: LinearSettings
-    svm: LinearSettings
-    bert: BertSettings
 
 
 class EvaluateSettings(Section):
@@ -158,9 +115,9 @@ class TuneSettings(Section):
 
     @model_validator(mode="after")
     def _names_are_settings(self) -> Self:
-        if unknown := set(self.space) - set(BertSettings.model_fields):
+        if unknown := set(self.space) - set(BERT.settings_type.model_fields):
             raise ValueError(
-                f"{sorted(unknown)[0]} is no setting of families.bert (known there: {', '.join(BertSettings.model_fields)})"
+                f"{sorted(unknown)[0]} is no setting of families.bert (known there: {', '.join(BERT.settings_type.model_fields)})"
             )
         return self
 
@@ -180,6 +137,16 @@ class Settings(Section):
     export: ExportSettings
     publish: PublishSettings
 
+    def of(self, family: Family[S]) -> S:
+        """The settings of one family."""
+        section: S = getattr(self.families, family.name)
+        return section
+
+    @property
+    def checkpoint(self) -> str:
+        """The encoder to start from, whose tokenizer all families share."""
+        return self.of(BERT).checkpoint
+
     @model_validator(mode="after")
     def _labels_fit_together(self) -> Self:
         if len(set(self.labels)) != len(self.labels) or not all(label.strip() for label in self.labels):
@@ -189,7 +156,7 @@ class Settings(Section):
         return self
 
 
-def load_settings(path: Path = PARAMS) -> Settings:
+def load_settings(path: Path) -> Settings:
     """Read and check a params file.
 
     Raises CommentwiseError with one line that names every unknown or out-of-range key, its value and what is allowed.
@@ -197,20 +164,22 @@ def load_settings(path: Path = PARAMS) -> Settings:
     return parse_settings(read_params(path), path)
 
 
-def read_params(path: Path = PARAMS) -> dict[str, Any]:
+def read_params(path: Path) -> dict[str, Any]:
     """The params file as plain data. Raises CommentwiseError when it is missing or is not YAML."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CommentwiseError(f"no {path} in {Path.cwd()}: run the command in the repository's root") from None
+        raise CommentwiseError(
+            f"no {path.name} in {path.parent.resolve()}: run the command in the project's folder"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CommentwiseError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
-        raise CommentwiseError(f"{path} holds no settings: get it back with `git checkout {path}`")
+        raise CommentwiseError(f"{path} has no settings: restore it with `git checkout {path}`")
     return content
 
 
-def parse_settings(content: dict[str, Any], path: Path = PARAMS) -> Settings:
+def parse_settings(content: dict[str, Any], path: Path) -> Settings:
     """Validate plain data as settings; `path` is named in the error."""
     try:
         return Settings.model_validate(content)

@@ -44,7 +44,7 @@ def ours(task: Task, options: Options) -> Train:
         layer_decay=1.0,
         weight_decay=0.0,
         label_smoothing=0.0,
-        average=0.0,
+        ema_decay=0.0,
         patience=0,
         max_grad_norm=1.0,
         attention="auto",

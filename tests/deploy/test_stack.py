@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from commentwise.models.bundle import bundle_id
-from commentwise.training.project import BUNDLE
+from commentwise.training.project import Project
 from tests.deploy.stack import Stack, clean_environment, needs_stack, running_stack
 from tests.training.conftest import PARAMS
 from tests.training.test_publish import make_bundle, write_trained
 from tests.waiting import until
 
+BUNDLE = Project().bundle
 pytestmark = [needs_stack, pytest.mark.slow]
 PUBLISH = (sys.executable, "-m", "commentwise.training.registry.publish")
 
@@ -169,6 +170,7 @@ import sys
 from pathlib import Path
 
 from commentwise.training.finetune.checkpoints import Checkpoints
+
 
 place = Checkpoints(Path(sys.argv[1]) / "bert.pt", "a run's identity", "s3://commentwise/checkpoints")
 print(place.load().get("step") if sys.argv[2] == "load" else place.save({"step": 7}))

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from commentwise.fileio import write_text
-from commentwise.training.project import BUNDLE, CANDIDATES, PREPARED_REJECTS, RAW_REJECTS
 from tests.project import Project
 
 
@@ -12,14 +11,15 @@ from tests.project import Project
 def prepared_project(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Project:
     """A project after its first stages, with a tiny bundle: make a copy.
 
-    The reject files and the candidate are marked as older, so that writing them anew would show.
+    The reject files and the candidate are marked as older, so that rewriting them would show.
     """
     project = Project.create(tmp_path_factory.mktemp("prepared"))
     project.module("commentwise.training.data.ingest")
     project.module("commentwise.training.data.prepare")
-    shutil.copytree(tiny_bundle, project.folder / BUNDLE)
-    for older in (RAW_REJECTS, PREPARED_REJECTS, CANDIDATES / "logreg" / "metrics.json"):
-        write_text(project.folder / older, "older")
+    shutil.copytree(tiny_bundle, project.layout.bundle)
+    layout = project.layout
+    for older in (layout.raw_rejects, layout.prepared_rejects, layout.candidate("logreg") / "metrics.json"):
+        write_text(older, "older")
     return project
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from commentwise.training.project import BUNDLE, RAW, part_file
+from commentwise.training.project import Project as Layout
 from tests.e2e.commands import refused, snapshot
 from tests.project import Project
+
+LAYOUT = Layout()
+BUNDLE, RAW = LAYOUT.bundle, LAYOUT.raw
 
 Damage = Callable[[Project], object]
 Cases = dict[str, tuple[Damage, list[str]]]
@@ -62,8 +65,8 @@ UMLAUT = csv("für,neutral")
 LONG = csv(f"{'x' * 100_000},neutral")
 
 INGEST: Cases = {
-    "empty file": (source("x.csv", b""), ["data/x.csv holds no rows", "set data.path"]),
-    "header only": (source("x.csv", csv()), ["data/x.csv holds no rows", "set data.path"]),
+    "empty file": (source("x.csv", b""), ["data/x.csv has no rows", "set data.path"]),
+    "header only": (source("x.csv", csv()), ["data/x.csv has no rows", "set data.path"]),
     "missing column": (
         source("x.csv", b"comment,label\nhello,neutral\n"),
         ["data/x.csv has no column 'text'", "'comment', 'label'", "set data.columns.text"],
@@ -96,7 +99,7 @@ INGEST: Cases = {
     ),
     "unknown parameter": (params(sede=1), ["params.yaml: sede is no setting", "known here: seed"]),
     "parameter out of range": (params(prepare__test=1.5), ["prepare.test = 1.5", "less than 1"]),
-    "no params.yaml": (removed("params.yaml"), ["no params.yaml in", "run the command in the repository's root"]),
+    "no params.yaml": (removed("params.yaml"), ["no params.yaml in", "run the command in the project's folder"]),
 }
 
 PREPARE: Cases = {
@@ -118,11 +121,11 @@ PREPARE: Cases = {
 
 LINEAR: Cases = {
     "fewer rows than folds": (
-        table(part_file("train"), lambda comments: one_comment_left(comments, "neutral")),
+        table(LAYOUT.part("train"), lambda comments: one_comment_left(comments, "neutral")),
         ["label 'neutral' has 1 training comments", "folds = 2", "lower families.*.folds"],
     ),
     "split overwritten": (
-        written(part_file("test"), b"garbage"),
+        written(LAYOUT.part("test"), b"garbage"),
         ["data/prepared/test.parquet is not readable Parquet", "dvc checkout"],
     ),
     "checkpoint missing": (
@@ -159,7 +162,7 @@ TABLE = [
     for arguments, cases in (
         (["commentwise.training.data.ingest"], INGEST),
         (["commentwise.training.data.prepare"], PREPARE),
-        (["commentwise.training.families.linear", "logreg"], LINEAR),
+        (["commentwise.training.train", "logreg"], LINEAR),
         (["commentwise.training.registry.publish"], PUBLISH),
     )
     for name, case in cases.items()
@@ -193,7 +196,7 @@ def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None
 def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: int, tmp_path: Path) -> None:
     project.set_params({"families.bert.checkpoint": "nobody/nothing"})
     hub = {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "HF_HOME": str(tmp_path / "hub")}
-    line = refused(project, sys.executable, "-m", "commentwise.training.families.linear", "logreg", **hub)
+    line = refused(project, sys.executable, "-m", "commentwise.training.train", "logreg", **hub)
     assert "checkpoint 'nobody/nothing' is neither a folder here" in line
     assert "check the name and the network, or use 'embedded'" in line
 

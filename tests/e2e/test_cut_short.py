@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from commentwise.training.project import CANDIDATES, PREPARED, RAW
+from commentwise.training.project import Project as Layout
 from tests.e2e.commands import refused, snapshot
 from tests.project import Project
+
+LAYOUT = Layout()
+RAW, PREPARED, CANDIDATES = LAYOUT.raw, LAYOUT.prepared, LAYOUT.candidates
 
 PAGE = 4096
 # Runs a command with a small disk in the place of a folder, and compares what is on it before and after.
@@ -38,7 +41,7 @@ def pages(folder: Path) -> int:
     [
         (["commentwise.training.data.ingest"], RAW.parent.parent, 2),
         (["commentwise.training.data.prepare"], PREPARED.parent, 2),
-        (["commentwise.training.families.linear", "logreg"], CANDIDATES, 20),
+        (["commentwise.training.train", "logreg"], CANDIDATES, 20),
     ],
     ids=["ingest", "prepare", "linear"],
 )
@@ -104,7 +107,7 @@ def test_ctrl_c_while_reading(project: Project) -> None:
 def test_ctrl_c_while_training(project: Project) -> None:
     project.set_params({"families.logreg.C": [0.1] * 100})  # enough to choose from for a while
     before = snapshot(project.folder)
-    process = start(project, "commentwise.training.families.linear", "logreg")
+    process = start(project, "commentwise.training.train", "logreg")
     wait_until(lambda: bool(list((project.folder / CANDIDATES).glob(".logreg-*"))), process)
     interrupt(process)
     assert snapshot(project.folder) == before

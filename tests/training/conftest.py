@@ -1,4 +1,5 @@
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def params(**changes: Any) -> dict[str, Any]:
 
 
 def settings(**changes: Any) -> Settings:
-    return parse_settings(params(**changes))
+    return parse_settings(params(**changes), PARAMS)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +69,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with params.yaml, in which the test runs."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["commentwise"])
     shutil.copyfile(PARAMS, tmp_path / "params.yaml")
     return tmp_path
 

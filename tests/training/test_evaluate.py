@@ -16,38 +16,40 @@ from commentwise.models.probabilities import softmax
 from commentwise.training.candidate import Part, write_results
 from commentwise.training.choice import evaluate as stage
 from commentwise.training.choice.evaluate import evaluate
-from commentwise.training.project import CANDIDATES, EVALUATION
-from commentwise.training.scores import Labels, Probabilities
+from commentwise.training.project import Project
+from commentwise.training.scores import Logits, Targets
 from tests.training.conftest import params, settings
 
 LABELS = ["negative", "neutral", "positive"]
 HISTORY = [{"step": 10, "loss": 0.9, "lr": 1e-4}, {"step": 20, "epoch": 1, "validation_macro_f1": 0.5}]
-FOLDER = CANDIDATES / "logreg"
+PROJECT = Project()
+FOLDER = PROJECT.candidate("logreg")
+EVALUATION = PROJECT.evaluation
 
 
-def overconfident(rows: int, seed: int) -> tuple[Labels, Probabilities]:
-    """Labels drawn from honest probabilities, and probabilities three times too sure."""
+def overconfident(rows: int, seed: int) -> tuple[Targets, Logits]:
+    """Targets drawn from calibrated probabilities, and logits three times too large."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 1, (rows, 3))
-    true = (softmax(logits).cumsum(axis=1) > rng.random((rows, 1))).argmax(axis=1)
-    return true, softmax(3 * logits)
+    targets = (softmax(logits).cumsum(axis=1) > rng.random((rows, 1))).argmax(axis=1)
+    return targets, 3 * logits
 
 
 def write_candidate(turn_test_labels: int = 0) -> None:
     """Write a candidate in the current folder; its test labels may be turned round by some places."""
-    parts, probabilities = {}, {}
+    parts, logits = {}, {}
     for seed, (name, rows) in enumerate([("validation", 600), ("test", 400)]):
-        true, probabilities[name] = overconfident(rows, seed)
+        targets, logits[name] = overconfident(rows, seed)
         if name == "test":
-            true = (true + turn_test_labels) % 3
+            targets = (targets + turn_test_labels) % 3
         table = pd.DataFrame({"comment_id": [f"{name}{row}" for row in range(rows)], "text": "any"})
-        parts[name] = Part(table.assign(label=[LABELS[number] for number in true]), LABELS)
+        parts[name] = Part(table.assign(label=[LABELS[number] for number in targets]), LABELS)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write_results(FOLDER, parts, probabilities, {"family": "logreg"}, HISTORY, {"seconds": 1.0})
+    write_results(FOLDER, parts, logits, {"family": "logreg"}, HISTORY)
 
 
 def measured(**changes: Any) -> dict[str, Any]:
-    return evaluate("logreg", settings(evaluate__resamples=200, **changes))
+    return evaluate(PROJECT, "logreg", settings(evaluate__resamples=200, **changes))
 
 
 def rows_of(name: str) -> list[dict[str, str]]:

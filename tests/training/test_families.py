@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from commentwise.errors import CommentwiseError
@@ -21,15 +20,16 @@ from commentwise.models.encoders.loading import load_encoder
 from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.training import bert
 from commentwise.training.candidate import read_history, read_metrics, read_predictions
-from commentwise.training.families import linear
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
 from commentwise.training.settings import Settings
+from commentwise.training.train import read_task
 from tests.training.conftest import TWENTY, TWO, WORDS, settings, write_parts
 
 ROOT = Path(__file__).parents[2]
-FILES = {"tokenizer.json", "validation.parquet", "test.parquet", "metrics.json", "history.jsonl", "resources.json"}
+FILES = {"tokenizer.json", "validation.parquet", "test.parquet", "metrics.json", "history.jsonl"}
 
 
 def small(checkpoint: Path, **changes: object) -> Settings:
@@ -38,12 +38,14 @@ def small(checkpoint: Path, **changes: object) -> Settings:
         "families__bert__epochs": 4,
         "families__bert__learning_rate": 5e-3,
         "families__bert__step_tokens": 200,
+        "families__bert__precision": "fp32",
     }
     return settings(**{**defaults, **changes})
 
 
-def train_bert(chosen: Settings, out: Path) -> dict[str, Any]:
-    return bert.train(Accelerator(), chosen, Path("data/prepared"), out, None)
+def train(family: str, chosen: Settings, out: Path) -> dict[str, Any]:
+    found = registry.families()[family]
+    return found.train(read_task(Project(), chosen), chosen.of(found), out)
 
 
 @pytest.mark.parametrize("family", ["logreg", "svm"])
@@ -54,10 +56,10 @@ def test_a_linear_family_learns_any_label_set(
     write_parts(labels)
     out = Path("artifacts/candidates") / family
     chosen = small(checkpoint, labels=list(labels), families__logreg__folds=3, families__svm__folds=3)
-    facts = linear.train(family, chosen, out)
+    facts = train(family, chosen, out)
     assert facts["test_macro_f1"] > 0.9
     assert {path.name for path in out.iterdir()} == FILES | {"model.onnx"}
-    predictions = read_predictions(family, "test", list(labels))
+    predictions = read_predictions(out, "test", list(labels))
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-6)
     # The predictions are those of the graph that would be served.
     texts = pd.read_parquet("data/prepared/test.parquet")["text"].tolist()
@@ -69,7 +71,7 @@ def test_a_linear_family_learns_any_label_set(
 def test_a_linear_family_trained_twice_is_the_same_file(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     for name in ("one", "two"):
-        linear.train("svm", small(checkpoint), Path(name))
+        train("svm", small(checkpoint), Path(name))
     for file in ("model.onnx", "test.parquet"):
         assert Path("one", file).read_bytes() == Path("two", file).read_bytes()
 
@@ -79,8 +81,10 @@ def test_a_linear_family_trained_twice_is_the_same_file(work: Path, checkpoint: 
 def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[str, list[str]]) -> None:
     write_parts(labels, train=1200)
     out = Path("artifacts/candidates/bert")
-    facts = train_bert(
-        small(checkpoint, labels=list(labels), families__bert__learning_rate=2e-3, families__bert__epochs=12), out
+    facts = train(
+        "bert",
+        small(checkpoint, labels=list(labels), families__bert__learning_rate=2e-3, families__bert__epochs=12),
+        out,
     )
     assert facts["test_macro_f1"] > 0.6
     assert {path.name for path in out.iterdir()} == FILES | {"model"}
@@ -90,23 +94,25 @@ def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[st
 
 def test_a_trained_encoder_is_a_checkpoint_to_start_from(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
-    first = train_bert(small(checkpoint, families__bert__learning_rate=2e-3, families__bert__epochs=12), Path("first"))
+    first = train(
+        "bert", small(checkpoint, families__bert__learning_rate=2e-3, families__bert__epochs=12), Path("first")
+    )
     again = small(Path("first/model"), families__bert__epochs=1, families__bert__learning_rate=1e-6)
-    second = train_bert(again, Path("second"))
+    second = train("bert", again, Path("second"))
     assert second["test_macro_f1"] == pytest.approx(first["test_macro_f1"])
     assert second["checkpoint_md5"] == folder_md5(Path("first/model")) != first["checkpoint_md5"]
 
 
 def test_the_best_epoch_is_the_one_kept(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
-    facts = train_bert(small(checkpoint), Path("artifacts/candidates/bert"))
+    facts = train("bert", small(checkpoint), Path("artifacts/candidates/bert"))
     scores = {
         row["epoch"]: row["validation_macro_f1"]
         for row in read_history(Path("artifacts/candidates/bert"))
         if "validation_macro_f1" in row
     }
     assert len(scores) == 4
-    assert scores[read_metrics("bert")["chosen"]["epoch"]] == max(scores.values())
+    assert scores[read_metrics(Path("artifacts/candidates/bert"))["chosen"]["epoch"]] == max(scores.values())
     assert facts["validation_macro_f1"] == pytest.approx(max(scores.values()))
 
 
@@ -114,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(work: Path
     write_parts(WORDS)
     weights = {}
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        train_bert(small(checkpoint, seed=seed, families__bert__epochs=1), Path(name))
+        train("bert", small(checkpoint, seed=seed, families__bert__epochs=1), Path(name))
         weights[name] = Path(name, "model/model.safetensors").read_bytes()
     assert weights["one"] == weights["again"] != weights["other"]
 
@@ -126,11 +132,14 @@ def test_class_weights_raise_the_probability_of_a_rare_label(work: Path, checkpo
     pd.concat([table[~rare], table[rare].head(8)]).to_parquet("data/prepared/train.parquet", index=False)
     rare_probability = {}
     for weighted in (False, True):
-        train_bert(
+        train(
+            "bert",
             small(checkpoint, families__bert__class_weights=float(weighted), families__bert__epochs=2),
             Path("artifacts/candidates/bert"),
         )
-        rare_probability[weighted] = read_predictions("bert", "test", list(WORDS)).probabilities[:, 0].mean()
+        rare_probability[weighted] = (
+            read_predictions(Path("artifacts/candidates/bert"), "test", list(WORDS)).probabilities[:, 0].mean()
+        )
     assert rare_probability[True] > 1.25 * rare_probability[False]
 
 
@@ -140,7 +149,7 @@ def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path,
         CommentwiseError,
         match=r"the loss is nan at step 2 \(learning rate .*; comments c.* and \d+ more\): lower families.bert.learning_rate",
     ):
-        train_bert(small(checkpoint, families__bert__learning_rate=1e30, families__bert__warmup=0), Path("out"))
+        train("bert", small(checkpoint, families__bert__learning_rate=1e30, families__bert__warmup=0), Path("out"))
     assert not Path("out").exists()
 
 
@@ -169,9 +178,9 @@ def drop_weights(path: Path, word: str) -> None:
 def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS, train=9)
     with pytest.raises(CommentwiseError, match=r"label 'negative' has 3 training comments, fewer than folds = 5"):
-        linear.train("logreg", small(checkpoint), Path("out"))
+        train("logreg", small(checkpoint), Path("out"))
     with pytest.raises(CommentwiseError, match=r"min_df = 50: no n-gram"):
-        linear.train("logreg", small(checkpoint, families__logreg__folds=2, families__logreg__min_df=50), Path("out"))
+        train("logreg", small(checkpoint, families__logreg__folds=2, families__logreg__min_df=50), Path("out"))
     assert not Path("out").exists()
 
 

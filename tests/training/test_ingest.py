@@ -12,11 +12,13 @@ from commentwise.comments.table import comments_schema, read_comments
 from commentwise.errors import CommentwiseError
 from commentwise.training.data import ingest as stage
 from commentwise.training.data.ingest import ingest
-from commentwise.training.project import RAW, RAW_REJECTS
+from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 from tests.training.conftest import params, settings
 
 Row = dict[str, Any]
+PROJECT = Project()
+RAW, RAW_REJECTS = PROJECT.raw, PROJECT.raw_rejects
 
 ROWS: list[Row] = [
     {"text": 'says "so", twice\nover', "label": "negative", "part": "train"},
@@ -52,7 +54,7 @@ def write_rows(rows: list[Row], name: str = "comments.jsonl") -> Path:
 
 
 def read(path: Path | str, **changes: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return ingest(settings(data__path=str(path), **changes))
+    return ingest(PROJECT, settings(data__path=str(path), **changes))
 
 
 def texts(count: int) -> list[Row]:
@@ -63,7 +65,7 @@ def run_stage(**changes: Any) -> Settings:
     """Run the command's main function in the current folder."""
     Path("params.yaml").write_text(yaml.safe_dump(params(**changes)), encoding="utf-8")
     stage.main()
-    return load_settings()
+    return load_settings(PROJECT.params)
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzipped"])
@@ -155,7 +157,7 @@ def test_unlabelled_rows_are_kept(work: Path) -> None:
 
 
 UNREADABLE = {
-    "no rows": ("x.jsonl", b"", "utf-8", "holds no rows: set data.path to a file with comments"),
+    "no rows": ("x.jsonl", b"", "utf-8", "has no rows: set data.path to a file with comments"),
     "no JSON": ("x.jsonl", b"[1]\n", "utf-8", "has no column 'text' (it has none): set data.columns.text"),
     "utf-16 as utf-8": (
         "x.csv",
@@ -267,5 +269,5 @@ def test_max_rejected_is_the_largest_share_that_is_set_aside(work: Path) -> None
     blank: list[Row] = [{"text": " ", "label": "neutral"}]
     _, rejects = read(write_rows([*blank, *texts(19)]), data__max_rejected=0.05)
     assert len(rejects) == 1
-    with pytest.raises(CommentwiseError, match=r"1 of 19 rows are bad.*\(row 1: text is blank\): mend the rows"):
+    with pytest.raises(CommentwiseError, match=r"1 of 19 rows are bad.*\(row 1: text is blank\): fix the rows"):
         read(write_rows([*blank, *texts(18)]), data__max_rejected=0.05)

@@ -12,10 +12,12 @@ from commentwise.fileio import read_json
 from commentwise.training.data import prepare as stage
 from commentwise.training.data.prepare import prepare
 from commentwise.training.data.profile import data_report, main_script, to_markdown
-from commentwise.training.project import DATA_REPORT, PREPARED, RAW
+from commentwise.training.project import Project
 from tests.training.conftest import params, settings
 
 LABELS = ["negative", "neutral", "positive"]
+PROJECT = Project()
+RAW, PREPARED, DATA_REPORT = PROJECT.raw, PROJECT.prepared, PROJECT.data_report
 
 
 def comments(texts: list[str], **columns: Any) -> pd.DataFrame:
@@ -99,7 +101,7 @@ def test_copies_of_held_out_comments_leave_the_other_parts() -> None:
     table = comments(texts, part=given)
     kept, _, rejects = prepare(table, settings())
     assert rejects["row"].tolist() == [1, 2, 42]
-    assert set(rejects["reason"]) == {"copy of a comment in a held-out part that the source brings"}
+    assert set(rejects["reason"]) == {"copy of a comment in a held-out part of the source"}
     assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(given) if row not in (0, 1, 41)}
 
 

@@ -11,7 +11,9 @@ from mlflow.tracking import MlflowClient
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json
 from commentwise.models.bundle import bundle_id
-from commentwise.training.project import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
+from commentwise.training.candidate import write_resources
+from commentwise.training.families import registry as families
+from commentwise.training.project import Project
 from commentwise.training.registry import publish, tracking
 from commentwise.training.registry import versions as registry
 from tests.tiny import LABELS, NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
@@ -19,6 +21,7 @@ from tests.training.conftest import make_part, settings
 
 WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
 MODEL = "commentwise"
+PROJECT = Project()
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def client(work: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowCl
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copyfile(store, work / "mlflow.db")
     write_trained()
-    return tracking.connect()
+    return tracking.connect(PROJECT)
 
 
 SCORES = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("accuracy", "macro_f1", "macro_recall")}
@@ -55,31 +58,34 @@ def write_trained() -> None:
         make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
     Path("data/raw").mkdir()
     Path("data/raw/comments.parquet").write_bytes(b"raw")
-    for family in FAMILIES:
+    for family in families.names():
         write_family(family)
-    write_json(SELECTION, {"reason": "it is the best"})
-    write_json(REFERENCE, {"svm": {"test": {"macro_f1": 0.5}}})
+    write_json(PROJECT.selection, {"reason": "it is the best"})
+    write_json(PROJECT.baselines, {"svm": {"test": {"macro_f1": 0.5}}})
     make_bundle(0)
 
 
 def write_family(family: str) -> None:
-    folder = CANDIDATES / family
+    folder = PROJECT.candidate(family)
     folder.mkdir(parents=True)
     make_part(90, WORDS)[["comment_id", "label"]].to_parquet(folder / "test.parquet", index=False)
     (folder / "history.jsonl").write_text('{"step": 1, "loss": 0.5}\n', encoding="utf-8")
     write_json(folder / "metrics.json", {"family": family, "parameters": 7, "chosen": {"C": 1}})
-    write_json(folder / "resources.json", {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"})
-    write_json(EVALUATION / family / "metrics.json", {"temperature": 1.0, "validation": PART, "test": PART})
+    if families.families()[family].reproducible:
+        (folder / "model.onnx").write_bytes(b"a graph")
+    used = {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"}
+    write_resources(PROJECT.resources(family), folder, used)
+    write_json(PROJECT.evaluated(family), {"temperature": 1.0, "validation": PART, "test": PART})
 
 
 def make_bundle(number: int, strength: float = 6.0, labels: list[str] = LABELS, split: str = "p") -> None:
     """Write the tiny bundle; with a negative strength it is mistaken about every opinion."""
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    BUNDLE.mkdir(parents=True)
-    write_tiny_bundle(BUNDLE, strength)
+    shutil.rmtree(PROJECT.bundle, ignore_errors=True)
+    PROJECT.bundle.mkdir(parents=True)
+    write_tiny_bundle(PROJECT.bundle, strength)
     rows = {"train": 90, "validation": 90, "test": 90}
     write_tiny_manifest(
-        BUNDLE,
+        PROJECT.bundle,
         labels=labels,
         metrics={"test": PART, "validation": PART},
         data={"source": "a file", "raw_md5": "r", "prepared_md5": split, "rows": rows},
@@ -106,7 +112,7 @@ def test_the_first_version_is_champion_and_stays_it(client: MlflowClient, capsys
     assert printed(capsys) == "publish: version 1 of 'commentwise' is champion: it already was"
     version = client.get_model_version(MODEL, "1")
     assert version.tags[registry.DECISION_TAG] == "it is the first"
-    assert version.tags[registry.BUNDLE_TAG] == bundle_id(BUNDLE)
+    assert version.tags[registry.BUNDLE_TAG] == bundle_id(PROJECT.bundle)
 
 
 def test_a_worse_version_is_challenger_and_a_better_one_champion(
@@ -117,7 +123,7 @@ def test_a_worse_version_is_challenger_and_a_better_one_champion(
     make_bundle(1)
     assert "is champion: it beats the champion: +" in printed(capsys)
     make_bundle(2, strength=-6.0)
-    assert "is challenger: it does not surely beat the champion: -" in printed(capsys)
+    assert "is challenger: it is not significantly better than the champion: -" in printed(capsys)
     assert (alias(client, "champion"), alias(client, "challenger")) == ("2", "3")
 
 
@@ -127,7 +133,7 @@ def test_an_equal_version_is_challenger_since_no_lead_is_sure(
     printed(capsys)
     make_bundle(1)
     said = printed(capsys)
-    assert "is challenger: it does not surely beat the champion: +0.0 points" in said
+    assert "is challenger: it is not significantly better than the champion: +0.0 points" in said
     assert "(95% interval +0.0 to +0.0)" in said
     assert alias(client, "champion") == "1"
 
@@ -147,7 +153,7 @@ def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(
 def test_another_split_is_said_to_favour_the_champion(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys)
     make_bundle(1, split="another")
-    assert "it may have seen some of these comments" in printed(capsys)
+    assert "may have seen some of these comments" in printed(capsys)
 
 
 def test_other_labels_cannot_be_compared(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,8 +169,8 @@ def test_a_run_that_was_cut_short_is_not_taken_for_the_bundles(
 ) -> None:
     """Killed between the upload and the version: the next call finishes, with one version and one whole run."""
     with mlflow.start_run(run_name="bundle-logreg"):
-        mlflow.log_artifact(str(BUNDLE / "manifest.json"), registry.BUNDLE_FOLDER)
-    run = publish._upload(client, bundle_id(BUNDLE))
+        mlflow.log_artifact(str(PROJECT.bundle / "manifest.json"), registry.BUNDLE_FOLDER)
+    run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle))
     printed(capsys)
     assert client.get_model_version(MODEL, "1").run_id == run
 
@@ -188,13 +194,13 @@ def test_the_model_card_names_figures_limits_and_lineage(
 
 def test_candidates_are_recorded_once_and_again_only_with_another_evaluation(client: MlflowClient) -> None:
     chosen = settings()
-    first = tracking.record_candidate(client, "svm", chosen)
-    assert tracking.record_candidate(client, "svm", chosen) == first
+    first = tracking.record_candidate(client, PROJECT, "svm", chosen)
+    assert tracking.record_candidate(client, PROJECT, "svm", chosen) == first
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
     assert experiment is not None
     assert len(client.search_runs([experiment.experiment_id])) == 1
-    write_json(EVALUATION / "svm" / "metrics.json", {"temperature": 2.0, "validation": PART, "test": PART})
-    assert tracking.record_candidate(client, "svm", chosen) != first
+    write_json(PROJECT.evaluated("svm"), {"temperature": 2.0, "validation": PART, "test": PART})
+    assert tracking.record_candidate(client, PROJECT, "svm", chosen) != first
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.metrics["loss"] == 0.5
     assert run.data.metrics["resources.seconds"] == 1.0

@@ -6,11 +6,11 @@ from commentwise.models.probabilities import softmax
 from commentwise.training.calibration import fit_temperature
 from commentwise.training.scores import (
     SCORES,
-    Labels,
+    Targets,
     bootstrap_intervals,
     calibration_error,
     confusion,
-    label_numbers,
+    label_indices,
     macro_f1,
     paired_bootstrap,
     per_label,
@@ -19,18 +19,18 @@ from commentwise.training.scores import (
 )
 
 
-def answers(rows: int, labels: int, seed: int, right: float = 0.6) -> tuple[Labels, Labels]:
+def answers(rows: int, labels: int, seed: int, right: float = 0.6) -> tuple[Targets, Targets]:
     """True and predicted labels, of which about `right` agree."""
     rng = np.random.default_rng(seed)
-    true = rng.choice(labels, rows, p=rng.dirichlet(np.full(labels, 2.0)))
-    return true, np.where(rng.random(rows) < right, true, rng.integers(0, labels, rows))
+    targets = rng.choice(labels, rows, p=rng.dirichlet(np.full(labels, 2.0)))
+    return targets, np.where(rng.random(rows) < right, targets, rng.integers(0, labels, rows))
 
 
-# Which of four labels the true and the predicted ones are drawn from: the rest is absent.
+# Which of four labels the targets and the predicted ones are drawn from: the rest is absent.
 PRESENT = {
     "all": ([0, 1, 2, 3], [0, 1, 2, 3]),
     "one never predicted": ([0, 1, 2, 3], [0, 1, 3]),
-    "one never true": ([0, 2, 3], [0, 1, 2, 3]),
+    "one never a target": ([0, 2, 3], [0, 1, 2, 3]),
     "one in neither": ([0, 1, 3], [0, 1, 3]),
     "all the same": ([2], [2]),
     "never right": ([0, 1], [2, 3]),
@@ -40,15 +40,15 @@ PRESENT = {
 @pytest.mark.parametrize(("true_labels", "predicted_labels"), PRESENT.values(), ids=PRESENT.keys())
 def test_scores_are_those_of_scikit_learn(true_labels: list[int], predicted_labels: list[int]) -> None:
     rng = np.random.default_rng(3)
-    true, predicted = rng.choice(true_labels, 200), rng.choice(predicted_labels, 200)
-    counts = confusion(true, predicted, 4)
+    targets, predicted = rng.choice(true_labels, 200), rng.choice(predicted_labels, 200)
+    counts = confusion(targets, predicted, 4)
     scores = summary(counts)
     options = {"labels": range(4), "zero_division": 0}
-    assert scores["accuracy"] == pytest.approx(accuracy_score(true, predicted))
-    assert scores["macro_f1"] == pytest.approx(f1_score(true, predicted, average="macro", **options))
-    assert scores["macro_recall"] == pytest.approx(recall_score(true, predicted, average="macro", **options))
-    assert macro_f1(true, predicted, 4) == scores["macro_f1"]
-    by_label = precision_recall_fscore_support(true, predicted, **options)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(targets, predicted))
+    assert scores["macro_f1"] == pytest.approx(f1_score(targets, predicted, average="macro", **options))
+    assert scores["macro_recall"] == pytest.approx(recall_score(targets, predicted, average="macro", **options))
+    assert macro_f1(targets, predicted, 4) == scores["macro_f1"]
+    by_label = precision_recall_fscore_support(targets, predicted, **options)
     for name, expected in zip(("precision", "recall", "f1"), by_label[:3], strict=True):
         assert per_label(counts)[name] == pytest.approx(expected)
 
@@ -60,16 +60,16 @@ def test_many_matrices_at_once_score_like_each_alone() -> None:
 
 
 def test_intervals_are_those_of_resampled_rows() -> None:
-    true, predicted = answers(300, 3, 5)
-    intervals = bootstrap_intervals(confusion(true, predicted, 3), 4000, 1)
+    targets, predicted = answers(300, 3, 5)
+    intervals = bootstrap_intervals(confusion(targets, predicted, 3), 4000, 1)
     rng = np.random.default_rng(2)
-    drawn = rng.integers(0, len(true), (4000, len(true)))
-    resampled = summary(np.stack([confusion(true[rows], predicted[rows], 3) for rows in drawn]))
+    drawn = rng.integers(0, len(targets), (4000, len(targets)))
+    resampled = summary(np.stack([confusion(targets[rows], predicted[rows], 3) for rows in drawn]))
     assert list(intervals) == list(SCORES)
     for name, (low, high) in intervals.items():
         expected = np.quantile(resampled[name], [0.025, 0.975])
         assert (low, high) == pytest.approx(expected, abs=0.01)
-        assert low < summary(confusion(true, predicted, 3))[name] < high
+        assert low < summary(confusion(targets, predicted, 3))[name] < high
 
 
 def test_intervals_follow_from_the_seed() -> None:
@@ -79,42 +79,42 @@ def test_intervals_follow_from_the_seed() -> None:
 
 
 def test_a_perfect_classifier_has_no_uncertainty() -> None:
-    true, _ = answers(100, 3, 4)
-    assert set(bootstrap_intervals(confusion(true, true, 3), 200, 1).values()) == {(1.0, 1.0)}
+    targets, _ = answers(100, 3, 4)
+    assert set(bootstrap_intervals(confusion(targets, targets, 3), 200, 1).values()) == {(1.0, 1.0)}
 
 
 def test_identical_answers_differ_by_exactly_nothing() -> None:
-    true, predicted = answers(200, 3, 6)
-    assert paired_bootstrap(true, predicted, predicted.copy(), 3, 500, 1) == (0.0, (0.0, 0.0))
+    targets, predicted = answers(200, 3, 6)
+    assert paired_bootstrap(targets, predicted, predicted.copy(), 3, 500, 1) == (0.0, (0.0, 0.0))
 
 
 def test_a_clear_lead_is_no_chance_and_a_small_one_may_be() -> None:
-    true, good = answers(400, 3, 7, right=0.9)
+    targets, good = answers(400, 3, 7, right=0.9)
     _, bad = answers(400, 3, 7, right=0.3)
-    lead, (low, _) = paired_bootstrap(true, good, bad, 3, 500, 1)
-    assert lead == pytest.approx(macro_f1(true, good, 3) - macro_f1(true, bad, 3))
+    lead, (low, _) = paired_bootstrap(targets, good, bad, 3, 500, 1)
+    assert lead == pytest.approx(macro_f1(targets, good, 3) - macro_f1(targets, bad, 3))
     assert 0 < low < lead
     almost = good.copy()
-    almost[np.flatnonzero(good == true)[0]] = (true[np.flatnonzero(good == true)[0]] + 1) % 3
-    lead, (low, high) = paired_bootstrap(true, good, almost, 3, 500, 1)
+    almost[np.flatnonzero(good == targets)[0]] = (targets[np.flatnonzero(good == targets)[0]] + 1) % 3
+    lead, (low, high) = paired_bootstrap(targets, good, almost, 3, 500, 1)
     assert low <= 0 < lead < high
 
 
 def test_the_lead_of_the_other_is_the_opposite() -> None:
-    true, one = answers(300, 3, 8)
+    targets, one = answers(300, 3, 8)
     _, other = answers(300, 3, 9)
-    lead, (low, high) = paired_bootstrap(true, one, other, 3, 2000, 1)
-    opposite, (opposite_low, opposite_high) = paired_bootstrap(true, other, one, 3, 2000, 1)
+    lead, (low, high) = paired_bootstrap(targets, one, other, 3, 2000, 1)
+    opposite, (opposite_low, opposite_high) = paired_bootstrap(targets, other, one, 3, 2000, 1)
     assert opposite == pytest.approx(-lead)
     assert (opposite_low, opposite_high) == pytest.approx((-high, -low), abs=0.01)
 
 
 def test_pairing_is_that_of_resampled_rows() -> None:
-    true, one = answers(300, 3, 8)
-    other = np.where(np.random.default_rng(1).random(300) < 0.8, one, true)
+    targets, one = answers(300, 3, 8)
+    other = np.where(np.random.default_rng(1).random(300) < 0.8, one, targets)
     drawn = np.random.default_rng(2).integers(0, 300, (2000, 300))
-    resampled = [macro_f1(true[rows], one[rows], 3) - macro_f1(true[rows], other[rows], 3) for rows in drawn]
-    _, interval = paired_bootstrap(true, one, other, 3, 2000, 1)
+    resampled = [macro_f1(targets[rows], one[rows], 3) - macro_f1(targets[rows], other[rows], 3) for rows in drawn]
+    _, interval = paired_bootstrap(targets, one, other, 3, 2000, 1)
     assert interval == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.01)
 
 
@@ -139,22 +139,22 @@ def test_certain_and_right_is_perfectly_calibrated() -> None:
 
 
 def test_label_numbers_are_positions() -> None:
-    assert label_numbers(["b", "a", "c", "b"], ["a", "b", "c"]).tolist() == [1, 0, 2, 1]
+    assert label_indices(["b", "a", "c", "b"], ["a", "b", "c"]).tolist() == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_a_known_temperature_is_found_again(temperature: float) -> None:
     rng = np.random.default_rng(11)
     honest = rng.normal(0, 2, (20_000, 3))
-    true = (softmax(honest).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-    assert fit_temperature(honest * temperature, true) == pytest.approx(temperature, rel=0.05)
+    targets = (softmax(honest).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    assert fit_temperature(honest * temperature, targets) == pytest.approx(temperature, rel=0.05)
 
 
 def test_scaling_makes_overconfidence_honest_and_changes_no_label() -> None:
     rng = np.random.default_rng(12)
     honest = rng.normal(0, 1, (5000, 3))
-    true = (softmax(honest).cumsum(axis=1) > rng.random((5000, 1))).argmax(axis=1)
+    targets = (softmax(honest).cumsum(axis=1) > rng.random((5000, 1))).argmax(axis=1)
     before = softmax(4 * honest)
-    after = softmax(4 * honest, fit_temperature(4 * honest, true))
-    assert calibration_error(after, true, 15) < 0.03 < calibration_error(before, true, 15)
+    after = softmax(4 * honest, fit_temperature(4 * honest, targets))
+    assert calibration_error(after, targets, 15) < 0.03 < calibration_error(before, targets, 15)
     assert (before.argmax(axis=1) == after.argmax(axis=1)).all()

@@ -29,11 +29,11 @@ def run(tie: str = "smaller", **wrong: tuple[int, int]) -> dict[str, object]:
     return choose(sorted(ranking, key=lambda ranked: -ranked.macro_f1), answers, settings(select__tie=tie))
 
 
-def test_a_lead_that_is_no_chance_wins() -> None:
+def test_a_significant_lead_wins() -> None:
     selection = run(bert=(30, 0), svm=(90, 0), logreg=(100, 0))
     assert selection["winner"] == "bert"
     assert "bert wins with 0.950 validation macro-F1: it leads svm by 10.0 points" in str(selection["reason"])
-    assert "which is no chance" in str(selection["reason"])
+    assert "which is statistically significant" in str(selection["reason"])
 
 
 def test_a_tie_goes_to_the_smaller_model() -> None:

@@ -65,7 +65,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
 
 def refusal(content: Any) -> str:
     with pytest.raises(CommentwiseError) as refused:
-        parse_settings(content)
+        parse_settings(content, Path("params.yaml"))
     line = str(refused.value)
     assert line.startswith("params.yaml: ")
     assert "\n" not in line
@@ -104,8 +104,8 @@ def test_all_problems_are_reported_at_once() -> None:
 FILES = {
     "not YAML": (b"seed: [1, 2", "is not valid YAML"),
     "not text": (b"seed: \xff\xfe", "is not valid YAML"),
-    "a list": (b"- seed", "holds no settings"),
-    "empty": (b"", "holds no settings"),
+    "a list": (b"- seed", "has no settings"),
+    "empty": (b"", "has no settings"),
 }
 
 
@@ -119,7 +119,6 @@ def test_a_file_without_settings_is_refused(tmp_path: Path, content: bytes, prob
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_file_names_the_folder_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CommentwiseError, match=r"^no params\.yaml in .*: run the command in the repository's root$"):
-        load_settings()
+def test_a_missing_file_names_the_folder_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(CommentwiseError, match=r"^no params\.yaml in .*: run the command in the project's folder$"):
+        load_settings(tmp_path / "params.yaml")

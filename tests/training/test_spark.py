@@ -1,4 +1,4 @@
-"""The registered model in Spark: the labels that the local engine gives, and none for what is no comment."""
+"""The registered model in Spark: the labels that the local engine gives, and none for rows that are not comments."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from commentwise.models.bundle import Classifier
-from commentwise.training.project import BUNDLE
+from commentwise.training.project import Project
 from commentwise.training.registry import publish
 from tests.serving.process import ROOT
 from tests.training.test_publish import client, store  # noqa: F401  # fixtures
@@ -23,7 +23,7 @@ TEXTS = ["a good video", "bad video", "", "the video", None, "i hate it", "x" * 
 @pytest.fixture
 def published(client: MlflowClient) -> Path:  # noqa: F811
     publish.main()
-    return BUNDLE
+    return Project().bundle
 
 
 def expected(bundle: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""Stage reference: what plain scikit-learn reaches with words and characters, to judge the linear families by.
+"""Stage baselines: scores of word and character TF-IDF in plain scikit-learn, to compare the linear families with.
 
-Such a model cannot be served from token ids; it only tells how much the shared signature costs.
+Such a model cannot be served from token ids; its lead shows what the shared signature costs.
 """
 
 from typing import Any
@@ -13,31 +13,32 @@ from sklearn.svm import LinearSVC
 
 from commentwise.errors import run_command
 from commentwise.fileio import write_json
-from commentwise.training.candidate import HELD_OUT, read_part
-from commentwise.training.project import PARTS, REFERENCE
+from commentwise.training.candidate import read_part
+from commentwise.training.project import HELD_OUT, PARTS, Project
 from commentwise.training.scores import confusion, summary
 from commentwise.training.settings import Settings, load_settings
 
 WORDS = (1, 2)
 CHARACTERS = (2, 5)
 STRENGTHS = (0.1, 0.3, 1.0)
-"""Values of C tried for each classifier; the one best on the validation part stands."""
+"""Values of C to try; the best on the validation part is kept."""
 
 
 def main() -> None:
-    """Run the stage in the current folder."""
-    with Console(stderr=True).status("reference: fitting word and character n-grams"):
-        scores = reference(load_settings())
-    write_json(REFERENCE, scores)
+    """Run the stage."""
+    project = Project()
+    with Console(stderr=True).status("baselines: fitting word and character n-grams"):
+        scores = baselines(project, load_settings(project.params))
+    write_json(project.baselines, scores)
     print(
-        "reference: test macro-F1 of word and character TF-IDF: "
+        "baselines: test macro-F1 of word and character TF-IDF: "
         + ", ".join(f"{family} {facts['test']['macro_f1']:.3f}" for family, facts in scores.items())
     )
 
 
-def reference(settings: Settings) -> dict[str, Any]:
-    """Validation and test scores of the word and character TF-IDF model, by linear family."""
-    parts = {name: read_part(name, settings.labels) for name in PARTS}
+def baselines(project: Project, settings: Settings) -> dict[str, Any]:
+    """Validation and test scores of the word and character TF-IDF model, by classifier."""
+    parts = {name: read_part(project.prepared, name, settings.labels) for name in PARTS}
     features = make_union(
         TfidfVectorizer(ngram_range=WORDS, min_df=2, sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, min_df=2, sublinear_tf=True),
@@ -57,17 +58,17 @@ def _best(
             if family == "logreg"
             else LinearSVC(C=strength, class_weight="balanced", random_state=settings.seed)
         )
-        classifier.fit(train, parts["train"].true)
+        classifier.fit(train, parts["train"].targets)
         scores = {
-            name: _scores(parts[name].true, classifier.predict(features), len(settings.labels))
+            name: _scores(parts[name].targets, classifier.predict(features), len(settings.labels))
             for name, features in held_out.items()
         }
         tried.append({"C": classifier.C, **scores})
     return max(tried, key=lambda facts: facts["validation"]["macro_f1"])
 
 
-def _scores(true: Any, predicted: Any, labels: int) -> dict[str, float]:
-    return {name: float(value) for name, value in summary(confusion(true, predicted, labels)).items()}
+def _scores(targets: Any, predicted: Any, labels: int) -> dict[str, float]:
+    return {name: float(value) for name, value in summary(confusion(targets, predicted, labels)).items()}
 
 
 if __name__ == "__main__":

@@ -1,24 +1,32 @@
-"""Print how the candidates compare, who won, and why."""
+"""Print the comparison of the candidates, the winner and the reason."""
+
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json
-from commentwise.training.project import CANDIDATES, EVALUATION, EXPORT_REPORT, REFERENCE, SELECTION
+from commentwise.training.candidate import read_resources
+from commentwise.training.project import Project
 
 
 def main() -> None:
-    """Print the report of the pipeline's last run in the current folder."""
-    if not SELECTION.is_file():
-        raise CommentwiseError(f"{SELECTION} is missing: run `dvc repro`, or get it back with `dvc pull`")
-    selection, reference = read_json(SELECTION), read_json(REFERENCE)
+    """Print the report of the pipeline's last run."""
+    show(Project())
+
+
+def show(project: Project) -> None:
+    """Print the comparison as a table. Raises CommentwiseError when the pipeline has not run."""
+    if not project.selection.is_file():
+        raise CommentwiseError(f"{project.selection} is missing: run `commentwise run`, or get it back with `dvc pull`")
+    selection, baselines = read_json(project.selection), read_json(project.baselines)
     table = Table(title="The same split for all; 95% intervals")
     for heading in ("family", "validation macro-F1", "test macro-F1", "test accuracy", "ECE", "parameters", "seconds"):
         table.add_column(heading, justify="left" if heading == "family" else "right")
     for ranked in selection["ranking"]:
         family = ranked["family"]
-        metrics = read_json(EVALUATION / family / "metrics.json")
+        metrics = read_json(project.evaluated(family))
         table.add_row(
             f"[bold]{family}[/] (winner)" if family == selection["winner"] else family,
             _score(metrics["validation"]["scores"]["macro_f1"]),
@@ -26,20 +34,19 @@ def main() -> None:
             _score(metrics["test"]["scores"]["accuracy"]),
             f"{metrics['test']['ece']:.3f}, calibrated {metrics['test']['ece_calibrated']:.3f}",
             f"{ranked['parameters']:,}",
-            f"{read_json(CANDIDATES / family / 'resources.json')['seconds']:.0f}",
+            _seconds(read_resources(project.resources(family), project.candidate(family))),
         )
     console = Console(width=None if Console().is_terminal else 150)
     console.print(table)
-    for family, facts in reference.items():
+    for family, facts in baselines.items():
         console.print(
             f"{family} with words and characters instead of word pieces: test macro-F1 {facts['test']['macro_f1']:.3f}"
         )
     console.print(f"\n{selection['reason']}.", highlight=False)
-    _print_export(console)
+    _print_export(console, read_json(project.export_report))
 
 
-def _print_export(console: Console) -> None:
-    report = read_json(EXPORT_REPORT)
+def _print_export(console: Console, report: dict[str, Any]) -> None:
     for variant in report["variants"]:
         served = ", ".join(device for device, file in report["devices"].items() if file == variant["file"])
         speed = f"{variant['comments_per_second']:.0f} comments/s, " if variant["comments_per_second"] else ""
@@ -47,6 +54,11 @@ def _print_export(console: Console) -> None:
             f"{variant['file']}: {variant['size'] / 1e6:.1f} MB, {speed}{variant['agreement']:.2%} of fp32's labels{f' -> serves {served}' if served else ''}",
             highlight=False,
         )
+
+
+def _seconds(resources: dict[str, Any]) -> str:
+    """Training time, unknown for a candidate that was restored from DVC's cache."""
+    return f"{resources['seconds']:.0f}" if resources else "–"
 
 
 def _score(score: dict[str, float]) -> str:

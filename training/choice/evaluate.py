@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from commentwise.errors import run_command
 from commentwise.fileio import atomic_folder, write_json
 from commentwise.models.probabilities import softmax
 from commentwise.training.calibration import fit_temperature
-from commentwise.training.candidate import HELD_OUT, Predictions, read_history, read_predictions
-from commentwise.training.project import CANDIDATES, EVALUATION, FAMILIES
+from commentwise.training.candidate import Predictions, read_history, read_predictions
+from commentwise.training.families import registry
+from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.scores import (
     bootstrap_intervals,
     calibration_error,
@@ -29,51 +28,52 @@ from commentwise.training.settings import EvaluateSettings, Settings, load_setti
 
 
 def main() -> None:
-    """Evaluate the family named on the command line in the current folder."""
+    """Evaluate the family named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.training.choice.evaluate", description=__doc__)
-    parser.add_argument("family", choices=FAMILIES)
+    parser.add_argument("family", choices=registry.names())
     family = parser.parse_args().family
-    metrics = evaluate(family, load_settings())
+    project = Project()
+    metrics = evaluate(project, family, load_settings(project.params))
     score = metrics["test"]["scores"]["macro_f1"]
     print(
         f"evaluate@{family}: test macro-F1 {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f}), temperature {metrics['temperature']:.2f}"
     )
 
 
-def evaluate(family: str, settings: Settings) -> dict[str, Any]:
+def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any]:
     """Evaluate one candidate and write its evaluation folder; return the metrics.
 
-    The temperature is fitted on the validation part, so the test part's calibration is that of unseen comments.
+    The temperature is fitted on the validation part, so the test part measures calibration on unseen comments.
     """
     labels, options = settings.labels, settings.evaluate
-    parts = {part: read_predictions(family, part, labels) for part in HELD_OUT}
-    # Probabilities are as good as logits here: both give the same softmax once the temperature divides them.
-    temperature = fit_temperature(_logits(parts["validation"]), parts["validation"].true)
+    candidate = project.candidate(family)
+    parts = {part: read_predictions(candidate, part, labels) for part in HELD_OUT}
+    temperature = fit_temperature(parts["validation"].logits, parts["validation"].targets)
     metrics: dict[str, Any] = {"temperature": temperature}
     metrics |= {
         part: describe(predictions, temperature, labels, options, settings.seed) for part, predictions in parts.items()
     }
     test = parts["test"]
-    calibrated = softmax(_logits(test), temperature)
-    with atomic_folder(EVALUATION / family) as folder:
+    calibrated = softmax(test.logits, temperature)
+    with atomic_folder(project.evaluated(family).parent) as folder:
         write_json(folder / "metrics.json", metrics)
         _write_csv(
             folder / "confusion.csv",
             [
-                {"actual": labels[true], "predicted": labels[predicted]}
-                for true, predicted in zip(test.true, test.predicted, strict=True)
+                {"actual": labels[target], "predicted": labels[predicted]}
+                for target, predicted in zip(test.targets, test.predicted, strict=True)
             ],
         )
-        _write_csv(folder / "reliability.csv", reliability(calibrated, test.true, options.bins))
-        _write_csv(folder / "learning.csv", _learning_curve(CANDIDATES / family))
+        _write_csv(folder / "reliability.csv", reliability(calibrated, test.targets, options.bins))
+        _write_csv(folder / "learning.csv", _learning_curve(candidate))
     return metrics
 
 
 def describe(
     predictions: Predictions, temperature: float, labels: Sequence[str], options: EvaluateSettings, seed: int
 ) -> dict[str, Any]:
-    """Scores with intervals, scores per label, confusion counts, and calibration error before and after scaling."""
-    counts = confusion(predictions.true, predictions.predicted, len(labels))
+    """Scores with 95% intervals, scores per label, confusion counts, and calibration error before and after scaling."""
+    counts = confusion(predictions.targets, predictions.predicted, len(labels))
     intervals = bootstrap_intervals(counts, options.resamples, seed)
     scores = {
         name: {"value": float(value), "low": intervals[name][0], "high": intervals[name][1]}
@@ -81,7 +81,7 @@ def describe(
     }
     by_label = per_label(counts)
     return {
-        "comments": len(predictions.true),
+        "comments": len(predictions.targets),
         "scores": scores,
         "labels": {
             label: {name: float(values[number]) for name, values in by_label.items()}
@@ -89,17 +89,15 @@ def describe(
             for number, label in enumerate(labels)
         },
         "confusion": counts.tolist(),
-        "ece": calibration_error(predictions.probabilities, predictions.true, options.bins),
-        "ece_calibrated": calibration_error(softmax(_logits(predictions), temperature), predictions.true, options.bins),
+        "ece": calibration_error(predictions.probabilities, predictions.targets, options.bins),
+        "ece_calibrated": calibration_error(
+            softmax(predictions.logits, temperature), predictions.targets, options.bins
+        ),
     }
 
 
-def _logits(predictions: Predictions) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.asarray(np.log(np.maximum(predictions.probabilities, 1e-12)))
-
-
 def _learning_curve(folder: Path) -> list[dict[str, Any]]:
-    """The history's lines with every column present, as DVC's plots want them."""
+    """The history with every column in every row, as DVC's plots require."""
     history = read_history(folder)
     columns = list(dict.fromkeys(name for row in history for name in row))
     return [{name: row.get(name, "") for name in columns} for row in history]

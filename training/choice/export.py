@@ -1,8 +1,9 @@
 """Stage export: turn the winner into the bundle that is served.
 
-Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only if it holds the limits
-in params.yaml (section export); among those that do, each device gets the fastest. Beside an encoder the bundle gets a
-cascade if that holds the limits too: faster, for whoever asks for it by name, since some labels are not the encoder's.
+Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only if it stays within the
+limits in params.yaml (section export); among those that do, each device gets the fastest. Beside an encoder, the bundle
+gets a cascade if that stays within the limits too. It is faster, but served only on request, since it gives the first
+stage's label to some comments.
 """
 
 import json
@@ -25,21 +26,22 @@ from commentwise.models.engine import Engine
 from commentwise.models.graphs.cascade import cascade_graph
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.training.candidate import ENCODER, GRAPH, Part, read_part, read_predictions
+from commentwise.training.candidate import GRAPH, Part, read_part, read_predictions
 from commentwise.training.choice import parity
 from commentwise.training.choice.first_stage import Cascade, choose_cascade
 from commentwise.training.choice.parity import Parity, comments_per_second
 from commentwise.training.data.sources import source_name
-from commentwise.training.project import BUNDLE, CANDIDATES, EVALUATION, EXPORT_REPORT, LINEAR_FAMILIES, WINNER
+from commentwise.training.families import registry
+from commentwise.training.families.family import REFERENCE_GRAPH, Family
+from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts, environment_facts, git_facts
 from commentwise.training.resources import processor_name
 from commentwise.training.scores import Probabilities
 from commentwise.training.settings import ExportSettings, Settings, load_settings, read_params
 
-REFERENCE_GRAPH = "fp32.onnx"
 CASCADE_GRAPH = "cascade.onnx"
 EXPORT_TOLERANCE = 0.005
-"""How far any fp32 ONNX probability may stand from what training measured: float rounding, no more."""
+"""Largest allowed difference between an fp32 ONNX probability and the one measured in training: float rounding."""
 
 CALIBRATION_COMMENTS = 256
 
@@ -58,25 +60,25 @@ GOLDEN_TEXTS = [
 
 @dataclass(frozen=True)
 class Variant:
-    """One graph that could be served, and what was measured of it."""
+    """One graph that could be served, and its measurements."""
 
     file: str
     precision: str
     parity: Parity
-    """fp16 as a GPU serves it, in batches; the others one comment at a time."""
+    """Of fp16 as a GPU serves it, in batches; of the others one comment at a time."""
     batch_effect: dict[str, float]
     comments_per_second: float | None
     """On this machine's CPU; None for fp16, which only a GPU serves."""
     size: int
     cascade: Cascade | None = None
-    """Where the graph is one: what was chosen on the validation part."""
+    """Set where the graph is a cascade: the choice made on the validation part."""
 
     def failures(self, limits: ExportSettings) -> list[str]:
-        """Each limit that is not held."""
+        """Each limit that is exceeded."""
         return self.parity.failures(_for_cascades(limits) if self.cascade else limits)
 
     def report(self, limits: ExportSettings) -> dict[str, Any]:
-        """For the export report."""
+        """An entry of the export report."""
         return {
             "file": self.file,
             "precision": self.precision,
@@ -90,12 +92,13 @@ class Variant:
 
 
 def main() -> None:
-    """Run the stage in the current folder."""
-    settings = load_settings()
-    with atomic_folder(BUNDLE) as folder:
-        report = export(settings, folder)
-        Classifier(folder)  # refuses what it would refuse in production
-    write_json(EXPORT_REPORT, report)
+    """Run the stage."""
+    project = Project()
+    settings = load_settings(project.params)
+    with atomic_folder(project.bundle) as folder:
+        report = export(project, settings, project.winner, folder)
+        Classifier(folder)  # verifies the bundle as in production
+    write_json(project.export_report, report)
     chosen = next(variant for variant in report["variants"] if variant["file"] == report["devices"]["cpu"])
     refusal = f"; int8 refused: {'; '.join(report['int8_refused_because'])}" if report["int8_refused_because"] else ""
     print(
@@ -104,27 +107,28 @@ def main() -> None:
     )
 
 
-def export(settings: Settings, folder: Path) -> dict[str, Any]:
-    """Write the bundle of the winner into `folder` and return the export report.
+def export(project: Project, settings: Settings, candidate: Path, folder: Path) -> dict[str, Any]:
+    """Write the bundle of `candidate` into `folder` and return the export report.
 
-    Raises CommentwiseError when the fp32 graph does not reproduce what training measured.
+    `candidate` is a candidate's folder with its evaluation.json, as select copies it. Raises CommentwiseError when the
+    fp32 graph does not reproduce the probabilities measured in training.
     """
-    facts, evaluation = read_json(WINNER / "metrics.json"), read_json(WINNER / "evaluation.json")
-    test = read_part("test", settings.labels)
-    shutil.copyfile(WINNER / "tokenizer.json", folder / TOKENIZER)
+    facts, evaluation = read_json(candidate / "metrics.json"), read_json(candidate / "evaluation.json")
+    family = registry.families()[facts["family"]]
+    test = read_part(project.prepared, "test", settings.labels)
+    shutil.copyfile(candidate / "tokenizer.json", folder / TOKENIZER)
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
-    is_encoder = (WINNER / ENCODER).is_dir()
-    made = _encoder_graphs(folder, _calibration(tokenizer, settings)) if is_encoder else _linear_graph(folder)
-    reference = _reference(folder, rows, test, settings, evaluation["temperature"])
+    made = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
+    reference = _reference(candidate, folder, rows, settings, evaluation["temperature"])
     measure = partial(_measure, rows=rows, reference=reference, test=test, temperature=evaluation["temperature"])
     variants = [measure(folder / file, precision) for file, precision in made.items()]
     devices = choose_graphs(variants, settings.export)
     kept_files = {REFERENCE_GRAPH, *devices.values()}
-    cascade = _choose_cascade(settings) if is_encoder else None
+    cascade = None if family.answers_first else _choose_cascade(project, candidate, settings)
     if cascade:
         encoder = choose_graphs(variants, _for_cascades(settings.export))["cpu"]
-        _write_cascade(folder, encoder, cascade, evaluation["temperature"])
+        _write_cascade(project, folder, encoder, cascade, evaluation["temperature"])
         variants.append(replace(measure(folder / CASCADE_GRAPH, made[encoder]), cascade=cascade))
         kept_files |= {variant.file for variant in variants[-1:] if not variant.failures(settings.export)}
     kept = [variant for variant in variants if variant.file in kept_files]
@@ -134,15 +138,15 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
     _write_golden(folder, kept, settings, evaluation["temperature"])
     fields = {
         "family": facts["family"],
-        "checkpoint": settings.families.bert.checkpoint,
+        "checkpoint": settings.checkpoint,
         "labels": settings.labels,
         "max_tokens": settings.max_tokens,
         "temperature": evaluation["temperature"],
         "devices": devices,
         "metrics": {"test": evaluation["test"], "validation": evaluation["validation"]},
-        "data": data_facts(source_name(settings.data)),
-        "params": read_params(),
-        "git": git_facts(),
+        "data": data_facts(project, source_name(settings.data)),
+        "params": read_params(project.params),
+        "git": git_facts(project.root),
         "environment": environment_facts(),
     }
     graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
@@ -156,81 +160,51 @@ def export(settings: Settings, folder: Path) -> dict[str, Any]:
         "devices": devices,
         "variants": [variant.report(settings.export) for variant in variants],
         "int8_refused_because": _refusal(variants, devices["cpu"], settings.export),
-        "torch_fp32_comments_per_second": _torch_speed(rows) if is_encoder else None,
+        "torch_fp32_comments_per_second": _original_speed(family, candidate, rows),
     }
 
 
-def _calibration(tokenizer: Tokenizer, settings: Settings) -> list[list[int]]:
-    """Token ids of training comments that show how large activations get."""
-    return encode(tokenizer, read_part("train", settings.labels).texts[:CALIBRATION_COMMENTS])
+def _calibration(project: Project, tokenizer: Tokenizer, settings: Settings) -> list[list[int]]:
+    """Token ids of training comments, to measure the range of activations on."""
+    return encode(tokenizer, read_part(project.prepared, "train", settings.labels).texts[:CALIBRATION_COMMENTS])
 
 
-def _encoder_graphs(folder: Path, calibration: list[list[int]]) -> dict[str, str]:
-    """Make every variant of the encoder; file name to precision."""
-    from commentwise.models.graphs import (
-        encoder as onnx_export,  # needs torch and optimum, which a linear winner does not
-    )
-    from commentwise.models.graphs.smoothquant import smooth
-
-    reference, optimised = folder / REFERENCE_GRAPH, folder / "fp32-optimised.onnx"
-    onnx_export.export_encoder(WINNER / ENCODER, reference)
-    onnx_export.optimise(reference, optimised, *onnx_export.attention_shape(WINNER / ENCODER))
-    onnx_export.quantise(reference, folder / "int8.onnx")
-    onnx_export.quantise(optimised, folder / "int8-optimised.onnx")
-    smooth(reference, folder / "smoothed.onnx", calibration)
-    onnx_export.quantise(folder / "smoothed.onnx", folder / "int8-smoothed.onnx")
-    (folder / "smoothed.onnx").unlink()
-    onnx_export.halve(reference, folder / "fp16.onnx")
-    return {
-        REFERENCE_GRAPH: "fp32",
-        optimised.name: "fp32",
-        "int8.onnx": "int8",
-        "int8-optimised.onnx": "int8",
-        "int8-smoothed.onnx": "int8",
-        "fp16.onnx": "fp16",
-    }
-
-
-def _choose_cascade(settings: Settings) -> Cascade | None:
-    """The cascade that the validation part allows, of the winner and the linear candidates."""
-    linear = {
-        family: (
-            read_predictions(family, "validation", settings.labels),
-            float(read_json(EVALUATION / family / "metrics.json")["temperature"]),
+def _choose_cascade(project: Project, candidate: Path, settings: Settings) -> Cascade | None:
+    """The best cascade of the encoder and a cheap family, chosen on the validation part."""
+    first = {
+        name: (
+            read_predictions(project.candidate(name), "validation", settings.labels),
+            float(read_json(project.evaluated(name))["temperature"]),
         )
-        for family in LINEAR_FAMILIES
+        for name, family in registry.families().items()
+        if family.answers_first
     }
-    winner = read_predictions("", "validation", settings.labels, WINNER)
-    return choose_cascade(winner, linear, settings.export.max_f1_loss, settings.evaluate.resamples, settings.seed)
+    encoder = read_predictions(candidate, "validation", settings.labels)
+    return choose_cascade(encoder, first, settings.export.max_f1_loss, settings.evaluate.resamples, settings.seed)
 
 
 def _for_cascades(limits: ExportSettings) -> ExportSettings:
-    """A cascade need not give fp32's labels, half of them being another model's: what it loses is what counts."""
+    """A cascade is judged by its loss alone: by design, many of its labels come from another model."""
     return limits.model_copy(update={"min_agreement": 0.0})
 
 
-def _write_cascade(folder: Path, encoder: str, cascade: Cascade, temperature: float) -> None:
-    linear = onnx.load(CANDIDATES / cascade.family / GRAPH)
+def _write_cascade(project: Project, folder: Path, encoder: str, cascade: Cascade, temperature: float) -> None:
+    linear = onnx.load(project.candidate(cascade.family) / GRAPH)
     graph = cascade_graph(linear, onnx.load(folder / encoder), cascade.temperature, temperature, cascade.threshold)
     onnx.save(graph, folder / CASCADE_GRAPH)
 
 
-def _linear_graph(folder: Path) -> dict[str, str]:
-    shutil.copyfile(WINNER / GRAPH, folder / REFERENCE_GRAPH)
-    return {REFERENCE_GRAPH: "fp32"}
-
-
 def _reference(
-    folder: Path, rows: list[list[int]], test: Part, settings: Settings, temperature: float
+    candidate: Path, folder: Path, rows: list[list[int]], settings: Settings, temperature: float
 ) -> Probabilities:
-    """fp32's calibrated probabilities, after checking that they are those training measured."""
-    trained = read_predictions("", "test", settings.labels, WINNER)
+    """fp32's calibrated probabilities, checked against those measured in training."""
+    trained = read_predictions(candidate, "test", settings.labels)
     with Engine(folder / REFERENCE_GRAPH) as engine:
         logits = engine.logits(rows)
     difference = float(np.abs(softmax(logits) - trained.probabilities).max())
     if difference > EXPORT_TOLERANCE:
         raise CommentwiseError(
-            f"the exported graph's probabilities are up to {difference:.3f} away from those training measured (at most {EXPORT_TOLERANCE}): "
+            f"the exported graph's probabilities differ by up to {difference:.3f} from those measured in training (at most {EXPORT_TOLERANCE}): "
             "train again, or report this checkpoint"
         )
     return softmax(logits, temperature)
@@ -244,7 +218,7 @@ def _measure(
         return Variant(
             graph.name,
             precision,
-            parity.measure(engine, rows, reference, test.true, temperature, batched=on_gpu),
+            parity.measure(engine, rows, reference, test.targets, temperature, batched=on_gpu),
             parity.batch_effect(engine, rows, temperature) if not on_gpu else {},
             comments_per_second(engine.logits, rows) if not on_gpu else None,
             graph.stat().st_size,
@@ -262,7 +236,7 @@ def choose_graphs(variants: Sequence[Variant], limits: ExportSettings) -> dict[s
 
 
 def _refusal(variants: Sequence[Variant], served: str, limits: ExportSettings) -> list[str]:
-    """Why int8 is not what the CPU serves; empty if it is, or if there is none."""
+    """The reasons why the CPU does not serve int8; empty if it does, or if there is no int8 graph."""
     int8 = [variant for variant in variants if variant.precision == "int8"]
     if not int8 or any(variant.file == served for variant in int8):
         return []
@@ -279,11 +253,10 @@ def _write_golden(folder: Path, kept: Sequence[Variant], settings: Settings, tem
     (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _torch_speed(rows: list[list[int]]) -> float:
-    """Throughput of the same model in torch: fp32, all cores, padded batches of like length."""
-    from commentwise.training.choice.torch_engine import TorchEngine
-
-    return comments_per_second(partial(parity.in_batches, TorchEngine(WINNER / ENCODER)), rows)
+def _original_speed(family: Family[Any], candidate: Path, rows: list[list[int]]) -> float | None:
+    """Throughput of the model in the library that trained it, in padded batches of similar length."""
+    original = family.original(candidate)
+    return comments_per_second(partial(parity.in_batches, original), rows) if original else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Choosing a cascade: which linear model answers first, and how sure it has to be.
+"""Choosing the first stage of a cascade: which cheap model answers first, and above which confidence.
 
-Both are chosen on the validation part, where the encoder loses no more macro-F1 to the cascade than is allowed; what is
-chosen is then measured on the test part like every other variant.
+Both are chosen on the validation part, within the allowed loss of macro-F1. The result is then measured on the test
+part like every other variant.
 """
 
 from collections.abc import Mapping
@@ -12,46 +12,46 @@ from numpy.typing import NDArray
 
 from commentwise.models.probabilities import softmax
 from commentwise.training.candidate import Predictions
-from commentwise.training.scores import Labels, Probabilities, paired_bootstrap
+from commentwise.training.scores import Targets, paired_bootstrap
 
 SHARES = np.arange(0.95, 0.04, -0.01)
-"""Shares of the comments that the linear model may answer; below the last a cascade is not worth its name."""
+"""Shares of the comments that the first stage may answer; below the last a cascade saves too little."""
 INTERVAL_IN_STANDARD_ERRORS = 2 * 1.96
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """A linear model before the encoder, as it does on the validation part."""
+    """A cheap model in front of the encoder, with its figures on the validation part."""
 
     family: str
     temperature: float
-    """That calibrates the linear model."""
+    """Calibrates the first stage."""
     threshold: float
-    """The calibrated probability from which the linear model answers."""
+    """The calibrated probability from which the first stage answers."""
     share: float
-    """Of the comments, answered by the linear model."""
+    """Share of the comments that the first stage answers."""
     f1_loss: float
-    """Against the encoder alone."""
+    """Macro-F1 lost against the encoder alone."""
     standard_error: float
-    """Of that loss, by paired bootstrap."""
+    """Standard error of that loss, by paired bootstrap."""
 
 
 def choose_cascade(
     encoder: Predictions,
-    linear: Mapping[str, tuple[Predictions, float]],
+    first: Mapping[str, tuple[Predictions, float]],
     max_f1_loss: float,
     resamples: int,
     seed: int,
 ) -> Cascade | None:
-    """The cascade that asks the encoder least often, or nothing where none holds the limit.
+    """The cascade that runs the encoder least often, or None where none stays within the limit.
 
-    `linear` has each linear family's predictions on the encoder's rows and the temperature that calibrates them. The
-    loss plus one standard error has to stay within `max_f1_loss`: the best of many thresholds looks better than it is
+    `first` has, by family, the predictions on the encoder's rows and the temperature that calibrates them. The loss
+    plus one standard error must stay within `max_f1_loss`, since the best of many thresholds looks better than it is
     (the one-standard-error rule, Breiman et al. 1984).
     """
     found = [
         cascade
-        for family, (predictions, temperature) in linear.items()
+        for family, (predictions, temperature) in first.items()
         if (cascade := _largest(family, predictions, temperature, encoder, max_f1_loss, resamples, seed))
     ]
     return max(found, key=lambda cascade: cascade.share, default=None)
@@ -66,15 +66,15 @@ def _largest(
     resamples: int,
     seed: int,
 ) -> Cascade | None:
-    confidence = calibrated(linear.probabilities, temperature).max(axis=1)
+    confidence = softmax(linear.logits, temperature).max(axis=1)
     for share in SHARES:
         threshold = float(np.quantile(confidence, 1 - share))
         sure = confidence >= threshold
         loss, (low, high) = paired_bootstrap(
-            encoder.true,
+            encoder.targets,
             encoder.predicted,
             answers(sure, linear.predicted, encoder.predicted),
-            encoder.probabilities.shape[1],
+            encoder.logits.shape[1],
             resamples,
             seed,
         )
@@ -84,11 +84,6 @@ def _largest(
     return None
 
 
-def answers(sure: NDArray[np.bool_], linear: Labels, encoder: Labels) -> Labels:
-    """The cascade's labels: the linear model's where it is sure, else the encoder's."""
+def answers(sure: NDArray[np.bool_], linear: Targets, encoder: Targets) -> Targets:
+    """The cascade's labels: the first stage's where it is confident, else the encoder's."""
     return np.where(sure, linear, encoder)
-
-
-def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Probabilities after a temperature, which may scale their logarithms as it scales logits."""
-    return softmax(np.log(np.maximum(probabilities, 1e-12)), temperature)

@@ -22,7 +22,8 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_json
 from commentwise.models.bundle import Classifier, verify_files
 from commentwise.training.candidate import read_part
-from commentwise.training.project import BUNDLE, FAMILIES
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.registry.publish import move_alias, register
 from commentwise.training.registry.tracking import connect, record_candidate
 from commentwise.training.registry.versions import (
@@ -82,13 +83,14 @@ def main() -> None:
         "--shadow", action="store_true", help="a winner becomes challenger only, to run as a shadow first"
     )
     arguments = parser.parse_args()
-    settings = load_settings()
-    verify_files(BUNDLE)
-    client = connect()
-    for family in FAMILIES:
-        record_candidate(client, family, settings)
-    version = register(client, settings)
-    result = judge(client, version, set(arguments.recent.read_text(encoding="utf-8").split()), settings)
+    project = Project()
+    settings = load_settings(project.params)
+    verify_files(project.bundle)
+    client = connect(project)
+    for family in registry.names():
+        record_candidate(client, project, family, settings)
+    version = register(client, project, settings)
+    result = judge(client, project, version, set(arguments.recent.read_text(encoding="utf-8").split()), settings)
     alias = CHAMPION if result["passed"] and not arguments.shadow else CHALLENGER
     if result["champion"] != version.version:
         # The reason first: killed in between, the next try finds it with the new champion.
@@ -98,7 +100,9 @@ def main() -> None:
     print(f"gate: version {version.version} of {version.name!r} is {alias}: {result['reason']}")
 
 
-def judge(client: MlflowClient, version: ModelVersion, recent: set[str], settings: Settings) -> dict[str, Any]:
+def judge(
+    client: MlflowClient, project: Project, version: ModelVersion, recent: set[str], settings: Settings
+) -> dict[str, Any]:
     """Hold the bundle in the current folder against the champion. Raises CommentwiseError when there is none."""
     current = champion(client, version.name)
     if current is None:
@@ -108,13 +112,13 @@ def judge(client: MlflowClient, version: ModelVersion, recent: set[str], setting
     facts = {"version": version.version, "champion": current.version}
     if current.version == version.version:
         return facts | {"passed": True, "reason": current.tags.get(DECISION_TAG, "it is the champion already")}
-    test = read_part("test", settings.labels)
+    test = read_part(project.prepared, "test", settings.labels)
     is_recent = test.table["comment_id"].isin(recent).to_numpy()
     if not is_recent.any():  # all of them copies of others
         return facts | {"passed": False, "reason": "no recent comment came into the test part: collect more feedback"}
     with downloaded(current, BUNDLE_FOLDER) as folder:
-        theirs = Classifier(folder).probabilities(test.texts).argmax(axis=1) == test.true
-    ours = Classifier(BUNDLE).probabilities(test.texts).argmax(axis=1) == test.true
+        theirs = Classifier(folder).probabilities(test.texts).argmax(axis=1) == test.targets
+    ours = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1) == test.targets
     old, new = match(ours[~is_recent], theirs[~is_recent]), match(ours[is_recent], theirs[is_recent])
     passed = new.wins and not old.loses
     why = "passed" if passed else "no sure win on the recent ones" if not new.wins else "a loss on the old ones"

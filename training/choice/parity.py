@@ -1,18 +1,19 @@
-"""What a variant of a model is worth next to its fp32 reference: quality, agreement, invariance, speed."""
+"""A variant of a model measured against its fp32 reference: quality, agreement, invariance, speed."""
 
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commentwise.models.probabilities import softmax
+from commentwise.training.families.family import Runner
 from commentwise.training.resources import Stopwatch
-from commentwise.training.scores import Labels, Probabilities, macro_f1
+from commentwise.training.scores import Probabilities, Targets, macro_f1
 from commentwise.training.settings import ExportSettings
 
 BATCH_SIZE = 32
@@ -20,17 +21,7 @@ SAMPLE = 500
 TIMED_ROWS = 300
 REPEATS = 3
 SEED = 0
-"""Of the order in which comments are served again."""
-
-
-class Runner(Protocol):
-    """Anything that answers like commentwise.models.engine.Engine, whatever runtime is behind it."""
-
-    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of shape (rows, labels), served one by one."""
-
-    def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of shape (rows, labels) from one call."""
+"""Seeds the order in which comments are served again."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +33,14 @@ class Parity:
     agreement: float
     """Share of comments that get fp32's label."""
     largest_difference: float
-    """Of any probability from fp32's."""
+    """Largest difference of a probability from fp32's."""
     neighbour_label_changes: int
-    """Comments whose label depends on their neighbours, served as the device serves them."""
+    """Comments whose label depends on the other comments in their batch, served as the device serves them."""
     neighbour_shift: float
-    """The most that neighbours move any probability."""
+    """Largest change of a probability caused by other comments in the batch."""
 
     def failures(self, limits: ExportSettings) -> list[str]:
-        """Each limit that is not held, in words; empty when the variant may replace fp32."""
+        """Each limit that is exceeded, in words; empty when the variant may replace fp32."""
         failures = []
         if self.f1_loss > limits.max_f1_loss:
             failures.append(
@@ -66,7 +57,7 @@ class Parity:
         return failures
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, rounded to what the measurement can tell."""
+        """For JSON, rounded to the precision of the measurement."""
         return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
@@ -74,31 +65,31 @@ def measure(
     engine: Runner,
     rows: Sequence[Sequence[int]],
     reference: Probabilities,
-    true: Labels,
+    targets: Targets,
     temperature: float,
     batched: bool,
 ) -> Parity:
     """Serve all comments as the device would (in batches or one by one) and compare with fp32's `reference`.
 
-    Neighbours are tried on the first comments: each is served again among others, in another order.
+    Dependence on neighbours is measured on the first comments, which are served again in another order.
     """
     serve = partial(in_batches, engine) if batched else engine.logits
     answers = softmax(serve(rows), temperature)
     sample = np.random.default_rng(SEED).permutation(min(len(rows), SAMPLE))
     again = softmax(serve([rows[number] for number in sample]), temperature)
-    return compare(answers, again, sample, reference, true)
+    return compare(answers, again, sample, reference, targets)
 
 
 def compare(
-    answers: Probabilities, again: Probabilities, sample: NDArray[np.int64], reference: Probabilities, true: Labels
+    answers: Probabilities, again: Probabilities, sample: NDArray[np.int64], reference: Probabilities, targets: Targets
 ) -> Parity:
     """Compare answers of shape (rows, labels) with fp32's, and with the answers `again` to the rows in `sample`."""
     labels = reference.shape[1]
-    score = macro_f1(true, answers.argmax(axis=1), labels)
+    score = macro_f1(targets, answers.argmax(axis=1), labels)
     before = answers[sample]
     return Parity(
         macro_f1=score,
-        f1_loss=macro_f1(true, reference.argmax(axis=1), labels) - score,
+        f1_loss=macro_f1(targets, reference.argmax(axis=1), labels) - score,
         agreement=float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()),
         largest_difference=float(np.abs(answers - reference).max()),
         neighbour_label_changes=int((before.argmax(axis=1) != again.argmax(axis=1)).sum()),
@@ -107,7 +98,7 @@ def compare(
 
 
 def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
-    """What padded batches would change of the answers given one by one: labels, and the most of any probability."""
+    """Changes that padded batches make to answers given one by one: labels, and the largest shift of a probability."""
     sample = rows[:SAMPLE]
     alone = softmax(engine.logits(sample), temperature)
     together = softmax(in_batches(engine, sample), temperature)
@@ -116,7 +107,7 @@ def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: flo
 
 
 def in_batches(engine: Runner, rows: Sequence[Sequence[int]], at_once: int = 1) -> NDArray[np.float32]:
-    """Logits of padded batches of like length, as a GPU serves them, `at_once` at a time; in the order of `rows`."""
+    """Logits from padded batches of similar length, as a GPU serves them, `at_once` in parallel; in the order of `rows`."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
     with ThreadPoolExecutor(at_once) as pool:
@@ -126,7 +117,7 @@ def in_batches(engine: Runner, rows: Sequence[Sequence[int]], at_once: int = 1) 
 
 
 def comments_per_second(run: Callable[[Sequence[Sequence[int]]], NDArray[Any]], rows: Sequence[Sequence[int]]) -> float:
-    """Median throughput over a few repeats on the same comments, after one that is not counted."""
+    """Median throughput over a few repeats on the same comments, after a warm-up."""
     sample = rows[:TIMED_ROWS]
     rates = []
     for repeat in range(REPEATS + 1):

@@ -1,7 +1,7 @@
-"""Stage select: let MLflow rank the candidates by validation macro-F1, and say who won and why.
+"""Stage select: rank the candidates in MLflow by validation macro-F1, and record the winner with the reason.
 
-A lead that a paired bootstrap cannot tell from chance is a tie, and on a tie the smaller model wins, unless params.yaml
-wants the better one. The test part is not looked at.
+A lead that a paired bootstrap cannot distinguish from chance is a tie. On a tie the smaller model wins, unless
+params.yaml says otherwise. The test part is not used.
 """
 
 import shutil
@@ -15,7 +15,8 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder, write_json
 from commentwise.training.candidate import Predictions, read_metrics, read_predictions
 from commentwise.training.data.sources import source_name
-from commentwise.training.project import CANDIDATES, EVALUATION, FAMILIES, SELECTION, WINNER
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
 from commentwise.training.scores import paired_bootstrap
@@ -32,26 +33,31 @@ class Ranked:
 
 
 def main() -> None:
-    """Run the stage in the current folder."""
-    settings = load_settings()
-    ranking = rank(connect(), settings)
-    predictions = {ranked.family: read_predictions(ranked.family, "validation", settings.labels) for ranked in ranking}
+    """Run the stage."""
+    project = Project()
+    settings = load_settings(project.params)
+    ranking = rank(connect(project), project, settings)
+    predictions = {
+        ranked.family: read_predictions(project.candidate(ranked.family), "validation", settings.labels)
+        for ranked in ranking
+    }
     selection = choose(ranking, predictions, settings)
     winner = selection["winner"]
-    with atomic_folder(WINNER) as folder:
-        shutil.copytree(CANDIDATES / winner, folder, dirs_exist_ok=True)
-        shutil.copyfile(EVALUATION / winner / "metrics.json", folder / "evaluation.json")
-    write_json(SELECTION, selection)
+    with atomic_folder(project.winner) as folder:
+        shutil.copytree(project.candidate(winner), folder, dirs_exist_ok=True)
+        shutil.copyfile(project.evaluated(winner), folder / "evaluation.json")
+    write_json(project.selection, selection)
     print(f"select: {selection['reason']}")
 
 
-def rank(client: MlflowClient, settings: Settings) -> list[Ranked]:
+def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ranked]:
     """Record the candidates in MLflow and return them best first, by validation macro-F1 on the same data.
 
     Raises CommentwiseError when MLflow does not answer or does not find what was just recorded.
     """
-    model_ids = {record_candidate(client, family, settings): family for family in FAMILIES}
-    digest = data_facts(source_name(settings.data))["prepared_md5"]
+    families = registry.names()
+    model_ids = {record_candidate(client, project, family, settings): family for family in families}
+    digest = data_facts(project, source_name(settings.data))["prepared_md5"]
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     found = mlflow.search_logged_models(
@@ -71,14 +77,14 @@ def rank(client: MlflowClient, settings: Settings) -> list[Ranked]:
         Ranked(
             model_ids[model.model_id],
             _validation_score(model, digest),
-            read_metrics(model_ids[model.model_id])["parameters"],
+            read_metrics(project.candidate(model_ids[model.model_id]))["parameters"],
         )
         for model in found
         if model.model_id in model_ids
     ]
-    if len(ranking) != len(FAMILIES):
+    if len(ranking) != len(families):
         raise CommentwiseError(
-            f"MLflow knows {len(ranking)} of the {len(FAMILIES)} candidates on data {digest}: run `dvc repro --force select`"
+            f"MLflow knows {len(ranking)} of the {len(families)} candidates on data {digest}: run `dvc repro --force select`"
         )
     return ranking
 
@@ -107,7 +113,7 @@ def choose(ranking: list[Ranked], predictions: dict[str, Predictions], settings:
         "reason": _reason(leader, winner, ranking, comparisons, settings.select.tie),
         "metric": "macro_f1",
         "part": "validation",
-        "comments": len(predictions[leader.family].true),
+        "comments": len(predictions[leader.family].targets),
         "ranking": [
             {"family": ranked.family, "macro_f1": ranked.macro_f1, "parameters": ranked.parameters}
             for ranked in ranking
@@ -122,7 +128,12 @@ def _compare(leader: Predictions, other: Predictions, settings: Settings) -> dic
             "the candidates were measured on different validation rows: run `dvc repro` so that all train on the same split"
         )
     difference, (low, high) = paired_bootstrap(
-        leader.true, leader.predicted, other.predicted, len(settings.labels), settings.evaluate.resamples, settings.seed
+        leader.targets,
+        leader.predicted,
+        other.predicted,
+        len(settings.labels),
+        settings.evaluate.resamples,
+        settings.seed,
     )
     return {"difference": difference, "low": low, "high": high}
 
@@ -141,7 +152,11 @@ def _reason(
         )
     runner_up = ranking[1].family
     of_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
-    verdict = "which is no chance" if comparisons[runner_up]["low"] > 0 else f"which may be chance, but {of_a_tie}"
+    verdict = (
+        "which is statistically significant"
+        if comparisons[runner_up]["low"] > 0
+        else f"which may be chance, but {of_a_tie}"
+    )
     return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it leads {runner_up} by {lead(runner_up)}, {verdict}"
 
 

@@ -1,6 +1,6 @@
-"""Stage 1: read the source named in params.yaml into the comments table.
+"""Stage ingest: read the source named in params.yaml into the comments table.
 
-Rows that cannot be used are set aside in a reject file with their row number and the reason.
+Unusable rows are set aside in a reject file with their row number and the reason.
 """
 
 import hashlib
@@ -13,34 +13,35 @@ from commentwise.comments.table import COLUMNS, comments_schema, split_rejects, 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_file
 from commentwise.training.data.sources import Row, read_rows, source_name
-from commentwise.training.project import RAW, RAW_REJECTS
+from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 
 
 def main() -> None:
-    """Run the stage in the current folder."""
-    settings = load_settings()
-    table, rejects = ingest(settings)
-    # Both or neither: rejects that belong to another table would mislead.
-    with atomic_file(RAW) as table_file, atomic_file(RAW_REJECTS) as rejects_file:
+    """Run the stage."""
+    project = Project()
+    settings = load_settings(project.params)
+    table, rejects = ingest(project, settings)
+    # Both or neither: the rejects must belong to the table beside them.
+    with atomic_file(project.raw) as table_file, atomic_file(project.raw_rejects) as rejects_file:
         write_table(table, table_file)
         write_rejects(rejects, rejects_file)
     unlabelled = int(table["label"].isna().sum())
     print(
-        f"ingest: {len(table):,} comments from {source_name(settings.data)}, {unlabelled:,} of them unlabelled; {len(rejects):,} rows set aside in {RAW_REJECTS}"
+        f"ingest: {len(table):,} comments from {source_name(settings.data)}, {unlabelled:,} of them unlabelled; {len(rejects):,} rows set aside in {project.raw_rejects}"
     )
 
 
-def ingest(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+def ingest(project: Project, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the source; return the comments table and the rejects (row, reason, text).
 
     Raises CommentwiseError when the source is unreadable, empty, lacks a column, holds an unknown label, or has more
     bad rows than `data.max_rejected` allows.
     """
     data = settings.data
-    rows = list(read_rows(data))
+    rows = list(read_rows(data, project.root))
     if not rows:
-        raise CommentwiseError(f"{source_name(data)} holds no rows: set data.path to a file with comments")
+        raise CommentwiseError(f"{source_name(data)} has no rows: set data.path to a file with comments")
     table = _to_table(rows, settings)
     _check_labels(table, settings)
     no_time = _parse_times(table)
@@ -51,7 +52,7 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
         raise CommentwiseError(
             f"{source_name(data)}: {len(rejects)} of {len(table)} rows are bad, more than data.max_rejected = {data.max_rejected:g} allows ({first}): "
-            "mend the rows, or raise data.max_rejected to have them set aside"
+            "fix the rows, or raise data.max_rejected to set them aside"
         )
     return good.reset_index(drop=True), rejects
 
@@ -62,7 +63,6 @@ def _to_table(rows: list[Row], settings: Settings) -> pd.DataFrame:
     present = set().union(*(row.keys() for row in rows))
     for column in ("text", "label"):
         name = getattr(names, column)
-        # Newly collected comments have no label column; with one text column less there is nothing to read.
         if name not in present:
             raise CommentwiseError(
                 f"{source_name(settings.data)} has no column {name!r} (it has {', '.join(map(repr, sorted(map(str, present)))) or 'none'}): "
@@ -93,11 +93,11 @@ def _parse_times(table: pd.DataFrame) -> dict[int, str]:
 def _to_text(value: Any) -> str | None:
     if value is None or value != value or value == "":
         return None
-    return str(value).encode("utf-8", "replace").decode()  # JSON can spell lone surrogates, which no file can hold
+    return str(value).encode("utf-8", "replace").decode()  # JSON can contain lone surrogates, which UTF-8 cannot
 
 
 def _content_ids(texts: pd.Series) -> pd.Series:
-    """Ids for a source without any: a hash of the text and of how often it stood before, whatever the rows' order."""
+    """Ids for a source without any: a hash of the text and of its number among equal texts."""
     seen: Counter[str] = Counter()
     ids = []
     for text in texts.fillna(""):
@@ -107,7 +107,7 @@ def _content_ids(texts: pd.Series) -> pd.Series:
 
 
 def _check_labels(table: pd.DataFrame, settings: Settings) -> None:
-    # Not a bad row: a label nobody declared is a mistake in the settings, and setting rows aside would hide it.
+    # Not a bad row: an undeclared label is a mistake in the settings, which setting rows aside would hide.
     unknown = table["label"][table["label"].notna() & ~table["label"].isin(settings.labels)]
     if len(unknown):
         raise CommentwiseError(

@@ -1,4 +1,4 @@
-"""Stage 2: normalise the comments, find copies, split, and report what the data are like."""
+"""Stage prepare: normalise the comments, find copies, split, and write the data report."""
 
 import pandas as pd
 
@@ -9,25 +9,28 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder, write_json, write_text
 from commentwise.training.data.profile import data_report, to_markdown
 from commentwise.training.data.split import held_out_part, split
-from commentwise.training.project import DATA_REPORT, PARTS, PREPARED, PREPARED_REJECTS, RAW, UNLABELLED, part_file
+from commentwise.training.project import PARTS, Project, part_file
 from commentwise.training.settings import Settings, load_settings
 
 
 def main() -> None:
-    """Run the stage in the current folder."""
-    settings = load_settings()
-    table = read_comments(RAW, comments_schema(settings.labels, settings.data.max_characters))
+    """Run the stage."""
+    project = Project()
+    settings = load_settings(project.params)
+    table = read_comments(project.raw, comments_schema(settings.labels, settings.data.max_characters))
     prepared, unlabelled, rejects = prepare(table, settings)
     report = data_report(prepared, unlabelled, rejects, settings.labels)
-    with atomic_folder(PREPARED) as folder:
+    with atomic_folder(project.prepared) as folder:
         for part in PARTS:
-            write_table(prepared[prepared["part"] == part].drop(columns="part"), part_file(part, folder))
-        write_table(unlabelled, folder / UNLABELLED.name)
-        write_rejects(rejects, folder / PREPARED_REJECTS.name)
-        write_json(DATA_REPORT.with_suffix(".json"), report)
-        write_text(DATA_REPORT.with_suffix(".md"), to_markdown(report))
+            write_table(prepared[prepared["part"] == part].drop(columns="part"), part_file(folder, part))
+        write_table(unlabelled, folder / project.unlabelled.name)
+        write_rejects(rejects, folder / project.prepared_rejects.name)
+        write_json(project.data_report, report)
+        write_text(project.data_report.with_suffix(".md"), to_markdown(report))
     sizes = ", ".join(f"{part} {report['parts'][part]['comments']:,}" for part in PARTS)
-    print(f"prepare: {sizes}; {len(rejects):,} rows set aside in {PREPARED_REJECTS}; report in {DATA_REPORT}.md")
+    print(
+        f"prepare: {sizes}; {len(rejects):,} rows set aside in {project.prepared_rejects}; report in {project.data_report.with_suffix('.md')}"
+    )
 
 
 def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -50,10 +53,10 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
             f"all {len(labelled)} labelled comments are {labelled['label'].iloc[0]!r}: a classifier needs comments of two labels or more"
         )
     labelled["group"] = group_copies(labelled["text"].tolist(), settings.prepare.near_duplicate)
-    # Where the source brings its own split, a copy of a held-out comment in another part would leak it.
+    # Where the source has its own split, a copy of a held-out comment in another part would leak it.
     held_out = held_out_part(labelled)
     leaked = held_out.notna() & (held_out != labelled["part"])
-    rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part that the source brings"))
+    rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part of the source"))
     labelled = labelled[~leaked].copy()
     labelled["part"] = split(
         labelled, settings.labels, settings.prepare.validation, settings.prepare.test, settings.seed

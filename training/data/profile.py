@@ -1,4 +1,4 @@
-"""What the prepared data are like: counts, lengths, scripts and copies, for machines and for people."""
+"""A profile of the prepared data: counts, lengths, scripts and copies, as JSON and as Markdown."""
 
 import unicodedata
 from collections import Counter
@@ -55,7 +55,7 @@ def _copies(prepared: pd.DataFrame) -> dict[str, int]:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    """The report as a page for people."""
+    """The report as Markdown."""
     labels = list(report["parts"][PARTS[0]]["labels"])
     copies, characters = report["copies"], report["characters"]
     lines = [
@@ -75,7 +75,7 @@ def to_markdown(report: dict[str, Any]) -> str:
         f"Length in characters: median {characters['median']:,.0f}, 95th percentile {characters['p95']:,.0f}, longest {characters['max']:,.0f}.",
         "",
         f"Copies: {copies['exact']:,} exact and {copies['near']:,} near ones in {copies['groups_with_copies']:,} groups; "
-        f"in {copies['groups_whose_labels_disagree']:,} of these groups the labels disagree. Each group stands in one part only.",
+        f"in {copies['groups_whose_labels_disagree']:,} of these groups the labels disagree. Each group is in one part only.",
         "",
         "| script of most letters | comments |",
         "|---|---|",

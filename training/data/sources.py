@@ -1,4 +1,4 @@
-"""Reading rows of comments out of files and Hugging Face datasets, without judging them."""
+"""Reading rows of comments from files and Hugging Face datasets, unchecked."""
 
 import csv
 import gzip
@@ -25,12 +25,12 @@ PART_OF_SPLIT = {
 }
 
 
-def read_rows(data: DataSettings) -> Iterator[Row]:
-    """Yield the source's rows as they are, keys being the source's column names.
+def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
+    """Yield the source's rows unchanged, with the source's column names as keys. `data.path` is relative to `root`.
 
     Raises CommentwiseError naming the file or dataset when it is missing, unreadable or in another encoding.
     """
-    path = Path(data.path)
+    path = root / data.path
     if data.hub:
         yield from _dataset_rows(data.hub, data)
     elif path.is_dir():
@@ -40,7 +40,7 @@ def read_rows(data: DataSettings) -> Iterator[Row]:
 
 
 def source_name(data: DataSettings) -> str:
-    """How lineage names the source."""
+    """The name of the source in lineage."""
     return f"hub:{data.hub}" + (f"/{data.hub_config}" if data.hub_config else "") if data.hub else data.path
 
 
@@ -62,13 +62,13 @@ def _file_rows(path: Path, encoding: str) -> Iterator[Row]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CommentwiseError(f"{path} is a damaged gzip file ({error}): fetch it again") from None
     except csv.Error as error:
-        raise CommentwiseError(f"{path} is not valid CSV ({error}): mend it, or write it as .jsonl") from None
+        raise CommentwiseError(f"{path} is not valid CSV ({error}): fix it, or convert it to .jsonl") from None
     except OSError as error:
         raise CommentwiseError(f"data.path = {str(path)!r}: {error.strerror}; name a file that can be read") from None
 
 
 def _read_csv(path: Path, encoding: str) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # a huge comment is a row to set aside, not a reason to stop
+    csv.field_size_limit(2**31 - 1)  # a huge comment is set aside, not an error
     with _open_text(path, encoding) as stream:
         reader = csv.DictReader(stream)
         for row in reader:
@@ -83,9 +83,9 @@ def _read_jsonl(path: Path, encoding: str) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError):  # also of numbers too long and brackets too deep
+            except (ValueError, RecursionError):  # the latter for deeply nested brackets
                 row = None
-            # A torn line is a bad row: without any column it is set aside with its row number.
+            # A torn line is a bad row: without columns it is set aside with its row number.
             yield row if isinstance(row, dict) else {}
 
 
@@ -125,11 +125,11 @@ def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
 def _dataset_rows(name: str, data: DataSettings) -> Iterator[Row]:
     import datasets
 
-    # A warning for each attempt would stand above our one line.
+    # It would log a warning for each attempt.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         splits = datasets.load_dataset(name, data.hub_config if data.hub else None)
-    except Exception as error:  # the library lets many kinds through: files, network, Arrow, its own
+    except Exception as error:  # the library raises many kinds: files, network, Arrow, its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CommentwiseError(
             f"dataset {name!r} could not be loaded ({reason}): check the name, the configuration and the network"

@@ -12,8 +12,8 @@ from commentwise.errors import CommentwiseError
 def split(table: pd.DataFrame, labels: Sequence[str], validation: float, test: float, seed: int) -> pd.Series:
     """Return each row's part (train, validation or test), in the order of `table`.
 
-    `table` has the columns label, group and part. Rows of one group always share a part. A validation or test part
-    that the source brings is kept; a missing one is cut from the rest, taking the given share of each label's groups.
+    `table` has the columns label, group and part. Rows of a group always share a part. A validation or test part of the
+    source is kept; a missing one is drawn from the rest with the given share of each label's groups.
     Raises CommentwiseError when a label would be missing from a part.
     """
     part = held_out_part(table)
@@ -26,9 +26,9 @@ def split(table: pd.DataFrame, labels: Sequence[str], validation: float, test: f
         shuffled = rng.permutation(groups.index)
         start = 0
         for position, (name, share) in enumerate(shares.items()):
-            # However few there are, one group is left for each part to come, the training part among them.
-            most = len(shuffled) - start - (len(shares) - position)
-            stop = start + max(1, min(round(share * len(shuffled)), most))
+            # At least one group is left for each part to come, including the training part.
+            maximum = len(shuffled) - start - (len(shares) - position)
+            stop = start + max(1, min(round(share * len(shuffled)), maximum))
             part_of_group |= dict.fromkeys(shuffled[start:stop].tolist(), name)
             start = stop
     part = part.fillna(table["group"].map(part_of_group).astype("str")).fillna("train")
@@ -37,7 +37,7 @@ def split(table: pd.DataFrame, labels: Sequence[str], validation: float, test: f
 
 
 def held_out_part(table: pd.DataFrame) -> pd.Series:
-    """The held-out part that the source gave to a row's group (test before validation), null where it gave none."""
+    """The held-out part that the source gives to a row's group (test before validation), null where it gives none."""
     held_out = table[table["part"].isin(["test", "validation"])]
     return table["group"].map(held_out.groupby("group")["part"].min()).astype("str")
 

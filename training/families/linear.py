@@ -1,112 +1,168 @@
-"""Stages train@logreg and train@svm: TF-IDF over word-piece n-grams, chosen by cross-validation.
+"""Logistic regression and a linear SVM: TF-IDF over word-piece n-grams, chosen by cross-validation.
 
-The model is written as an ONNX graph at once, and its predictions come from that graph: what is measured is what will
-be served.
+The model is written as an ONNX graph at once, and its predictions come from that graph, so the measured model is the
+served one.
 """
 
-import argparse
-import json
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from rich.console import Console
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import Pipeline
-from sklearn.svm import LinearSVC
-from threadpoolctl import threadpool_limits
+from pydantic import Field
 
-from commentwise.errors import CommentwiseError, run_command
+from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_folder
 from commentwise.models.checkpoint import tokenizer_json
 from commentwise.models.engine import Engine
-from commentwise.models.graphs.linear import linear_graph
-from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.calibration import fit_temperature
-from commentwise.training.candidate import GRAPH, HELD_OUT, Part, read_part, write_results
-from commentwise.training.project import CANDIDATES, PARTS
-from commentwise.training.resources import Stopwatch
-from commentwise.training.settings import LinearSettings, Settings, load_settings
+from commentwise.training.candidate import GRAPH, Part, write_results
+from commentwise.training.families.family import Family, HistoryRow, Task
+from commentwise.training.project import HELD_OUT
+from commentwise.training.sections import Count, Positive, Section
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.model_selection import GridSearchCV
 
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
-def main() -> None:
-    """Train the family named on the command line in the current folder."""
-    parser = argparse.ArgumentParser(prog="python -m commentwise.training.families.linear", description=__doc__)
-    parser.add_argument("family", choices=("logreg", "svm"), help="logistic regression or a linear SVM")
-    family = parser.parse_args().family
-    settings = load_settings()
-    with Console(stderr=True).status(f"{family}: cross-validating"):
-        facts = train(family, settings, CANDIDATES / family)
-    chosen = ", ".join(f"{name} {value}" for name, value in facts["chosen"].items())
-    print(
-        f"train@{family}: validation macro-F1 {facts['validation_macro_f1']:.3f} with {chosen}; {facts['parameters']:,} parameters"
-    )
+class LinearSettings(Section):
+    """The features of a linear family, and the grid that cross-validation searches."""
+
+    ngrams: Annotated[int, Field(ge=1, le=5)]
+    min_df: Count
+    C: Annotated[list[Positive], Field(min_length=1)]
+    class_weight: Annotated[list[Literal["balanced"] | None], Field(min_length=1)]
+    folds: Annotated[int, Field(ge=2, le=20)]
 
 
-def train(family: str, settings: Settings, out: Path) -> dict[str, Any]:
-    """Train one linear family and write its candidate folder; return its metrics.
+class Linear(Family[LinearSettings]):
+    """A linear classifier from scikit-learn over counts of token n-grams."""
 
-    Raises CommentwiseError when the training part is too small for the folds, or no n-gram is frequent enough.
-    """
-    stopwatch = Stopwatch()
-    options: LinearSettings = getattr(settings.families, family)
-    parts = {name: read_part(name, settings.labels) for name in PARTS}
-    # Products this small take several times as long on more threads, and come out otherwise in the last bits.
-    with threadpool_limits(1), atomic_folder(out) as folder:
-        (folder / "tokenizer.json").write_text(tokenizer_json(settings.families.bert.checkpoint), encoding="utf-8")
-        tokenizer = load_tokenizer(folder / "tokenizer.json", settings.max_tokens)
-        special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
-        documents = [_document(row, special) for row in encode(tokenizer, parts["train"].texts)]
-        search = _search(family, options, documents, parts["train"], settings.seed)
-        coefficients, intercept = _logit_weights(family, search, documents, parts["train"])
-        features = search.best_estimator_.named_steps["features"]
-        ngrams = [tuple(int(token) for token in name.split()) for name in features.get_feature_names_out()]
-        onnx.save(linear_graph(ngrams, features.idf_, coefficients, intercept), folder / GRAPH)
-        with Engine(folder / GRAPH) as engine:
-            probabilities = {name: softmax(engine.logits(encode(tokenizer, parts[name].texts))) for name in HELD_OUT}
-        facts = {
-            "family": family,
-            "chosen": {name.removeprefix("classifier__"): value for name, value in search.best_params_.items()},
-            "cross_validation_macro_f1": float(search.best_score_),
-            "parameters": int(coefficients.size + intercept.size + features.idf_.size),
-        }
-        write_results(folder, parts, probabilities, facts, _history(search), stopwatch.resources("cpu"))
-        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    settings_type = LinearSettings
+    answers_first = True
+
+    def estimator(self, seed: int) -> BaseEstimator:
+        """The classifier without its grid parameters."""
+        raise NotImplementedError
+
+    def logit_scale(self, search: GridSearchCV, documents: list[str], part: Part) -> float:
+        """The number that turns the classifier's scores into log-odds when they are divided by it."""
+        return 1.0
+
+    def train(
+        self, task: Task, settings: LinearSettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
+    ) -> dict[str, Any]:
+        """Search the grid, write the best model as an ONNX graph and its candidate folder; return its metrics.
+
+        Raises CommentwiseError when the training part is too small for the folds, or no n-gram is frequent enough.
+        """
+        import onnx
+        from threadpoolctl import threadpool_limits
+
+        from commentwise.models.graphs.linear import linear_graph
+
+        parts = task.parts
+        # Products this small take several times as long on more threads, and differ in the last bits.
+        with threadpool_limits(1), atomic_folder(out) as folder:
+            (folder / "tokenizer.json").write_text(tokenizer_json(task.checkpoint), encoding="utf-8")
+            tokenizer = load_tokenizer(folder / "tokenizer.json", task.max_tokens)
+            special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+            documents = [_document(row, special) for row in encode(tokenizer, parts["train"].texts)]
+            search = self._search(settings, documents, parts["train"], task.seed)
+            coefficients, intercept = _weights(search)
+            scale = self.logit_scale(search, documents, parts["train"])
+            features = search.best_estimator_.named_steps["features"]
+            ngrams = [tuple(int(token) for token in name.split()) for name in features.get_feature_names_out()]
+            onnx.save(linear_graph(ngrams, features.idf_, coefficients / scale, intercept / scale), folder / GRAPH)
+            with Engine(folder / GRAPH) as engine:
+                logits = {name: engine.logits(encode(tokenizer, parts[name].texts)) for name in HELD_OUT}
+            facts = {
+                "family": self.name,
+                "chosen": {name.removeprefix("classifier__"): value for name, value in search.best_params_.items()},
+                "cross_validation_macro_f1": float(search.best_score_),
+                "parameters": int(coefficients.size + intercept.size + features.idf_.size),
+            }
+            history = _history(search)
+            if on_row:
+                for row in history:
+                    on_row(row)
+            return write_results(folder, parts, logits, facts, history)
+
+    def _search(self, settings: LinearSettings, documents: list[str], part: Part, seed: int) -> GridSearchCV:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.model_selection import GridSearchCV
+        from sklearn.pipeline import Pipeline
+
+        features = TfidfVectorizer(
+            tokenizer=str.split,
+            token_pattern=None,
+            lowercase=False,
+            ngram_range=(1, settings.ngrams),
+            min_df=settings.min_df,
+        )
+        search = GridSearchCV(
+            Pipeline([("features", features), ("classifier", self.estimator(seed))]),
+            {"classifier__C": settings.C, "classifier__class_weight": settings.class_weight},
+            scoring="f1_macro",
+            cv=_folds(part, settings.folds, seed),
+            error_score="raise",
+        )
+        try:
+            return search.fit(documents, part.targets)
+        except ValueError as error:
+            if any(sign in str(error) for sign in ("no terms remain", "empty vocabulary", "documents than min_df")):
+                raise CommentwiseError(
+                    f"families.{self.name}.min_df = {settings.min_df}: no n-gram occurs in that many training comments; lower it or add comments"
+                ) from None
+            raise
+
+
+class LogisticRegressionFamily(Linear):
+    """Logistic regression."""
+
+    name = "logreg"
+
+    def estimator(self, seed: int) -> BaseEstimator:
+        """The classifier without its grid parameters."""
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(max_iter=1000)
+
+
+class SVMFamily(Linear):
+    """A linear support vector machine."""
+
+    name = "svm"
+
+    def estimator(self, seed: int) -> BaseEstimator:
+        """The classifier without its grid parameters."""
+        from sklearn.svm import LinearSVC
+
+        return LinearSVC(random_state=seed)
+
+    def logit_scale(self, search: GridSearchCV, documents: list[str], part: Part) -> float:
+        """The temperature that fits the margins of cross-validation, since margins are not log-odds."""
+        from sklearn.model_selection import cross_val_predict
+
+        margins = cross_val_predict(
+            search.best_estimator_, documents, part.targets, cv=search.cv, method="decision_function"
+        )
+        return fit_temperature(_one_row_per_label(np.atleast_2d(margins.T)).T, part.targets)
+
+
+FAMILIES = (LogisticRegressionFamily(), SVMFamily())
 
 
 def _document(tokens: Sequence[int], special: set[int]) -> str:
     """Token ids as the words of a document, so that scikit-learn counts their n-grams."""
     return " ".join(str(token) for token in tokens if token not in special)
-
-
-def _search(family: str, options: LinearSettings, documents: list[str], part: Part, seed: int) -> GridSearchCV:
-    classifier = {"logreg": LogisticRegression(max_iter=1000), "svm": LinearSVC(random_state=seed)}[family]
-    features = TfidfVectorizer(
-        tokenizer=str.split, token_pattern=None, lowercase=False, ngram_range=(1, options.ngrams), min_df=options.min_df
-    )
-    search = GridSearchCV(
-        Pipeline([("features", features), ("classifier", classifier)]),
-        {"classifier__C": options.C, "classifier__class_weight": options.class_weight},
-        scoring="f1_macro",
-        cv=_folds(part, options.folds, seed),
-        error_score="raise",
-    )
-    try:
-        return search.fit(documents, part.true)
-    except ValueError as error:
-        if any(sign in str(error) for sign in ("no terms remain", "empty vocabulary", "documents than min_df")):
-            raise CommentwiseError(
-                f"families.{family}.min_df = {options.min_df}: no n-gram stands in that many of the training comments; lower it or add comments"
-            ) from None
-        raise
 
 
 def _folds(part: Part, folds: int, seed: int) -> Folds:
@@ -116,26 +172,16 @@ def _folds(part: Part, folds: int, seed: int) -> Folds:
         raise CommentwiseError(
             f"label {fewest.idxmin()!r} has {fewest.min()} training comments, fewer than folds = {folds}: add comments or lower families.*.folds"
         )
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(part.texts, part.true, part.table["group"]))
+    return list(splitter.split(part.texts, part.targets, part.table["group"]))
 
 
-def _logit_weights(
-    family: str, search: GridSearchCV, documents: list[str], part: Part
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (labels, features) and intercept (labels,) whose softmax is the classifier's probability.
-
-    An SVM's margins are no log-odds: they are scaled by the temperature that fits the margins of cross-validation.
-    """
+def _weights(search: GridSearchCV) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients (labels, features) and intercept (labels,) of the best classifier."""
     classifier = search.best_estimator_.named_steps["classifier"]
-    coefficients, intercept = _one_row_per_label(classifier.coef_), _one_row_per_label(classifier.intercept_[:, None])
-    if family == "svm":
-        margins = cross_val_predict(
-            search.best_estimator_, documents, part.true, cv=search.cv, method="decision_function"
-        )
-        temperature = fit_temperature(_one_row_per_label(np.atleast_2d(margins.T)).T, part.true)
-        coefficients, intercept = coefficients / temperature, intercept / temperature
-    return coefficients, intercept[:, 0]
+    return _one_row_per_label(classifier.coef_), _one_row_per_label(classifier.intercept_[:, None])[:, 0]
 
 
 def _one_row_per_label(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -154,7 +200,3 @@ def _history(search: GridSearchCV) -> list[dict[str, Any]]:
         }
         for step, (chosen, score) in enumerate(zip(results["params"], results["mean_test_score"], strict=True), start=1)
     ]
-
-
-if __name__ == "__main__":
-    run_command(main)

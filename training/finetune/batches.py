@@ -29,7 +29,7 @@ class Examples:
 
     rows: Sequence[TokenIds]
     """Token ids of each comment."""
-    true: NDArray[np.int64]
+    targets: NDArray[np.int64]
     """Label number of each comment."""
     weights: NDArray[np.float32]
     """How much each comment counts in the loss; their mean is 1."""
@@ -47,7 +47,7 @@ class MicroBatch:
     """What one device computes at once."""
 
     documents: Packed
-    true: Tensor
+    targets: Tensor
     """int64 of shape (documents,)."""
     weights: Tensor
     """float32 of shape (documents,); 0 for what only fills up."""
@@ -57,13 +57,13 @@ class MicroBatch:
         return replace(
             self,
             documents=self.documents.to(device, non_blocking),
-            true=self.true.to(device, non_blocking=non_blocking),
+            targets=self.targets.to(device, non_blocking=non_blocking),
             weights=self.weights.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "MicroBatch":
         """The same batch in memory that a GPU reads directly; the data loader calls this."""
-        return MicroBatch(self.documents.pin_memory(), self.true.pin_memory(), self.weights.pin_memory())
+        return MicroBatch(self.documents.pin_memory(), self.targets.pin_memory(), self.weights.pin_memory())
 
 
 def epoch_steps(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int, by_length: bool) -> list[Rows]:
@@ -146,9 +146,9 @@ class Steps(Dataset[list[MicroBatch]]):
         taken = rows if len(rows) else np.zeros(1, dtype=np.int64)
         documents = pack([examples.rows[row] for row in taken.tolist()], self._shape)
         slots = len(documents.cu_seqlens) - 1
-        true, weights = np.zeros(slots, dtype=np.int64), np.zeros(slots, dtype=np.float32)
-        true[: len(rows)], weights[: len(rows)] = examples.true[rows], examples.weights[rows]
-        return MicroBatch(documents, torch.from_numpy(true), torch.from_numpy(weights))
+        targets, weights = np.zeros(slots, dtype=np.int64), np.zeros(slots, dtype=np.float32)
+        targets[: len(rows)], weights[: len(rows)] = examples.targets[rows], examples.weights[rows]
+        return MicroBatch(documents, torch.from_numpy(targets), torch.from_numpy(weights))
 
 
 def _shape(lengths: NDArray[np.int64], budget: int) -> Shape:

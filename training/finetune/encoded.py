@@ -14,7 +14,6 @@ from commentwise.models.tokens import encode, tokenizer_from_text
 
 datasets.disable_progress_bars()  # they would draw over that of training
 
-STORE = Path("build/tokens")
 PIECE = 10_000
 """Comments that are tokenised together."""
 
@@ -37,12 +36,12 @@ class EncodedComments(Sequence[NDArray[np.int32]]):
         return np.asarray(values[offsets[place] : offsets[place + 1]])
 
 
-def encoded(tokenizer_text: str, max_tokens: int, texts: Sequence[str]) -> EncodedComments:
-    """The token ids of `texts`, cut at `max_tokens`; from an earlier run, if it had the same of all these."""
+def encoded(store: Path, tokenizer_text: str, max_tokens: int, texts: Sequence[str]) -> EncodedComments:
+    """The token ids of `texts`, truncated at `max_tokens`, from the cache in `store` if it has them."""
     key = hashlib.sha256(f"{NORMALIZATION_VERSION} {max_tokens} {tokenizer_text}".encode())
     for text in texts:
         key.update(text.encode() + b"\0")
-    folder = STORE / key.hexdigest()[:32]
+    folder = store / key.hexdigest()[:32]
     if not folder.exists():
         tokenizer = tokenizer_from_text(tokenizer_text, max_tokens)
 

@@ -30,7 +30,6 @@ from transformers import PreTrainedModel
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.encoders.classifier import classifier
-from commentwise.models.probabilities import softmax
 from commentwise.training.finetune.batches import Examples, MicroBatch, Rows, Steps, epoch_steps, evaluation_steps
 from commentwise.training.finetune.checkpoints import Checkpoints
 from commentwise.training.finetune.flops import peak_flops, training_flops
@@ -42,8 +41,11 @@ from commentwise.training.scores import macro_f1
 LOG_EVERY = 10
 """Steps between two looks at the loss: each look waits for the device."""
 
+SPEEDS = ("comments_per_second", "tokens_per_second", "peak_memory_gb", "mfu")
+"""Values of a row that depend on the machine and the moment."""
+
 Row = dict[str, Any]
-"""What is recorded of a step: step, epoch, and either loss, lr and speeds, or validation_macro_f1."""
+"""What is recorded of a step: step, epoch, and either loss, lr, comments and `SPEEDS`, or validation_macro_f1."""
 
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -95,7 +97,7 @@ class Trainer:
             wrapped.compile(dynamic=False)
         optimizer = torch.optim.AdamW(parameter_groups(model, recipe), lr=recipe.learning_rate, fused=True)
         self.model, self.optimizer = accelerator.prepare(wrapped, optimizer)
-        self._average = Average(self.model, recipe.average) if recipe.average else None
+        self._average = Average(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self._best: dict[str, Tensor] = {}
 
     def fit(self) -> None:
@@ -115,8 +117,8 @@ class Trainer:
                     self._judge()
         self._load_weights(self._best)
 
-    def probabilities(self, examples: Examples) -> NDArray[np.float64]:
-        """Probabilities of shape (comments, labels), in the order of `examples`, by the weights as they are."""
+    def logits(self, examples: Examples) -> NDArray[np.float64]:
+        """Logits of shape (comments, labels), in the order of `examples`, by the current weights."""
         processes = self.accelerator.num_processes
         steps = evaluation_steps(examples.lengths, self.progress.device_tokens, processes)
         mine = self._share(examples, steps)
@@ -129,7 +131,7 @@ class Trainer:
         logits = np.zeros((len(examples.rows), self._labels))
         for rows, values in gather_object([(rows, values.cpu().numpy()) for rows, values in answers]):
             logits[rows] = values
-        return softmax(logits)
+        return logits
 
     def encoder_weights(self) -> dict[str, Tensor]:
         """The weights by transformers' names, whole and on the CPU, for the first process; all have to ask."""
@@ -198,7 +200,7 @@ class Trainer:
         counts the same whatever it shares a step with, and neither micro-batches nor processes change the sum.
         """
         logits = self.model(batch.documents).float()
-        losses = F.cross_entropy(logits, batch.true, label_smoothing=self.recipe.label_smoothing, reduction="none")
+        losses = F.cross_entropy(logits, batch.targets, label_smoothing=self.recipe.label_smoothing, reduction="none")
         loss = (losses * batch.weights).sum() / self._comments_per_step
         self._losses[self.progress.place] += loss.detach()
         # Data parallelism takes the mean of the processes' gradients, and this is a sum.
@@ -272,8 +274,8 @@ class Trainer:
         """At the end of an epoch: score it, keep it if it is the best, and decide whether to go on."""
         progress = self.progress
         with self._average.applied() if self._average else nullcontext():
-            answers = self.probabilities(self._validation).argmax(axis=1)
-            score = macro_f1(self._validation.true, answers, self._labels)
+            answers = self.logits(self._validation).argmax(axis=1)
+            score = macro_f1(self._validation.targets, answers, self._labels)
             if score > progress.best_score:
                 progress.best_epoch, progress.best_score = progress.epoch, score
                 self._best = {name: weight.clone() for name, weight in self._weights().items()}

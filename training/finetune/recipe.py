@@ -28,7 +28,7 @@ class Recipe:
     layer_decay: float
     weight_decay: float
     label_smoothing: float
-    average: float
+    ema_decay: float
     patience: int
     max_grad_norm: float
     attention: Attention

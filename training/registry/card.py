@@ -5,8 +5,8 @@ from typing import Any
 SCORES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "macro_recall": "macro recall"}
 
 
-def model_card(manifest: dict[str, Any], selection: dict[str, Any], reference: dict[str, Any]) -> str:
-    """Write the card from a bundle's manifest, selection.json and reference.json."""
+def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: dict[str, Any]) -> str:
+    """The card, from a bundle's manifest, selection.json and baselines.json."""
     test = manifest["metrics"]["test"]
     sections = [
         f"# Sentiment of comments: {manifest['family']}",
@@ -19,7 +19,7 @@ def model_card(manifest: dict[str, Any], selection: dict[str, Any], reference: d
         "## Quality on the test part",
         _scores(test),
         _labels(test),
-        f"Word and character TF-IDF, for comparison: macro-F1 {_reference(reference)}.",
+        f"Word and character TF-IDF, for comparison: macro-F1 {_baselines(baselines)}.",
         f"Why this family: {selection['reason']}.",
         "## Calibration",
         f"Expected calibration error {test['ece']:.3f} as trained and {test['ece_calibrated']:.3f} as served, "
@@ -80,8 +80,8 @@ def _lineage(manifest: dict[str, Any]) -> str:
     )
 
 
-def _reference(reference: dict[str, Any]) -> str:
-    return ", ".join(f"{facts['test']['macro_f1']:.3f} ({family})" for family, facts in reference.items())
+def _baselines(baselines: dict[str, Any]) -> str:
+    return ", ".join(f"{facts['test']['macro_f1']:.3f} ({family})" for family, facts in baselines.items())
 
 
 def _with_interval(score: dict[str, float]) -> str:

@@ -10,7 +10,6 @@ import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
-import commentwise.models
 from commentwise.models.pyfunc import answer_types
 
 CODE = "code"
@@ -33,7 +32,7 @@ def write_flavor(folder: Path, labels: list[str], run_id: str) -> None:
     )
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
-    source, target = Path(commentwise.__path__[0]), folder / CODE / "commentwise"
+    source, target = Path(__file__).parents[2], folder / CODE / "commentwise"
     for module in sorted(path for pattern in MODULES for path in source.glob(pattern)):
         copy = target / module.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)

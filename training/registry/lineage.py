@@ -1,7 +1,7 @@
-"""Print where a registered version came from: code, data, parameters, scores, environment, files.
+"""Print the origin of a registered version: code, data, parameters, scores, environment, files.
 
-python -m commentwise.training.registry.lineage 3
-python -m commentwise.training.registry.lineage champion
+commentwise lineage 3
+commentwise lineage champion
 """
 
 import argparse
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from commentwise.errors import run_command
+from commentwise.training.project import Project
 from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import BUNDLE_TAG, DECISION_TAG, find_version, manifest_of
 from commentwise.training.settings import load_settings
@@ -19,14 +20,14 @@ from commentwise.training.settings import load_settings
 def main() -> None:
     """Print the lineage of the version named on the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.registry.lineage",
+        prog="commentwise lineage",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("version", help="a version's number, or an alias such as champion")
     parser.add_argument("--json", action="store_true", help="print JSON instead of YAML")
     arguments = parser.parse_args()
-    lineage = describe(arguments.version)
+    lineage = describe(Project(), arguments.version)
     print(
         json.dumps(lineage, indent=2)
         if arguments.json
@@ -35,12 +36,12 @@ def main() -> None:
     )
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe(project: Project, name: str) -> dict[str, Any]:
     """The lineage of a version, by number or alias. Raises CommentwiseError when there is none."""
-    client = connect()
-    version = find_version(client, load_settings().publish.model, name)
+    client = connect(project)
+    version = find_version(client, load_settings(project.params).publish.model, name)
     manifest = manifest_of(version)
-    # A version fetched by its number does not carry its aliases.
+    # A version fetched by its number lacks its aliases.
     aliases = client.get_registered_model(version.name).aliases
     return {
         "version": int(version.version),

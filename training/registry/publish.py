@@ -1,8 +1,9 @@
-"""Register the bundle, and make it champion if it beats the present one on the same test comments.
+"""Register the bundle, and make it champion if it beats the current one on the same test comments.
 
-Every step is keyed by content, so the command can be repeated and interrupted at will.
+Every step is keyed by content, so the command can be interrupted and repeated at any time.
 """
 
+import argparse
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,8 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.models.bundle import MANIFEST, Classifier, bundle_id, verify_files
 from commentwise.training.candidate import GRAPH, read_part
-from commentwise.training.project import BUNDLE, CANDIDATES, EVALUATION, FAMILIES, REFERENCE, SELECTION
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.registry.card import model_card
 from commentwise.training.registry.flavor import write_flavor
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
@@ -41,32 +43,34 @@ ALREADY = "it already was"
 
 
 def main() -> None:
-    """Publish the bundle in the current folder."""
-    settings = load_settings()
-    verify_files(BUNDLE)
-    client = connect()
-    for family in FAMILIES:
-        record_candidate(client, family, settings)
-    version = register(client, settings)
-    alias, reason = judge(client, version, settings)
+    """Publish the project's bundle."""
+    argparse.ArgumentParser(prog="commentwise publish", description=__doc__).parse_args()
+    project = Project()
+    settings = load_settings(project.params)
+    verify_files(project.bundle)
+    client = connect(project)
+    for family in registry.names():
+        record_candidate(client, project, family, settings)
+    version = register(client, project, settings)
+    alias, reason = judge(client, project, version, settings)
     move_alias(client, version, alias)
     if reason != ALREADY:
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
 
 
-def register(client: MlflowClient, settings: Settings) -> ModelVersion:
+def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
     """Upload the bundle with its model card and create a version for it, unless the registry has it already."""
-    model, bundle = settings.publish.model, bundle_id(BUNDLE)
+    model, bundle = settings.publish.model, bundle_id(project.bundle)
     if found := version_of_bundle(client, model, bundle):
         return found
-    run_id = _uploaded_run(client, bundle) or _upload(client, bundle)
+    run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle)
     try:
         client.create_registered_model(model)
     except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):  # by somebody else a moment ago, perhaps
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):  # another process may have created it
             raise
-    manifest = read_json(BUNDLE / MANIFEST)
+    manifest = read_json(project.bundle / MANIFEST)
     return client.create_model_version(
         model,
         source=f"runs:/{run_id}/{BUNDLE_FOLDER}",
@@ -87,47 +91,48 @@ def _uploaded_run(client: MlflowClient, bundle: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def _upload(client: MlflowClient, bundle: str) -> str:
-    manifest = read_json(BUNDLE / MANIFEST)
+def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
+    manifest = read_json(project.bundle / MANIFEST)
     with mlflow.start_run(run_name=f"bundle-{manifest['family']}") as run:
-        mlflow.log_artifacts(str(BUNDLE), BUNDLE_FOLDER)
+        mlflow.log_artifacts(str(project.bundle), BUNDLE_FOLDER)
         with TemporaryDirectory(prefix="commentwise-") as folder:
             write_flavor(Path(folder), manifest["labels"], run.info.run_id)
             mlflow.log_artifacts(folder, BUNDLE_FOLDER)
-        mlflow.log_text(model_card(manifest, read_json(SELECTION), read_json(REFERENCE)), "model_card.md")
-        mlflow.log_text(json.dumps(candidate_facts(), indent=2), "candidates.json")
-        for family in FAMILIES:
-            mlflow.log_artifact(str(CANDIDATES / family / "test.parquet"), f"candidates/{family}")
-        # Last: a run without this tag was cut short, and is not taken for the bundle's.
+        mlflow.log_text(
+            model_card(manifest, read_json(project.selection), read_json(project.baselines)), "model_card.md"
+        )
+        mlflow.log_text(json.dumps(candidate_facts(project), indent=2), "candidates.json")
+        for family in registry.names():
+            mlflow.log_artifact(str(project.candidate(family) / "test.parquet"), f"candidates/{family}")
+        # Last: a run without this tag was interrupted, and is not used.
         client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
     return str(run.info.run_id)
 
 
-def candidate_facts() -> dict[str, Any]:
-    """What `commentwise.training.registry.reproduce` compares: each candidate's scores, and the hash of a linear one's graph."""
+def candidate_facts(project: Project) -> dict[str, Any]:
+    """The facts that `commentwise reproduce` compares: scores, and the graph's hash where a family is reproducible."""
     facts: dict[str, Any] = {}
-    for family in FAMILIES:
-        evaluation = read_json(EVALUATION / family / "metrics.json")
-        graph = CANDIDATES / family / GRAPH
-        facts[family] = {
+    for name, family in registry.families().items():
+        evaluation = read_json(project.evaluated(name))
+        facts[name] = {
             "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],
             "validation_macro_f1": evaluation["validation"]["scores"]["macro_f1"]["value"],
-            "graph_sha256": file_hash(graph) if graph.is_file() else None,
+            "graph_sha256": file_hash(project.candidate(name) / GRAPH) if family.reproducible else None,
         }
     return facts
 
 
-def judge(client: MlflowClient, version: ModelVersion, settings: Settings) -> tuple[str, str]:
-    """Decide which alias the version in the working folder deserves; return it with the reason.
+def judge(client: MlflowClient, project: Project, version: ModelVersion, settings: Settings) -> tuple[str, str]:
+    """Decide which alias the project's version gets; return it with the reason.
 
-    Raises CommentwiseError when the champion's labels differ, since then there is nothing to compare.
+    Raises CommentwiseError when the champion's labels differ, since then the two cannot be compared.
     """
     current = champion(client, version.name)
     if current is None:
         return CHAMPION, "it is the first"
     if current.version == version.version:
         return CHAMPION, ALREADY
-    test = read_part("test", settings.labels)
+    test = read_part(project.prepared, "test", settings.labels)
     with downloaded(current, BUNDLE_FOLDER) as folder:
         incumbent = Classifier(folder)
         if incumbent.manifest.labels != settings.labels:
@@ -136,27 +141,27 @@ def judge(client: MlflowClient, version: ModelVersion, settings: Settings) -> tu
                 "publish under another name (publish.model), or delete the alias 'champion' first"
             )
         theirs = incumbent.probabilities(test.texts).argmax(axis=1)
-    ours = Classifier(BUNDLE).probabilities(test.texts).argmax(axis=1)
+    ours = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1)
     lead, (low, high) = paired_bootstrap(
-        test.true, ours, theirs, len(settings.labels), settings.evaluate.resamples, settings.seed
+        test.targets, ours, theirs, len(settings.labels), settings.evaluate.resamples, settings.seed
     )
     measured = (
-        f"{100 * lead:+.1f} points of macro-F1 against champion version {current.version} on the same {len(test.true):,} test comments "
+        f"{100 * lead:+.1f} points of macro-F1 against champion version {current.version} on the same {len(test.targets):,} test comments "
         f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}){_leak_warning(current, version)}"
     )
     if low > 0:
         return CHAMPION, f"it beats the champion: {measured}"
-    return CHALLENGER, f"it does not surely beat the champion: {measured}"
+    return CHALLENGER, f"it is not significantly better than the champion: {measured}"
 
 
 def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
     if manifest_of(current)["data"]["prepared_md5"] == manifest_of(version)["data"]["prepared_md5"]:
         return ""
-    return "; the champion was trained on another split, so it may have seen some of these comments, which favours it"
+    return "; the champion was trained on another split and may have seen some of these comments, which favours it"
 
 
 def move_alias(client: MlflowClient, version: ModelVersion, alias: str) -> None:
-    """Point the alias at the version; a new champion is no challenger any more, and knows the one before it."""
+    """Point the alias at the version. A new champion loses the alias challenger, and records its predecessor."""
     before = champion(client, version.name) if alias == CHAMPION else None
     if before and before.version != version.version:
         client.set_model_version_tag(version.name, version.version, PREVIOUS_TAG, before.version)

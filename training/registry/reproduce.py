@@ -1,9 +1,9 @@
-"""Check a registered version by making it again: same commit, same raw data, same parameters, in a temporary clone.
+"""Check a registered version by training it again: same commit, raw data and parameters, in a temporary clone.
 
-  python -m commentwise.training.registry.reproduce champion
+  commentwise reproduce champion
 
-The split and the linear models must come out identical. An encoder's floating-point sums depend on the machine and its
-number of threads, so its scores and labels must come out close.
+The split and the linear models must be identical. An encoder's floating-point sums depend on the machine and its number
+of threads, so its scores and labels must be close.
 """
 
 import argparse
@@ -22,31 +22,32 @@ import yaml
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.training.candidate import GRAPH, read_predictions
-from commentwise.training.project import CANDIDATES, EVALUATION, FAMILIES, PREPARED, RAW, RAW_REJECTS
+from commentwise.training.project import Project
 from commentwise.training.provenance import environment_facts, folder_md5, repository_root
 from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import downloaded, find_version, manifest_of
-from commentwise.training.settings import PARAMS, load_settings
+from commentwise.training.settings import load_settings
 
 SCORE_TOLERANCE = 0.02
-"""How far an encoder's macro-F1 may come out from the recorded one."""
+"""Largest difference of an encoder's macro-F1 from the recorded one."""
 LABEL_TOLERANCE = 0.05
-"""Share of test comments that may get another label from the encoder."""
+"""Largest share of test comments with another label from the encoder."""
 
 
 def main() -> None:
     """Reproduce the version named on the command line; exit with 1 when something differs."""
     parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.registry.reproduce",
+        prog="commentwise reproduce",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("version", help="a version's number, or an alias such as champion")
-    version = find_version(connect(), load_settings().publish.model, parser.parse_args().version)
+    name, project = parser.parse_args().version, Project()
+    version = find_version(connect(project), load_settings(project.params).publish.model, name)
     manifest = manifest_of(version)
     _warn_of_other_packages(manifest["environment"])
     with (
-        _rerun(manifest) as clone,
+        _rerun(project, manifest) as clone,
         downloaded(version, "candidates.json") as facts,
         downloaded(version, "candidates") as recorded,
     ):
@@ -56,8 +57,8 @@ def main() -> None:
     print(f"reproduce: version {version.version} is reproduced")
 
 
-def compare(clone: Path, manifest: dict[str, Any], facts: dict[str, Any], recorded: Path) -> list[str]:
-    """What came out differently in `clone` than `facts` and the predictions in `recorded` say; prints each check."""
+def compare(clone: Project, manifest: dict[str, Any], facts: dict[str, Any], recorded: Path) -> list[str]:
+    """Print each check of `clone` against `facts` and the predictions in `recorded`; return those that failed."""
     differences = []
 
     def check(good: bool, statement: str) -> None:
@@ -65,20 +66,17 @@ def compare(clone: Path, manifest: dict[str, Any], facts: dict[str, Any], record
         if not good:
             differences.append(statement)
 
-    prepared = folder_md5(clone / PREPARED)
+    prepared = folder_md5(clone.prepared)
     check(prepared == manifest["data"]["prepared_md5"], f"split, md5 {prepared}")
-    for family in FAMILIES:
-        graph = clone / CANDIDATES / family / GRAPH
-        if facts[family]["graph_sha256"]:
-            check(
-                file_hash(graph) == facts[family]["graph_sha256"],
-                f"{family}, sha256 of its graph {file_hash(graph)[:12]}…",
-            )
+    for family, known in facts.items():
+        if known["graph_sha256"]:
+            digest = file_hash(clone.candidate(family) / GRAPH)
+            check(digest == known["graph_sha256"], f"{family}, sha256 of its graph {digest[:12]}…")
         else:
-            scores = read_json(clone / EVALUATION / family / "metrics.json")
+            scores = read_json(clone.evaluated(family))
             for part in ("validation", "test"):
                 score = scores[part]["scores"]["macro_f1"]["value"]
-                before = facts[family][f"{part}_macro_f1"]
+                before = known[f"{part}_macro_f1"]
                 check(
                     abs(score - before) <= SCORE_TOLERANCE,
                     f"{family}, {part} macro-F1 {score:.4f} (was {before:.4f}, tolerance {SCORE_TOLERANCE:g})",
@@ -91,39 +89,39 @@ def compare(clone: Path, manifest: dict[str, Any], facts: dict[str, Any], record
     return differences
 
 
-def _changed_labels(clone: Path, recorded: Path, family: str, labels: list[str]) -> float:
-    before = read_predictions(family, "test", labels, recorded)
-    after = read_predictions(family, "test", labels, clone / CANDIDATES)
+def _changed_labels(clone: Project, recorded: Path, family: str, labels: list[str]) -> float:
+    before = read_predictions(recorded / family, "test", labels)
+    after = read_predictions(clone.candidate(family), "test", labels)
     if before.comment_ids != after.comment_ids:
         return 1.0
     return float((before.predicted != after.predicted).mean())
 
 
 @contextmanager
-def _rerun(manifest: dict[str, Any]) -> Iterator[Path]:
-    """A clone at the version's commit in which the pipeline ran again, from the raw comments on."""
+def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
+    """A clone at the version's commit in which the pipeline has run again, from the raw comments on."""
     commit, dirty = manifest["git"]["commit"], manifest["git"]["dirty"]
     if commit is None or dirty:
         raise CommentwiseError(
-            f"the version was made from code that no commit holds ({', '.join(dirty) or 'no git repository'}): "
+            f"the version was made from uncommitted code ({', '.join(dirty) or 'no git repository'}): "
             "commit it, run `dvc repro --force export` and publish again"
         )
-    root = repository_root()
+    root = repository_root(project)
     with tempfile.TemporaryDirectory(prefix="commentwise-reproduce-") as name:
-        clone = Path(name) / "repository"
-        _run(["git", "clone", "--quiet", "--no-checkout", str(root), str(clone)], root)
-        _run(["git", "checkout", "--quiet", commit], clone)
-        (clone / PARAMS).write_text(
+        clone = Project(Path(name) / "repository")
+        _run(["git", "clone", "--quiet", "--no-checkout", str(root), str(clone.root)], root)
+        _run(["git", "checkout", "--quiet", commit], clone.root)
+        clone.params.write_text(
             yaml.safe_dump(manifest["params"], sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
         _restore_raw(manifest["data"]["raw_md5"], root, clone)
         print(f"reproduce: running the pipeline of commit {commit[:12]} again")
-        _run([sys.executable, "-m", "dvc", "repro", "--force", "--downstream", "prepare"], clone)
+        _run([sys.executable, "-m", "dvc", "repro", "--force", "--downstream", "prepare"], clone.root)
         yield clone
 
 
-def _restore_raw(md5: str, root: Path, clone: Path) -> None:
-    """Put the raw comments of that md5 into the clone, from DVC's cache or its remote."""
+def _restore_raw(md5: str, root: Path, clone: Project) -> None:
+    """Put the raw comments with this md5 into the clone, from DVC's cache or its remote."""
     cached = root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
     if not cached.is_file():
         subprocess.run(
@@ -136,19 +134,19 @@ def _restore_raw(md5: str, root: Path, clone: Path) -> None:
         raise CommentwiseError(
             f"the raw comments with md5 {md5} are neither in DVC's cache nor in its remote: get them back with `dvc pull`"
         )
-    (clone / RAW).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(cached, clone / RAW)
-    (clone / RAW_REJECTS).touch()
+    clone.raw.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(cached, clone.raw)
+    clone.raw_rejects.touch()
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a command whose output goes to the terminal, with tracking that ends with the clone."""
+    """Run a command with its output on the terminal, and with a tracking store inside the clone."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_TRACKING", "DVC_"))
     }
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
-        raise CommentwiseError(f"`{' '.join(command)}` failed in a clone of the repository; its message stands above")
+        raise CommentwiseError(f"`{' '.join(command)}` failed in a clone of the repository; see the message above")
 
 
 def _warn_of_other_packages(recorded: dict[str, Any]) -> None:

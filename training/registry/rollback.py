@@ -1,7 +1,7 @@
 """Move the alias champion back. Servers that follow it (--model models:/NAME@champion --poll 60) swap without losing a request.
 
-python -m commentwise.training.registry.rollback                      # to the champion before this one
-python -m commentwise.training.registry.rollback 3 --why "complaints" # to a version by its number or alias
+commentwise rollback                      # to the previous champion
+commentwise rollback 3 --why "complaints" # to a version by its number or alias
 """
 
 import argparse
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from mlflow.tracking import MlflowClient
 
 from commentwise.errors import CommentwiseError, run_command
+from commentwise.training.project import Project
 from commentwise.training.registry.publish import move_alias
 from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import CHAMPION, DECISION_TAG, PREVIOUS_TAG, champion, find_version
@@ -18,29 +19,29 @@ from commentwise.training.settings import load_settings
 
 
 def main() -> None:
-    """Roll back, and say from where to where."""
+    """Roll back, and print both versions."""
     parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.registry.rollback",
+        prog="commentwise rollback",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("version", nargs="?", help="a version's number or alias; default: the champion before this one")
-    parser.add_argument("--why", default="no reason given", help="stands in the registry")
+    parser.add_argument("version", nargs="?", help="a version's number or alias (default: the previous champion)")
+    parser.add_argument("--why", default="no reason given", help="recorded in the registry")
     arguments = parser.parse_args()
-    print(f"rollback: {roll_back(connect(), load_settings().publish.model, arguments.version, arguments.why)}")
+    project = Project()
+    model = load_settings(project.params).publish.model
+    print(f"rollback: {roll_back(connect(project), model, arguments.version, arguments.why)}")
 
 
 def roll_back(client: MlflowClient, model: str, target: str | None, why: str) -> str:
-    """Make `target`, or the champion before this one, champion; return what was done.
+    """Make `target`, by default the previous champion, champion; return a sentence that says so.
 
     Raises CommentwiseError when there is no champion, or none before it.
     """
     current = champion(client, model)
     if current is None:
-        raise CommentwiseError(
-            f"{model!r} has no champion: publish one with `python -m commentwise.training.registry.publish`"
-        )
-    # Fetched by an alias, a version carries its tags too.
+        raise CommentwiseError(f"{model!r} has no champion: publish one with `commentwise publish`")
+    # A version fetched by its alias includes its tags.
     previous = current.tags.get(PREVIOUS_TAG)
     if target is None and previous is None:
         raise CommentwiseError(
@@ -51,7 +52,7 @@ def roll_back(client: MlflowClient, model: str, target: str | None, why: str) ->
         return f"version {version.version} of {model!r} already was champion"
     kept = version.tags.get(PREVIOUS_TAG)
     move_alias(client, version, CHAMPION)
-    if kept:  # going back twice goes back two, not forth again
+    if kept:  # rolling back twice goes back two versions
         client.set_model_version_tag(model, version.version, PREVIOUS_TAG, kept)
     elif target is None:
         client.delete_model_version_tag(model, version.version, PREVIOUS_TAG)

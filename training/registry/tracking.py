@@ -1,4 +1,4 @@
-"""MLflow: where it is, and one run per candidate, written live or afterwards but never twice."""
+"""MLflow tracking: the connection, and one run per candidate, written live or afterwards but never twice."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Read by mlflow when it is imported: no telemetry, and a server that is down is an answer within seconds.
+# Read by mlflow when it is imported: no telemetry, and an unreachable server is an error within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -25,9 +25,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
-from commentwise.training.candidate import HELD_OUT, read_history, read_metrics
+from commentwise.training.candidate import read_history, read_metrics, read_resources
 from commentwise.training.data.sources import source_name
-from commentwise.training.project import CANDIDATES, EVALUATION, part_file
+from commentwise.training.families import registry
+from commentwise.training.families.family import Family
+from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.provenance import data_facts, environment_facts, folder_md5, git_facts, repository_root
 from commentwise.training.settings import Settings
 
@@ -38,16 +40,16 @@ STUDY_TAG = "commentwise.study"
 FAMILY_TAG = "commentwise.family"
 
 
-def connect() -> MlflowClient:
+def connect(project: Project) -> MlflowClient:
     """Choose the tracking store and the experiment, and check that they answer.
 
-    The store is that of MLFLOW_TRACKING_URI, else sqlite:///mlflow.db in the repository's root. Raises
+    The store is MLFLOW_TRACKING_URI, by default sqlite:///mlflow.db in the project's folder. Raises
     CommentwiseError when it does not answer.
     """
-    for talkative in ("mlflow", "alembic"):  # each table they create, and each time that there is no GPU
+    for talkative in ("mlflow", "alembic"):  # they log every table created, and every missing GPU
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # two lines for each run, twice, among what is told here
-    root = repository_root()
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # it would print two lines per run, twice
+    root = repository_root(project)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     # A server knows where artifacts go; a database does not.
@@ -67,9 +69,9 @@ def connect() -> MlflowClient:
 
 
 class LiveRun:
-    """A run that is written while training goes on.
+    """A run that is written during training.
 
-    Once training has begun, losing MLflow does not stop it: the run is completed from the candidate's files later.
+    Losing MLflow does not stop training: the run is completed later from the candidate's files.
     """
 
     def __init__(self, run: Run) -> None:
@@ -82,7 +84,7 @@ class LiveRun:
         self._try(lambda: mlflow.log_metrics(values, step=step, run_id=self.run_id))
 
     def belongs_to(self, candidate: str) -> None:
-        """Say which candidate came out, so that the run is found by its content."""
+        """Tag the run with the md5 of its candidate, by which it is found again."""
         self._try(lambda: self._client.set_tag(self.run_id, CANDIDATE_TAG, candidate))
 
     def _try(self, action: Any) -> None:
@@ -93,49 +95,52 @@ class LiveRun:
         except MlflowException as error:
             self._lost = True
             print(
-                f"warning: MLflow no longer answers ({_first_line(error)}); training goes on, and selection will record it"
+                f"warning: MLflow no longer answers ({_first_line(error)}); training continues, and select records the run later"
             )
 
 
 @contextmanager
-def live_run(family: str, settings: Settings, parent_run: str | None = None) -> Iterator[LiveRun]:
-    """Record a training run of `family` while it happens, with the machine's own metrics. An error marks it failed.
+def live_run(
+    project: Project, family: Family[Any], settings: Settings, parent_run: str | None = None
+) -> Iterator[LiveRun]:
+    """Record a training run of `family` live, with system metrics. An error marks it as failed.
 
-    It is nested in the run `parent_run`, if one is named.
+    It is nested in the run `parent_run`, if given.
     """
-    connect()
-    tags = _tags(family) | ({MLFLOW_PARENT_RUN_ID: parent_run} if parent_run else {})
-    with mlflow.start_run(run_name=family, tags=tags, log_system_metrics=True) as run:
+    connect(project)
+    tags = _tags(project, family) | ({MLFLOW_PARENT_RUN_ID: parent_run} if parent_run else {})
+    with mlflow.start_run(run_name=family.name, tags=tags, log_system_metrics=True) as run:
         mlflow.log_params(_params(family, settings))
         yield LiveRun(run)
 
 
 @contextmanager
-def study_run(name: str, key: str) -> Iterator[LiveRun]:
-    """The run that the trials of a study are nested in; a study that is known by the same `key` goes on in its run."""
-    client = connect()
+def study_run(project: Project, name: str, key: str) -> Iterator[LiveRun]:
+    """The run that the trials of a study are nested in. A study with the same `key` continues in its earlier run."""
+    client = connect(project)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
-    tags = {STUDY_TAG: key, "git.commit": str(git_facts()["commit"])}
+    tags = {STUDY_TAG: key, "git.commit": str(git_facts(project.root)["commit"])}
     with mlflow.start_run(found[0].info.run_id if found else None, run_name=name, tags=tags) as run:
         yield LiveRun(run)
 
 
-def record_candidate(client: MlflowClient, family: str, settings: Settings) -> str:
-    """Make sure MLflow holds the candidate in the working folder, with its evaluation; return the logged model's id.
+def record_candidate(client: MlflowClient, project: Project, name: str, settings: Settings) -> str:
+    """Ensure that MLflow has the candidate of the family `name` and its evaluation; return the logged model's id.
 
-    Keyed by content: what is there already is left alone, so this may be called any number of times.
+    Keyed by content, so it can be repeated.
     """
-    candidate = folder_md5(CANDIDATES / family)
-    run_id = _find_run(client, candidate) or _record_run(client, family, settings, candidate)
-    evaluation = folder_md5(EVALUATION / family)
+    family = registry.families()[name]
+    candidate = folder_md5(project.candidate(name))
+    run_id = _find_run(client, candidate) or _record_run(client, project, family, settings, candidate)
+    evaluation = folder_md5(project.evaluated(name).parent)
     for model in mlflow.search_logged_models(
         filter_string=f"tags.`{CANDIDATE_TAG}` = '{candidate}'", output_format="list"
     ):
         if model.tags.get(EVALUATION_TAG) == evaluation:
             return str(model.model_id)
-    return _record_model(client, family, settings, run_id, {CANDIDATE_TAG: candidate, EVALUATION_TAG: evaluation})
+    return _record_model(project, name, settings, run_id, {CANDIDATE_TAG: candidate, EVALUATION_TAG: evaluation})
 
 
 def _find_run(client: MlflowClient, candidate: str) -> str | None:
@@ -147,35 +152,35 @@ def _find_run(client: MlflowClient, candidate: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def _record_run(client: MlflowClient, family: str, settings: Settings, candidate: str) -> str:
-    """Write the run of a candidate that was trained, or restored from DVC's cache, without MLflow watching."""
-    folder = CANDIDATES / family
-    with mlflow.start_run(run_name=family, tags=_tags(family)) as run:
+def _record_run(client: MlflowClient, project: Project, family: Family[Any], settings: Settings, candidate: str) -> str:
+    """Write the run of a candidate that was trained without MLflow, or restored from DVC's cache."""
+    folder = project.candidate(family.name)
+    with mlflow.start_run(run_name=family.name, tags=_tags(project, family)) as run:
         mlflow.log_params(_params(family, settings))
         for row in read_history(folder):
             values = {name: value for name, value in row.items() if name != "step" and isinstance(value, int | float)}
             mlflow.log_metrics(values, step=row["step"])
-        # Last, so that a run cut short is not taken for a whole one.
+        # Last, so that an interrupted run is not mistaken for a complete one.
         client.set_tag(run.info.run_id, CANDIDATE_TAG, candidate)
     return str(run.info.run_id)
 
 
-def _record_model(client: MlflowClient, family: str, settings: Settings, run_id: str, tags: dict[str, str]) -> str:
-    folder = CANDIDATES / family
-    data = data_facts(source_name(settings.data))
-    facts = read_metrics(family)
-    evaluation = read_json(EVALUATION / family / "metrics.json")
-    datasets = {part: dataset(part, data) for part in HELD_OUT}
+def _record_model(project: Project, family: str, settings: Settings, run_id: str, tags: dict[str, str]) -> str:
+    folder = project.candidate(family)
+    data = data_facts(project, source_name(settings.data))
+    facts = read_metrics(folder)
+    evaluation = read_json(project.evaluated(family))
+    datasets = {part: dataset(project, part, data) for part in HELD_OUT}
     with mlflow.start_run(run_id=run_id):
         for part, logged in datasets.items():
             mlflow.log_input(logged, context=part)
         mlflow.log_params({f"chosen.{name}": value for name, value in facts.get("chosen", {}).items()})
-        if "checkpoint_md5" in facts:  # a folder's name says little
+        if "checkpoint_md5" in facts:  # the name of a folder does not identify it
             mlflow.log_param("checkpoint_md5", facts["checkpoint_md5"])
         mlflow.log_metrics(
             {
                 f"resources.{name}": value
-                for name, value in read_json(folder / "resources.json").items()
+                for name, value in read_resources(project.resources(family), folder).items()
                 if name != "device"
             }
         )
@@ -189,12 +194,12 @@ def _record_model(client: MlflowClient, family: str, settings: Settings, run_id:
     return str(model.model_id)
 
 
-def dataset(part: str, data: dict[str, Any]) -> Any:
-    """One part of the prepared data as MLflow's dataset, named by the part and DVC's md5 of the whole split.
+def dataset(project: Project, part: str, data: dict[str, Any]) -> Any:
+    """One part of the prepared data as an MLflow dataset, named by the part and DVC's md5 of the whole split.
 
-    The digest is given because MLflow's own covers the first 10,000 rows only.
+    The digest is given because MLflow's own covers only the first 10,000 rows.
     """
-    table = pd.read_parquet(part_file(part))[["text", "label"]]
+    table = pd.read_parquet(project.part(part))[["text", "label"]]
     return from_pandas(
         table,
         source=CodeDatasetSource(tags={"source": data["source"]}),
@@ -204,16 +209,16 @@ def dataset(part: str, data: dict[str, Any]) -> Any:
     )
 
 
-def _tags(family: str) -> dict[str, str]:
-    git = git_facts()
-    tags = {FAMILY_TAG: family, "git.commit": str(git["commit"]), "git.dirty": ", ".join(git["dirty"]) or "no"}
+def _tags(project: Project, family: Family[Any]) -> dict[str, str]:
+    git = git_facts(project.root)
+    tags = {FAMILY_TAG: family.name, "git.commit": str(git["commit"]), "git.dirty": ", ".join(git["dirty"]) or "no"}
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags["dvc.experiment"] = experiment
     return tags
 
 
-def _params(family: str, settings: Settings) -> dict[str, Any]:
-    own = getattr(settings.families, family).model_dump()
+def _params(family: Family[Any], settings: Settings) -> dict[str, Any]:
+    own = settings.of(family).model_dump()
     return {"seed": settings.seed, "max_tokens": settings.max_tokens, **own}
 
 

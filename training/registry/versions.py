@@ -35,7 +35,7 @@ def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion
             str(found.version) for found in sorted(_versions(client, model), key=lambda found: int(found.version))
         )
         raise CommentwiseError(
-            f"the registry has no version {version!r} of {model!r} (it has {known or 'none'}): publish one with `python -m commentwise.training.registry.publish`"
+            f"the registry has no version {version!r} of {model!r} (it has {known or 'none'}): publish one with `commentwise publish`"
         ) from None
 
 
@@ -44,11 +44,11 @@ def champion(client: MlflowClient, model: str) -> ModelVersion | None:
     try:
         return client.get_model_version_by_alias(model, CHAMPION)
     except MlflowException:
-        return None  # MLflow answers a missing alias and a missing model with different errors
+        return None  # MLflow raises different errors for a missing alias and a missing model
 
 
 def version_of_bundle(client: MlflowClient, model: str, bundle: str) -> ModelVersion | None:
-    """The version that holds this bundle (by `commentwise.models.bundle.bundle_id`), if it was ever registered."""
+    """The version of this bundle (by `commentwise.models.bundle.bundle_id`), if it was registered."""
     return next((found for found in _versions(client, model) if found.tags.get(BUNDLE_TAG) == bundle), None)
 
 
@@ -58,7 +58,7 @@ def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
 
 @contextmanager
 def downloaded(version: ModelVersion, artifact: str) -> Iterator[Path]:
-    """The local path of one of the artifacts of a version's run, for as long as the block lasts."""
+    """A temporary local copy of an artifact of the version's run."""
     with tempfile.TemporaryDirectory(prefix="commentwise-") as folder:
         try:
             path = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path=artifact, dst_path=folder)

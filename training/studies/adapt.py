@@ -1,13 +1,13 @@
-"""Teach an encoder the language of your comments before it learns their labels: masked-language-model training.
+"""Adapt an encoder to the language of your comments before fine-tuning: masked-language-model training.
 
   accelerate launch -m commentwise.training.studies.adapt --out build/adapted
   dvc exp run -S families.bert.checkpoint=build/adapted
 
 Learns from the training part and the unlabelled comments of data/prepared, or from files that you name (read like
-data.path, with its column for the text). What it leaves is a checkpoint like those of the hub. An interrupted run goes
-on when the same command is given again.
+data.path, with its text column). The result is a checkpoint like those on the hub. An interrupted run continues when the
+same command is given again.
 
-Words are masked as in BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15%, drawn anew in each pass.
+Tokens are masked as in BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15%, drawn again in each epoch.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Read when torch is loaded: threads that wait should sleep. Spinning ones starve each other on a shared machine.
+# Read when torch is loaded: waiting threads should sleep. Spinning ones starve each other on a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pandas as pd
@@ -45,21 +45,22 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder
 from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
 from commentwise.training.data.sources import read_rows
+from commentwise.training.families.bert import BERT
 from commentwise.training.finetune.encoded import encoded
 from commentwise.training.finetune.interrupt import Interrupt
 from commentwise.training.finetune.precision import mixed_precision, use_all_cores
-from commentwise.training.project import UNLABELLED, part_file
+from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 
 MASKED = 0.15
-STORE = Path("build/adapt")
 STEPS_BETWEEN_LOOKS = 10
-"""Steps after which several processes ask each other whether one of them was told to stop."""
+"""Steps between two checks of several processes for a signal that one of them received."""
 
 
 def main() -> None:
     """Adapt the checkpoint of params.yaml, or another, and write it to a folder."""
-    settings = load_settings()
+    project = Project()
+    settings = load_settings(project.params)
     parser = argparse.ArgumentParser(
         "accelerate launch -m commentwise.training.studies.adapt",
         description=__doc__,
@@ -67,24 +68,24 @@ def main() -> None:
     )
     parser.add_argument("comments", nargs="*", type=Path, help="files with comments (default: those of data/prepared)")
     parser.add_argument(
-        "--checkpoint", default=settings.families.bert.checkpoint, help="where to start (default: that of params.yaml)"
+        "--checkpoint", default=settings.checkpoint, help="where to start (default: that of params.yaml)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/adapted"), help="folder to write (default: %(default)s)"
+        "--out", type=Path, default=project.build / "adapted", help="folder to write (default: %(default)s)"
     )
     parser.add_argument("--epochs", type=int, default=1, help="passes over the comments (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="comments per step and device (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="peak learning rate (default: %(default)s)")
     arguments = parser.parse_args()
     if min(arguments.epochs, arguments.batch) < 1 or arguments.learning_rate <= 0:
         raise CommentwiseError("--epochs and --batch must be 1 or more, and --learning-rate above 0")
-    texts = [text for path in arguments.comments for text in _file_texts(path, settings)] or _prepared_texts()
-    adapt(texts, settings, arguments)
+    texts = [text for path in arguments.comments for text in _file_texts(path, settings)] or _prepared_texts(project)
+    adapt(project.build, texts, settings, arguments)
 
 
-def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> None:
-    """Train on `texts`, which are normalised, and write the checkpoint to arguments.out."""
-    logging.set_verbosity_error()  # that the masked-language head is new is expected
+def adapt(build: Path, texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> None:
+    """Train on the normalised `texts` and write the checkpoint to arguments.out; `build` has caches and checkpoints."""
+    logging.set_verbosity_error()  # it warns of the new masked-language head
     set_seed(settings.seed)
     use_all_cores()
     folder = resolve_checkpoint(arguments.checkpoint)
@@ -98,8 +99,8 @@ def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespac
     with PartialState(
         cpu=not torch.cuda.is_available()
     ).local_main_process_first():  # one process writes what all of them read
-        rows = encoded(tokenizer_text, settings.max_tokens, texts)
-    state = STORE / _key(tokenizer_text, texts, settings, arguments)
+        rows = encoded(build / "tokens", tokenizer_text, settings.max_tokens, texts)
+    state = build / "adapt" / _key(tokenizer_text, texts, settings, arguments)
     trainer = Trainer(
         model,
         _training_arguments(state, settings, arguments),
@@ -122,7 +123,7 @@ def adapt(texts: Sequence[str], settings: Settings, arguments: argparse.Namespac
 
 
 def _training_arguments(state: Path, settings: Settings, arguments: argparse.Namespace) -> TrainingArguments:
-    precision = mixed_precision(settings.families.bert.precision)
+    precision = mixed_precision(settings.of(BERT).precision)
     # transformers 5 renamed it.
     known = TrainingArguments.__dataclass_fields__
     by_length = (
@@ -140,7 +141,7 @@ def _training_arguments(state: Path, settings: Settings, arguments: argparse.Nam
         "bf16": precision == "bf16",
         "use_cpu": not torch.cuda.is_available(),
         "seed": settings.seed,
-        "save_steps": settings.families.bert.checkpoint_steps,
+        "save_steps": settings.of(BERT).checkpoint_steps,
         "save_total_limit": 1,
         "logging_steps": 50,
         "report_to": [],
@@ -161,14 +162,14 @@ class _Rows(Dataset[dict[str, Any]]):
 
 
 class _StopWhenAsked(TrainerCallback):
-    """Saves and stops after the step in which a signal came."""
+    """Saves and stops after the step in which a signal was received."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         signal = self._interrupt.signal
-        if args.world_size > 1:  # the signal reaches processes at different steps, and they must stop after the same
+        if args.world_size > 1:  # processes get the signal at different steps and must stop after the same one
             signal = max(gather_object([signal])) if state.global_step % STEPS_BETWEEN_LOOKS == 0 else 0
         if signal:
             self._interrupt.signal = signal
@@ -176,14 +177,14 @@ class _StopWhenAsked(TrainerCallback):
 
 
 def _encoder(folder: Path, trained: PreTrainedModel) -> PreTrainedModel:
-    """The checkpoint's encoder with the trained weights; its pooler, which this training does not use, stays."""
+    """The checkpoint's encoder with the trained weights; its pooler, which this training does not use, is unchanged."""
     encoder: PreTrainedModel = AutoModel.from_pretrained(folder, dtype=torch.float32)
     encoder.load_state_dict(trained.base_model.state_dict(), strict=False)
     return encoder
 
 
 def _key(tokenizer_text: str, texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> str:
-    """A digest of all that the outcome depends on."""
+    """A digest of everything that the outcome depends on."""
     options = (arguments.checkpoint, arguments.epochs, arguments.batch, arguments.learning_rate)
     digest = hashlib.sha256(repr((settings.seed, settings.max_tokens, options, tokenizer_text)).encode())
     for text in texts:
@@ -191,11 +192,11 @@ def _key(tokenizer_text: str, texts: Sequence[str], settings: Settings, argument
     return digest.hexdigest()[:16]
 
 
-def _prepared_texts() -> list[str]:
-    """Never those that candidates are measured on: what a model has seen, it is not to be measured by."""
-    files = [path for path in (part_file("train"), UNLABELLED) if path.is_file()]
+def _prepared_texts(project: Project) -> list[str]:
+    """Training and unlabelled comments, never those of the held-out parts."""
+    files = [path for path in (project.part("train"), project.unlabelled) if path.is_file()]
     if not files:
-        raise CommentwiseError("data/prepared holds no comments: run `dvc repro prepare`, or name files")
+        raise CommentwiseError(f"{project.prepared} has no comments: run `dvc repro prepare`, or name files")
     return [text for path in files for text in pd.read_parquet(path)["text"]]
 
 

@@ -1,9 +1,9 @@
-"""Fine-tune the encoder with several seeds, to see how far chance alone moves its scores.
+"""Fine-tune the encoder with several seeds, to measure how far chance alone moves its scores.
 
-  python -m commentwise.training.studies.seeds 3
+  commentwise seeds 3
 
-The split stays that of data/prepared; order and dropout change. What was trained before is not trained again, so the
-command can be interrupted and repeated, and a larger number adds to a smaller one.
+The split is that of data/prepared; order and dropout change. Finished seeds are not trained again, so the command can be
+interrupted and repeated, and a larger count reuses a smaller one.
 """
 
 import argparse
@@ -15,35 +15,35 @@ from rich.table import Table
 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
-from commentwise.training.candidate import HELD_OUT
-from commentwise.training.project import SEEDS_REPORT
+from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.registry.tracking import study_run
 from commentwise.training.settings import parse_settings, read_params
 from commentwise.training.studies.trials import run_trial, study_key
 
 
 def main() -> None:
-    """Train with as many seeds as the command line says, print the scores, and write them to reports/seeds.json."""
+    """Train with the number of seeds on the command line, print the scores, and write them to reports/seeds.json."""
     parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.studies.seeds",
+        prog="commentwise seeds",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("count", type=int, help="how many seeds: that of params.yaml, and those that follow it")
+    parser.add_argument("count", type=int, help="number of seeds, starting with that of params.yaml")
     count = parser.parse_args().count
     if count < 2:
         raise CommentwiseError(f"{count} seeds have no deviation: ask for 2 or more")
-    params = read_params()
-    settings = parse_settings(params)
+    project = Project()
+    params = read_params(project.params)
+    settings = parse_settings(params, project.params)
     rows: list[dict[str, Any]] = []
-    with study_run("bert-seeds", study_key(settings, "seeds")) as run:
+    with study_run(project, "bert-seeds", study_key(project, settings, "seeds")) as run:
         for seed in range(settings.seed, settings.seed + count):
             print(f"seeds: {len(rows) + 1} of {count}, seed {seed}", flush=True)
-            metrics = read_json(run_trial({**params, "seed": seed}, run.run_id) / "metrics.json")
+            metrics = read_json(run_trial(project, {**params, "seed": seed}, run.run_id) / "metrics.json")
             rows.append({"seed": seed, **metrics})
         report = summary(rows)
         run.log({f"{name}.{part}": value for name, facts in report["scores"].items() for part, value in facts.items()})
-    write_json(SEEDS_REPORT, report)
+    write_json(project.seeds_report, report)
     _show(report)
 
 

@@ -1,9 +1,9 @@
 """Search for better settings of the encoder with Optuna, by macro-F1 on the validation part.
 
-  python -m commentwise.training.studies.tune --trials 12
+  commentwise tune --trials 12
 
-The settings of params.yaml are tried first, and what the search finds is compared with them. What is searched stands in
-params.yaml, section tune. Each trial is an MLflow run nested in that of the search. An interrupted search goes on.
+The settings of params.yaml are tried first, and the best trial is compared with them. The search space is the section
+tune of params.yaml. Each trial is an MLflow run nested in that of the search. An interrupted search continues.
 """
 
 import argparse
@@ -20,21 +20,21 @@ from rich.table import Table
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.training.candidate import Predictions, read_predictions
-from commentwise.training.project import TUNE_REPORT
+from commentwise.training.families.bert import BERT
+from commentwise.training.project import Project
 from commentwise.training.registry.tracking import study_run
 from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import Range, Settings, parse_settings, read_params
 from commentwise.training.studies.trials import TrialFailed, run_trial, study_key, with_changes
 
-STORE = Path("build/tune.db")
 FOLDER = "folder"
 SCORE = "validation_macro_f1"
 
 
 def main() -> None:
-    """Search, print what was found, and write it to reports/tune.json."""
+    """Search, print the trials, and write them to reports/tune.json."""
     parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.studies.tune",
+        prog="commentwise tune",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -42,19 +42,20 @@ def main() -> None:
     count = parser.parse_args().trials
     if count < 1:
         raise CommentwiseError(f"--trials is {count}: ask for 1 or more")
-    params = read_params()
-    settings = parse_settings(params)
+    project = Project()
+    params = read_params(project.params)
+    settings = parse_settings(params, project.params)
     distributions = search_space(params, settings)
-    key = study_key(settings, "tune", settings.tune.model_dump())
-    with study_run("bert-tune", key) as run:
+    key = study_key(project, settings, "tune", settings.tune.model_dump())
+    with study_run(project, "bert-tune", key) as run:
         print("tune: the settings of params.yaml", flush=True)
-        present = run_trial(params, run.run_id)
-        study = open_study(key, settings)
+        present = run_trial(project, params, run.run_id)
+        study = open_study(project.build / "tune.db", key, settings)
         while (done := len(study.get_trials(states=[TrialState.COMPLETE, TrialState.FAIL]))) < count:
             trial = study.ask(distributions)
             print(f"tune: trial {done + 1} of {count}, {_named(trial.params)}", flush=True)
             try:
-                folder = run_trial(with_changes(params, trial.params), run.run_id)
+                folder = run_trial(project, with_changes(params, trial.params), run.run_id)
             except TrialFailed as error:
                 print(f"tune: {error}", flush=True)
                 study.tell(trial, state=TrialState.FAIL)
@@ -63,12 +64,12 @@ def main() -> None:
                 study.tell(trial, read_json(folder / "metrics.json")[SCORE])
         report = summary(study, present, settings)
         run.log({f"best.{SCORE}": report["best"][SCORE], f"present.{SCORE}": report["present"][SCORE]})
-    write_json(TUNE_REPORT, report)
+    write_json(project.tune_report, report)
     _show(report)
 
 
 def search_space(params: dict[str, Any], settings: Settings) -> dict[str, BaseDistribution]:
-    """What to draw each setting from. Raises CommentwiseError when a value in it would not do in families.bert."""
+    """The distribution of each setting. Raises CommentwiseError when a value is not allowed in families.bert."""
     space: dict[str, BaseDistribution] = {}
     for name, choices in settings.tune.space.items():
         ends = [choices.low, choices.high] if isinstance(choices, Range) else choices
@@ -82,11 +83,11 @@ def search_space(params: dict[str, Any], settings: Settings) -> dict[str, BaseDi
     return space
 
 
-def open_study(key: str, settings: Settings) -> optuna.Study:
-    """The search of this key, with what was tried before; a trial that was cut short comes next."""
+def open_study(store: Path, key: str, settings: Settings) -> optuna.Study:
+    """The search with this key in the database `store`, with its earlier trials; an interrupted trial runs next."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    STORE.parent.mkdir(exist_ok=True)
-    study = optuna.create_study(study_name=key, storage=f"sqlite:///{STORE}", direction="maximize", load_if_exists=True)
+    store.parent.mkdir(exist_ok=True)
+    study = optuna.create_study(study_name=key, storage=f"sqlite:///{store}", direction="maximize", load_if_exists=True)
     # The same seed after a restart would draw the same settings again.
     study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
     for trial in study.get_trials(states=[TrialState.RUNNING]):
@@ -96,18 +97,16 @@ def open_study(key: str, settings: Settings) -> optuna.Study:
 
 
 def summary(study: optuna.Study, present: Path, settings: Settings) -> dict[str, Any]:
-    """All trials, best first, and how far the best leads the present settings on the same validation comments."""
+    """All trials, best first, and the lead of the best over the present settings on the same validation comments."""
     trials = [
         {**trial.params, SCORE: trial.value} for trial in study.get_trials(states=[TrialState.COMPLETE], deepcopy=False)
     ]
     if not trials:
-        raise CommentwiseError(
-            "no trial came to its end: their messages stand above; correct tune.space in params.yaml"
-        )
+        raise CommentwiseError("no trial finished: see their messages above, and correct tune.space in params.yaml")
     before = _predictions(present, settings)
     after = _predictions(Path(study.best_trial.user_attrs[FOLDER]), settings)
     lead, (low, high) = paired_bootstrap(
-        before.true,
+        before.targets,
         after.predicted,
         before.predicted,
         len(settings.labels),
@@ -116,7 +115,7 @@ def summary(study: optuna.Study, present: Path, settings: Settings) -> dict[str,
     )
     return {
         "present": {
-            **{name: getattr(settings.families.bert, name) for name in settings.tune.space},
+            **{name: getattr(settings.of(BERT), name) for name in settings.tune.space},
             SCORE: read_json(present / "metrics.json")[SCORE],
         },
         "best": {**study.best_trial.params, SCORE: study.best_trial.value},
@@ -126,7 +125,7 @@ def summary(study: optuna.Study, present: Path, settings: Settings) -> dict[str,
 
 
 def _predictions(folder: Path, settings: Settings) -> Predictions:
-    return read_predictions(folder.name, "validation", settings.labels, folder.parent)
+    return read_predictions(folder, "validation", settings.labels)
 
 
 def _named(values: dict[str, Any]) -> str:
@@ -152,7 +151,7 @@ def _show(report: dict[str, Any]) -> None:
     print(
         f"The best leads params.yaml by {100 * lead['difference']:.1f} points of validation macro-F1 "
         f"(95% interval {100 * lead['low']:.1f} to {100 * lead['high']:.1f}{verdict}); chosen among "
-        f"{len(report['trials'])}, it is flattered by the choice. To train with it:\n"
+        f"{len(report['trials'])}, its lead is overestimated by that choice. To train with it:\n"
     )
     changes = " ".join(f"-S families.bert.{name}={json.dumps(report['best'][name])}" for name in names)
     print(f"  dvc exp run {changes}")

@@ -33,7 +33,7 @@ DEFAULTS = {
     "layer_decay": 0.9,
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
-    "average": 0.0,
+    "ema_decay": 0.0,
     "patience": 0,
     "max_grad_norm": 1.0,
     "attention": "auto",
@@ -80,9 +80,9 @@ def examples(count: int, seed: int = 0) -> Examples:
     """Comments whose first word tells their label, of 3 to 40 tokens."""
     rng = np.random.default_rng(seed)
     rows = [rng.integers(5, 100, size=rng.integers(3, 40)).tolist() for _ in range(count)]
-    true = np.array([row[0] % 3 for row in rows])
-    weights = np.where(true == 0, 2.0, 1.0).astype(np.float32)
-    return Examples(rows, true, weights / weights.mean(), [f"c{number}" for number in range(count)])
+    targets = np.array([row[0] % 3 for row in rows])
+    weights = np.where(targets == 0, 2.0, 1.0).astype(np.float32)
+    return Examples(rows, targets, weights / weights.mean(), [f"c{number}" for number in range(count)])
 
 
 def trainer(

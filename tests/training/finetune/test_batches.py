@@ -59,7 +59,7 @@ def test_micro_batches_hold_the_tokens_of_their_comments_and_no_others() -> None
     steps = Steps(some, [np.arange(50)], process=0, processes=1, budget=200, fixed_shape=False)
     for rows, batch in zip(steps.rows(0), steps[0], strict=True):
         assert batch.documents.input_ids.tolist() == [token for row in rows for token in some.rows[row]]
-        assert batch.true.tolist() == some.true[rows].tolist()
+        assert batch.targets.tolist() == some.targets[rows].tolist()
         assert batch.weights.tolist() == some.weights[rows].tolist()
 
 

@@ -72,7 +72,7 @@ def assert_close(left: dict[str, Tensor], right: dict[str, Tensor], tolerance: f
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    whole, cut, arguments = tmp_path / "whole", tmp_path / "cut", ("dropout=0.1", "average=0.9")
+    whole, cut, arguments = tmp_path / "whole", tmp_path / "cut", ("dropout=0.1", "ema_decay=0.9")
     uninterrupted = start(whole, *arguments)
     killed_after = random.randrange(LOG_EVERY, STEPS)
     process = start(cut, *arguments, f"hold={killed_after}", f"checkpoint_steps={random.randrange(1, LOG_EVERY)}")
@@ -104,8 +104,8 @@ TWO_PROCESSES = ("-m", "accelerate.commands.launch", *OPTIONS.split(), "-m")
 @pytest.mark.parametrize("shard", ["false", "true"], ids=["copies", "shards"])
 @pytest.mark.slow
 def test_two_processes_give_the_losses_and_weights_of_one_also_when_stopped(tmp_path: Path, shard: str) -> None:
-    one = train(tmp_path / "one", average=0.9)
-    two, arguments = tmp_path / "two", ("average=0.9", f"shard={shard}")
+    one = train(tmp_path / "one", ema_decay=0.9)
+    two, arguments = tmp_path / "two", ("ema_decay=0.9", f"shard={shard}")
     stopped = start(two, *arguments, launcher=TWO_PROCESSES)
     rows_until(stopped, lambda row: "validation_macro_f1" in row)
     stopped.terminate()
@@ -166,14 +166,14 @@ def test_training_stops_when_it_no_longer_helps(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -> None:
-    plain, averaged = train(tmp_path / "plain", epochs=1), train(tmp_path / "averaged", epochs=1, average=0.9)
+    plain, averaged = train(tmp_path / "plain", epochs=1), train(tmp_path / "averaged", epochs=1, ema_decay=0.9)
     left, right = (
         torch.cat([weight.flatten() for weight in run.model.state_dict().values()]) for run in (plain, averaged)
     )
     assert (left - right).abs().max() > 1e-4
-    answers = averaged.probabilities(examples(31, seed=1))
-    again = train(tmp_path / "averaged", epochs=1, average=0.9)
-    np.testing.assert_array_equal(answers, again.probabilities(examples(31, seed=1)))
+    answers = averaged.logits(examples(31, seed=1))
+    again = train(tmp_path / "averaged", epochs=1, ema_decay=0.9)
+    np.testing.assert_array_equal(answers, again.logits(examples(31, seed=1)))
 
 
 def test_a_checkpoint_of_another_run_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
