@@ -10,7 +10,27 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = frozenset(
-    "run collect publish lineage reproduce rollback tune seeds adapt serve score keys reference drift watch retrain feedback log report".split()
+    [
+        "run",
+        "collect",
+        "publish",
+        "lineage",
+        "reproduce",
+        "rollback",
+        "tune",
+        "seeds",
+        "adapt",
+        "serve",
+        "score",
+        "keys",
+        "reference",
+        "drift",
+        "watch",
+        "retrain",
+        "feedback",
+        "log",
+        "report",
+    ]
 )
 HISTORY = ("CHANGELOG.md", "benchmarks/results/")
 """Documents that name commands as they were at the time."""
