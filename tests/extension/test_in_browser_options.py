@@ -24,7 +24,7 @@ def test_first_run_says_what_goes_where_and_asks(fresh: Browser) -> None:
     options = fresh.options()
     expect(options.get_by_role("heading", name="Welcome")).to_be_visible()
     options.get_by_label("Address").fill(f"{fresh.relay.url}/")
-    expect(options.locator("#recipient")).to_have_text(f"All of it goes to {fresh.relay.url}")
+    expect(options.locator("#recipient")).to_have_text(f"Everything is sent to {fresh.relay.url}")
     options.get_by_role("button", name="Save").click()
     expect(options.locator("#saved")).to_contain_text("Please agree")
     assert fresh.stored("settings") is None
@@ -54,7 +54,7 @@ def test_another_server_needs_another_consent(browser: Browser) -> None:
 
 def test_the_test_button(fresh: Browser) -> None:
     options = fresh.options()
-    for address, said in [("ftp://x", "This is no address"), (fresh.relay.url, "Connected. Model logreg")]:
+    for address, said in [("ftp://x", "This is not a valid address"), (fresh.relay.url, "Connected. Model logreg")]:
         options.get_by_label("Address").fill(address)
         options.get_by_role("button", name="Test").click()
         expect(options.locator("#tested")).to_contain_text(said)
@@ -98,7 +98,7 @@ def test_channels_are_taken_as_people_write_them(browser: Browser) -> None:
     channels = options.get_by_label("Channels, one per line")
     channels.fill("@one https://www.youtube.com/@two/videos\nhttps://youtube.com/c/three")
     options.get_by_role("button", name="Save").click()
-    expect(options.locator("#saved")).to_contain_text("“https://youtube.com/c/three” is no channel.")
+    expect(options.locator("#saved")).to_contain_text("“https://youtube.com/c/three” is not a channel.")
     expect(channels).to_be_focused()
     channels.fill("one, @One\nhttps://www.youtube.com/channel/UCabcdefghijklmnopqrstuv/about")
     options.get_by_role("button", name="Save").click()
@@ -122,7 +122,7 @@ def test_corrections_go_to_the_server_if_allowed(browser: Browser) -> None:
 
     browser.relay.answers.append(MISSING)
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("does not take corrections at the moment")
+    expect(page.get_by_role("dialog")).to_contain_text("does not accept corrections at the moment")
     browser.relay.answers += [STORED, STORED]
     page.keyboard.press("Escape")
     correct(page, "Ug2")
@@ -159,12 +159,12 @@ def test_kept_corrections_can_be_sent_later(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("is noted here")
+    expect(page.get_by_role("dialog")).to_contain_text("is saved in this browser")
     browser.settings(sendCorrections=True)
     options = browser.options()
     browser.relay.answers.append(MISSING)
     options.get_by_role("button", name="Send now").click()
-    expect(options.locator("#kept")).to_contain_text("This server takes no corrections.")
+    expect(options.locator("#kept")).to_contain_text("This server does not accept corrections.")
     browser.relay.answers.append(STORED)
     options.get_by_role("button", name="Send now").click()
     expect(options.locator("#kept")).to_have_text("1 correction, 0 not sent.")
@@ -177,12 +177,12 @@ def test_a_correction_that_the_server_refuses_holds_up_no_other(browser: Browser
     expect(page.locator(".commentwise-badge")).to_have_count(2)
     browser.relay.answers += [REFUSED, STORED]
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("The server refuses this correction")
+    expect(page.get_by_role("dialog")).to_contain_text("The server rejected this correction")
     page.keyboard.press("Escape")
     correct(page, "Ug2")
     expect(page.get_by_role("dialog")).to_contain_text("neutral was sent to your server")
     assert [seen.body["text"] for seen in browser.relay.seen if seen.path == "/feedback"] == ["good", "bad"]
-    expect(browser.options().locator("#kept")).to_have_text("2 corrections, 0 not sent. 1 refused by the server.")
+    expect(browser.options().locator("#kept")).to_have_text("2 corrections, 0 not sent. 1 rejected by the server.")
 
 
 @pytest.mark.parametrize("page", ["options", "popup"])

@@ -126,7 +126,7 @@ def test_what_goes_wrong_is_told_in_place_with_a_way_out(browser: Browser) -> No
     browser.relay.answers.append((422, {}, json.dumps({"error": "the reason", "error_type": "Validation"})))
     browser.command(page)
     shown = page.get_by_role("dialog")
-    expect(shown).to_contain_text("The server refuses this text")
+    expect(shown).to_contain_text("The server rejected this text")
     expect(shown).to_contain_text("The server says: the reason")
     shown.get_by_role("button", name="Try again").click()
     expect(shown.get_by_role("heading")).to_have_text("▲positive95%")
@@ -154,7 +154,7 @@ def test_only_a_person_can_correct(browser: Browser) -> None:
         "document.querySelector('commentwise-card').shadowRoot.querySelectorAll('button').forEach(button => button.click())"
     )
     wrong.click()
-    expect(page.get_by_role("dialog")).to_contain_text("negative is noted here.")
+    expect(page.get_by_role("dialog")).to_contain_text("negative is saved in this browser.")
     (correction,) = browser.stored("corrections")
     assert (correction["text"], correction["label"], correction["predicted"], correction["sent"]) == (
         "good",

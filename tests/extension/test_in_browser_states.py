@@ -144,7 +144,7 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
         for count, said in [(20, "characters and the limit is 100"), (60, "the body has more than 200 bytes")]:
             popup.get_by_label("Or type a text").fill("video " * count)
             popup.get_by_role("button", name="Classify").click()
-            expect(trouble(popup)).to_contain_text("The server refuses this text")
+            expect(trouble(popup)).to_contain_text("The server rejected this text")
             expect(trouble(popup)).to_contain_text(said)
         ask(popup)
         expect(popup.locator(".verdict")).to_contain_text("positive")
@@ -153,12 +153,12 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "title"),
     [
-        (404, "This is no Commentwise server"),
-        (413, "The server refuses this text"),
-        (422, "The server refuses this text"),
-        (424, "The server has a fault"),
-        (500, "The server has a fault"),
-        (502, "The server has a fault"),
+        (404, "This is not a Commentwise server"),
+        (413, "The server rejected this text"),
+        (422, "The server rejected this text"),
+        (424, "The server reported an error"),
+        (500, "The server reported an error"),
+        (502, "The server reported an error"),
         (504, "The server is slow"),
     ],
 )
@@ -174,7 +174,7 @@ def test_an_error_status(browser: Browser, status: int, title: str) -> None:
     expect(trouble(popup)).to_be_empty()
 
 
-@pytest.mark.parametrize(("status", "title"), [(429, "The server is busy"), (503, "The server is getting ready")])
+@pytest.mark.parametrize(("status", "title"), [(429, "The server is busy"), (503, "The server is starting")])
 def test_a_server_that_asks_for_a_pause_gets_it(browser: Browser, status: int, title: str) -> None:
     browser.relay.answers.append(
         (status, {"Retry-After": "2"}, json.dumps({"error": "later", "error_type": "Overloaded"}))
@@ -236,7 +236,7 @@ def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
 
 def test_something_else_answers(browser: Browser) -> None:
     browser.relay.answers.append((200, {"Content-Type": "text/html"}, "<title>router</title>"))
-    expect(trouble(asked(browser))).to_contain_text("This is no Commentwise server")
+    expect(trouble(asked(browser))).to_contain_text("This is not a Commentwise server")
 
 
 def test_a_page_that_nobody_may_read(browser: Browser) -> None:

@@ -350,7 +350,7 @@ def test_a_page_that_names_no_channel(browser: Browser) -> None:
     page.evaluate("document.querySelector('ytd-video-owner-renderer').remove()")
     page.evaluate("add", comments(2))
     popup = browser.popup(page)
-    expect(popup.locator("#trouble")).to_contain_text("The page names no channel")
+    expect(popup.locator("#trouble")).to_contain_text("The page does not name its channel")
     expect(popup.get_by_role("button", name="Reload page")).to_be_visible()
     assert browser.relay.seen == []
 

@@ -55,8 +55,8 @@ test("every file of the manifest is there", () => {
 });
 
 test("the version is the package's", () => {
-  const project = readFileSync(new URL("../pyproject.toml", root), "utf8");
-  assert.equal(manifest.version, /^version = "(.+)"$/m.exec(project)[1]);
+  const source = readFileSync(new URL("../commentwise/__init__.py", root), "utf8");
+  assert.equal(manifest.version, /^__version__ = "(.+)"$/m.exec(source)[1]);
 });
 
 test("languages have the same keys and the same insertions", () => {
