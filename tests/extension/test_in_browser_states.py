@@ -1,4 +1,4 @@
-"""Every state that stands in the way, with its message and its way out."""
+"""Every problem state, with its message and its way out."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ def trouble(page: Page) -> Any:
     return page.locator("#trouble")
 
 
-def asked(browser: Browser) -> Page:
-    """The popup after a text was typed into it."""
+def popup_with_text(browser: Browser) -> Page:
+    """The popup after submitting a text."""
     popup = browser.popup(browser.article("<p>page</p>"))
     ask(popup)
     return popup
@@ -63,7 +63,7 @@ def test_no_permission(relay: Relay, tmp_path: Path) -> None:
         assert relay.seen == []
 
 
-def test_access_that_is_allowed_later(browser: Browser) -> None:
+def test_access_granted_later(browser: Browser) -> None:
     browser.worker.evaluate("() => { chrome.permissions.contains = async () => false }")
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -117,7 +117,7 @@ def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
         opened(tmp_path, relay) as browser,
     ):
         browser.settings(key="wrong")
-        popup = asked(browser)
+        popup = popup_with_text(browser)
         expect(trouble(popup)).to_contain_text("The API key is missing or wrong")
         with browser.context.expect_page() as opening:
             trouble(popup).get_by_role("button", name="Open settings").click()
@@ -165,7 +165,7 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
 def test_an_error_status(browser: Browser, status: int, title: str) -> None:
     body = json.dumps({"error": "the reason", "error_type": "Backend"})
     browser.relay.answers.append((status, {"Content-Type": "application/json"}, body))
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text(title)
     expect(trouble(popup)).to_contain_text("The server says: the reason")
     expect(trouble(popup).get_by_role("button")).not_to_have_count(0)
@@ -175,11 +175,11 @@ def test_an_error_status(browser: Browser, status: int, title: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "title"), [(429, "The server is busy"), (503, "The server is starting")])
-def test_a_server_that_asks_for_a_pause_gets_it(browser: Browser, status: int, title: str) -> None:
+def test_retry_after_is_respected(browser: Browser, status: int, title: str) -> None:
     browser.relay.answers.append(
         (status, {"Retry-After": "2"}, json.dumps({"error": "later", "error_type": "Overloaded"}))
     )
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text(title)
     expect(trouble(popup)).to_contain_text("Next try in 2 s.")
     expect(popup.locator(".verdict")).to_contain_text("positive", timeout=PATIENCE_MS)
@@ -187,7 +187,7 @@ def test_a_server_that_asks_for_a_pause_gets_it(browser: Browser, status: int, t
     assert len(browser.relay.texts()) == 2
 
 
-def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
+def test_the_page_waits_for_a_long_retry_after(browser: Browser) -> None:
     browser.relay.answers.append((429, {"Retry-After": "21"}, "{}"))
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -200,7 +200,7 @@ def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
 
 def test_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text("The server is slow", timeout=PATIENCE_MS)
     browser.relay.release()
     expect(popup.locator(".verdict")).to_contain_text("positive")
@@ -220,7 +220,7 @@ def test_a_server_that_never_answers(browser: Browser) -> None:
     expect(page.locator(".commentwise-badge")).to_be_visible()
 
 
-def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
+def test_trying_again_aborts_a_slow_request(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -234,12 +234,12 @@ def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
     expect(status).to_be_empty()
 
 
-def test_something_else_answers(browser: Browser) -> None:
+def test_another_program_at_the_address(browser: Browser) -> None:
     browser.relay.answers.append((200, {"Content-Type": "text/html"}, "<title>router</title>"))
-    expect(trouble(asked(browser))).to_contain_text("This is not a Commentwise server")
+    expect(trouble(popup_with_text(browser))).to_contain_text("This is not a Commentwise server")
 
 
-def test_a_page_that_nobody_may_read(browser: Browser) -> None:
+def test_a_page_closed_to_extensions(browser: Browser) -> None:
     page = browser.context.new_page()
     page.goto("chrome://version")
     popup = browser.popup(page)
@@ -273,7 +273,7 @@ def test_none_loaded_yet(browser: Browser) -> None:
         "c.replaceWith(make('new-comment-model', {}, 'text'))",
     ],
 )
-def test_selectors_that_fit_no_more(browser: Browser, change: str) -> None:
+def test_selectors_that_no_longer_match(browser: Browser, change: str) -> None:
     page = browser.watch()
     page.evaluate(
         f"""text => {{
@@ -297,7 +297,7 @@ def test_selectors_that_fit_no_more(browser: Browser, change: str) -> None:
     assert "video1" not in copied
 
 
-def test_a_page_from_before_the_extension(relay: Relay, tmp_path: Path) -> None:
+def test_a_page_opened_before_the_installation(relay: Relay, tmp_path: Path) -> None:
     granted = [f"{relay.url}/*", "https://www.youtube.com/*"]
     with opened(tmp_path, relay, granted, content_scripts=[]) as browser:
         browser.settings()
