@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = frozenset(
     [
         "run",
+        "completion",
         "collect",
         "publish",
         "lineage",
