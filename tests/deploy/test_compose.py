@@ -32,10 +32,10 @@ _READ_BY_ITS_SERVER = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION
 
 def test_the_example_environment_lists_every_variable() -> None:
     example = (DEPLOY / "env.example").read_text(encoding="utf-8")
-    named = set(re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE))
-    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
-    asked |= {secret["environment"] for secret in compose()["secrets"].values()}
-    assert named == asked
+    listed = set(re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE))
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    used |= {secret["environment"] for secret in compose()["secrets"].values()}
+    assert listed == used
 
 
 def test_every_mounted_folder_and_dockerfile_exists() -> None:

@@ -108,15 +108,15 @@ def test_kserve_settings_exist_and_leave_time_to_drain() -> None:
 
 @needs_kustomize
 def test_probes_use_routes_that_need_no_key() -> None:
-    asked = set()
+    paths = set()
     for documents in sources():
         for pod in pods(documents):
             for container in pod["containers"]:
                 for name in ("startupProbe", "readinessProbe", "livenessProbe"):
                     if name in container:
-                        asked.add(container[name]["httpGet"]["path"])
-    assert asked == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
-    assert asked <= set(PROBES)
+                        paths.add(container[name]["httpGet"]["path"])
+    assert paths == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
+    assert paths <= set(PROBES)
     assert Settings.model_fields["open_health"].default is True
 
 

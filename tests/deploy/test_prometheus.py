@@ -56,15 +56,15 @@ def test_every_expression_of_the_dashboard_is_valid(tmp_path: Path) -> None:
 
 
 def test_every_metric_of_the_dashboard_is_exported() -> None:
-    told = set(re.findall(r"^# TYPE (\S+)", Metrics(lambda: 0, lambda: 0).text().decode(), re.MULTILINE))
+    exported = set(re.findall(r"^# TYPE (\S+)", Metrics(lambda: 0, lambda: 0).text().decode(), re.MULTILINE))
     watch = (ROOT / "monitoring/actions/alerts.py").read_text(encoding="utf-8")
-    told |= set(re.findall(r"# TYPE (\w+)", watch))
-    asked = {
+    exported |= set(re.findall(r"# TYPE (\w+)", watch))
+    used = {
         re.sub(r"_(bucket|sum|count)$", "", name)
         for expr in expressions()
         for name in re.findall(r"\b(?:commentwise|te)_\w+", expr)
     }
-    assert asked <= told
+    assert used <= exported
 
 
 def test_panels_have_unique_ids_and_positions() -> None:

@@ -289,9 +289,9 @@ def test_selectors_that_no_longer_match(browser: Browser, change: str) -> None:
     trouble(popup).get_by_role("button", name="Copy diagnostics").click()
     expect(popup.locator("#diagnostics")).to_have_text("Copied")
     copied = popup.evaluate("navigator.clipboard.readText()")
-    told = json.loads(copied)
-    assert told["problem"] == "selectors-broken"
-    assert told["page"]["selectors"]["thread"] == 1
+    diagnostics = json.loads(copied)
+    assert diagnostics["problem"] == "selectors-broken"
+    assert diagnostics["page"]["selectors"]["thread"] == 1
     assert TEXT not in copied
     assert browser.relay.url not in copied
     assert "video1" not in copied

@@ -105,14 +105,14 @@ def test_the_key_is_sent_to_the_server_and_hidden_from_pages(browser: Browser) -
     (own,) = [context for context in contexts if context["origin"] + "/" == browser.base]
     script = """(async () => {
         const read = await chrome.storage.local.get().then(JSON.stringify, error => "refused");
-        const told = JSON.stringify(await chrome.runtime.sendMessage({type: "setup"}));
-        return [read, told];
+        const reply = JSON.stringify(await chrome.runtime.sendMessage({type: "setup"}));
+        return [read, reply];
     })()"""
-    asked = {"expression": script, "contextId": own["id"], "awaitPromise": True, "returnByValue": True}
-    read, told = session.send("Runtime.evaluate", asked)["result"]["value"]
+    evaluation = {"expression": script, "contextId": own["id"], "awaitPromise": True, "returnByValue": True}
+    read, reply = session.send("Runtime.evaluate", evaluation)["result"]["value"]
     assert read == "refused"
-    assert "a-secret-key" not in told
-    assert browser.relay.url not in told
+    assert "a-secret-key" not in reply
+    assert browser.relay.url not in reply
 
 
 def test_nothing_is_sent_elsewhere(browser: Browser) -> None:

@@ -76,7 +76,7 @@ def traced(browser: Browser, page: Page) -> Iterator[list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
     session.on("Tracing.dataCollected", lambda data: events.extend(data["value"]))
     complete: list[object] = []
-    session.on("Tracing.tracingComplete", lambda told: complete.append(told))
+    session.on("Tracing.tracingComplete", lambda event: complete.append(event))
     config = {"includedCategories": ["devtools.timeline", "toplevel"]}
     session.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": config})
     yield events

@@ -92,14 +92,14 @@ test("Retry-After is respected and reported, then the request is repeated", asyn
   fakeChrome();
   const server = fakeServer({ answers: [json({ error: "later" }, 429, { "Retry-After": "7" })] });
   const signal = new AbortController().signal;
-  let asking;
-  const told = await new Promise((onWait) => (asking = classify(["patience"], { signal, onWait })));
-  assert.deepEqual(told, { kind: "busy", detail: "later", retryAfter: 7 });
+  let request;
+  const waiting = await new Promise((onWait) => (request = classify(["patience"], { signal, onWait })));
+  assert.deepEqual(waiting, { kind: "busy", detail: "later", retryAfter: 7 });
   t.mock.timers.tick(6999);
   await new Promise(setImmediate);
   assert.equal(server.requests.length, 2);
   t.mock.timers.tick(1);
-  assert.equal((await asking).results[0].text, "patience");
+  assert.equal((await request).results[0].text, "patience");
   assert.equal(server.requests.length, 3);
 });
 
