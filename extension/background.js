@@ -1,4 +1,4 @@
-/** The service worker: wires the browser's events to lib/. It may be killed at any time and keeps nothing of its own. */
+/** The service worker: connects the browser's events to lib/. It may be killed at any time, so it holds no state. */
 
 import { classify, forgetAbout } from "./lib/classifier.js";
 import { correct } from "./lib/corrections.js";
@@ -8,7 +8,7 @@ import { languageFor, loadStrings } from "./lib/strings.js";
 
 const MENU = "classify-selection";
 
-guardStorage(); // a worker may not await here
+guardStorage(); // a service worker cannot await at the top level
 
 chrome.runtime.onInstalled.addListener(async ({ reason }) => {
   await makeMenu();
@@ -22,13 +22,13 @@ chrome.storage.onChanged.addListener(async ({ settings }, area) => {
   await tellPages();
 });
 
-// Pages that were told that the server may not be reached begin anew.
+// Pages that had no permission to reach the server start again.
 chrome.permissions.onAdded.addListener(tellPages);
 
 async function tellPages() {
   const tabs = await chrome.tabs.query({});
   for (const { id } of tabs) {
-    // Most tabs have no content script that would listen.
+    // Most tabs have no content script to receive it.
     if (id !== undefined) chrome.tabs.sendMessage(id, { type: "settings" }).catch(() => {});
   }
 }
@@ -48,7 +48,7 @@ chrome.commands.onCommand.addListener((_, tab) => showInPlace(tab, 0, ""));
  *
  * @param {chrome.tabs.Tab | undefined} tab
  * @param {number} frameId
- * @param {string | undefined} text that was selected, as far as the browser tells
+ * @param {string | undefined} text the selected text, if the browser reports it
  */
 async function showInPlace(tab, frameId, text) {
   if (tab?.id === undefined) return;
@@ -58,31 +58,31 @@ async function showInPlace(tab, frameId, text) {
       files: ["content/labels.js", "content/card.js", "content/asking.js", "content/selected.js", "content/selection.js"],
     });
   } catch {
-    // Pages of the browser, its PDF viewer and its store let no extension in: the popup opens anywhere.
+    // The browser's own pages, its PDF viewer and its store block extensions, but the popup opens anywhere.
     if (text) await chrome.storage.session.set({ asked: text });
     await chrome.action.openPopup();
   }
 }
 
-// One connection is one question; the other side hangs up when it does not want the answer any more.
+// One connection per request; the other side disconnects to cancel it.
 chrome.runtime.onConnect.addListener((port) => {
   if (port.name !== "classify" || port.sender?.id !== chrome.runtime.id) return;
-  const hungUp = new AbortController();
-  port.onDisconnect.addListener(() => hungUp.abort());
+  const canceled = new AbortController();
+  port.onDisconnect.addListener(() => canceled.abort());
   port.onMessage.addListener(async ({ texts }) => {
     const onWait = (/** @type {import("./lib/types.js").Trouble} */ waiting) => port.postMessage({ waiting });
     try {
-      const answer = await classify(texts, { signal: hungUp.signal, onWait });
-      if (!hungUp.signal.aborted) port.postMessage({ answer });
+      const answer = await classify(texts, { signal: canceled.signal, onWait });
+      if (!canceled.signal.aborted) port.postMessage({ answer });
     } catch (error) {
-      if (hungUp.signal.aborted) return;
+      if (canceled.signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
       port.postMessage({ trouble: error.plain() });
     }
   });
 });
 
-/** What a content script or the popup may ask for. Settings leave here without the server and its key. */
+/** Messages that content scripts and the popup may send. The settings in the answers omit the server and its key. */
 const ANSWERS = {
   setup: async () => {
     const settings = await loadSettings();

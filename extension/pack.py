@@ -1,4 +1,4 @@
-"""Write dist/commentwise-VERSION.zip for the Chrome Web Store: what the manifest needs, and nothing else."""
+"""Write dist/commentwise-VERSION.zip for the Chrome Web Store, with only the files that the manifest needs."""
 
 import json
 import zipfile
@@ -17,9 +17,8 @@ def main() -> None:
     found = [path for name in SHIPPED for path in [HERE / name, *(HERE / name).rglob("*")]]
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in sorted(path for path in found if path.is_file() and path.suffix in SUFFIXES):
-            entry = zipfile.ZipInfo(
-                path.relative_to(HERE).as_posix()
-            )  # its date is 1980: the same files, the same archive
+            # ZipInfo's default date is 1980, so that the same files give the same archive.
+            entry = zipfile.ZipInfo(path.relative_to(HERE).as_posix())
             entry.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(entry, path.read_bytes())
     print(archive.relative_to(HERE.parent))

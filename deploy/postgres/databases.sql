@@ -1,4 +1,4 @@
--- Runs once, when the server's volume is empty. Accounts cannot see each other's databases.
+-- Runs once, when the server's volume is empty. Accounts cannot access each other's databases.
 \getenv mlflow_password MLFLOW_DB_PASSWORD
 \getenv predictions_password PREDICTIONS_DB_PASSWORD
 

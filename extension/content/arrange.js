@@ -1,6 +1,6 @@
 /**
- * Filtering and sorting by sentiment. YouTube keeps its own list of the nodes, so they are not moved: a flex container
- * shows them in another order, to eyes and to screen readers (reading-flow).
+ * Filtering and sorting by sentiment. YouTube tracks the order of its nodes, so they are not moved: a flex container
+ * displays them in another order, which screen readers follow too (reading-flow).
  *
  * @typedef {{filter: string, sort: string}} Arrangement filter: a label, "unsure", or "" for all; sort: "", "positive",
  *   "negative" or "unsure"
@@ -19,7 +19,7 @@ function passes(record, filter) {
 /**
  * @param {CommentRecord | undefined} record
  * @param {string} sort
- * @returns {number} smaller comes first; comments without a sentiment come last
+ * @returns {number} sort key, ascending; comments without a sentiment come last
  */
 function rank(record, sort) {
   if (!record?.result || !("sentiment" in record.result)) return 1_000_000;
@@ -42,20 +42,20 @@ async function arrange(records, { filter, sort }, signal) {
   await inSlices(/** @type {HTMLElement[]} */ (threads), signal, (thread) => {
     const comments = [...thread.querySelectorAll(SELECTORS.comment)];
     const found = comments.map((comment) => records.get(commentId(comment) ?? ""));
-    const fitting = found.map((record) => passes(record, filter));
-    const fits = fitting.includes(true);
-    thread.toggleAttribute("data-commentwise-filtered", !fits);
-    // The comment that a fitting reply answers stays, dimmed: without it the reply says little.
+    const matching = found.map((record) => passes(record, filter));
+    const matches = matching.includes(true);
+    thread.toggleAttribute("data-commentwise-filtered", !matches);
+    // The parent of a matching reply stays visible, dimmed, as context.
     comments.forEach((comment, index) => {
-      comment.toggleAttribute("data-commentwise-context", fits && index === 0 && !fitting[0]);
-      comment.toggleAttribute("data-commentwise-filtered", index > 0 && !fitting[index]);
+      comment.toggleAttribute("data-commentwise-context", matches && index === 0 && !matching[0]);
+      comment.toggleAttribute("data-commentwise-filtered", index > 0 && !matching[index]);
     });
     if (sort) thread.style.order = String(rank(found[0], sort));
     else thread.style.removeProperty("order");
   });
 }
 
-/** Leave everything as YouTube shows it. */
+/** Restore YouTube's own order and show all comments. */
 function disarrange() {
   for (const thread of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(SELECTORS.thread))) {
     thread.style.removeProperty("order");

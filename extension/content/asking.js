@@ -1,14 +1,14 @@
 /**
- * Have the service worker classify texts. A worker that was killed in between is asked again.
+ * Have the service worker classify texts. If the worker is killed meanwhile, the request is repeated.
  *
  * @param {string[]} texts
  * @param {AbortSignal} signal
- * @param {(trouble: Trouble) => void} onWait told why it takes longer
- * @returns {Promise<{answer?: Answer, trouble?: Trouble}>} rejected when aborted
+ * @param {(trouble: Trouble) => void} onWait called with the reason when it takes longer
+ * @returns {Promise<{answer?: Answer, trouble?: Trouble}>} rejects when aborted
  */
 function askWorker(texts, signal, onWait) {
   const slowAfter = 5000;
-  let lives = 3;
+  let attempts = 3;
   return new Promise((resolve, reject) => {
     const slow = setTimeout(() => onWait({ kind: "slow" }), slowAfter);
     /** @type {chrome.runtime.Port | undefined} */
@@ -24,12 +24,12 @@ function askWorker(texts, signal, onWait) {
         if (message.waiting) onWait(message.waiting);
         else done(() => resolve(message));
       });
-      // Hanging up ourselves does not come here.
+      // Not fired for our own disconnect().
       port.onDisconnect.addListener(() => {
         if (signal.aborted) return;
-        lives -= 1;
+        attempts -= 1;
         if (!chrome.runtime?.id) done(() => reject(new Error("the extension was removed or updated")));
-        else if (lives > 0) connect();
+        else if (attempts > 0) connect();
         else done(() => resolve({ trouble: { kind: "server-error" } }));
       });
       port.postMessage({ texts });

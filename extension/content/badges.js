@@ -1,13 +1,13 @@
 /**
- * The badge beside a comment's date, and the veil over a comment whose label the user does not want to see.
+ * The badge beside a comment's date, and the placeholder for a comment whose label the user hides.
  */
 
 /**
- * @param {HTMLElement} element of a comment
+ * @param {HTMLElement} element the comment's element
  * @param {CommentRecord & {result: Analysis}} record
  * @param {Setup} setup
- * @param {(badge: HTMLElement) => void} open the details
- * @param {() => void} reveal
+ * @param {(badge: HTMLElement) => void} open opens the details
+ * @param {() => void} reveal shows the hidden comment
  */
 function paintBadge(element, record, setup, open, reveal) {
   const { shown } = setup;
@@ -30,7 +30,7 @@ function paintBadge(element, record, setup, open, reveal) {
   badge.title = words;
   badge.setAttribute("aria-label", veiled ? `${words}. ${say("show")}` : words);
   badge.addEventListener("click", (event) => {
-    event.stopPropagation(); // or YouTube takes it for a click on the comment
+    event.stopPropagation(); // otherwise YouTube handles it as a click on the comment
     if (veiled) reveal();
     else open(badge);
   });
@@ -40,7 +40,7 @@ function paintBadge(element, record, setup, open, reveal) {
   else element.querySelector(SELECTORS.text)?.before(badge);
 }
 
-/** @param {Element} element of a comment */
+/** @param {Element} element the comment's element */
 function clearBadge(element) {
   element.querySelector(".commentwise-badge")?.remove();
   element.removeAttribute("data-commentwise-veiled");

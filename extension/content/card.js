@@ -1,6 +1,6 @@
 /**
- * The card beside a badge or a selection: one text's sentiment, or why there is none. It lives in a shadow root, so that
- * neither the page's style nor ours reaches the other, and is made of text nodes only.
+ * The card beside a badge or a selection: one text's sentiment, or the reason for having none. It is in a shadow root, which
+ * isolates its styles from the page's, and inserts text only as text nodes.
  */
 
 function cardStyle() {
@@ -48,13 +48,13 @@ function cardPart(tag, className, text = "") {
 }
 
 /**
- * Open a card. The browser closes the one that is open: there is one popover at a time.
+ * Open a card. The browser closes any open one, since it shows one auto popover at a time.
  *
- * @param {DOMRect} beside
- * @param {string} name for screen readers
+ * @param {DOMRect} anchor
+ * @param {string} name accessible name
  * @returns {HTMLElement} the empty card
  */
-function openCard(beside, name) {
+function openCard(anchor, name) {
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
   const host = document.createElement("commentwise-card");
   const root = host.attachShadow({ mode: "open" });
@@ -80,26 +80,26 @@ function openCard(beside, name) {
   root.append(card);
   document.body.append(host);
   card.showPopover();
-  placeCard(card, beside);
+  placeCard(card, anchor);
   card.focus({ preventScroll: true });
   return card;
 }
 
 /**
- * Below what it belongs to, or above where there is more room; never out of sight.
+ * Place the card below its anchor, or above if there is more room; always within the viewport.
  *
  * @param {HTMLElement} card
- * @param {DOMRect} beside
+ * @param {DOMRect} anchor
  */
-function placeCard(card, beside) {
+function placeCard(card, anchor) {
   const { clientWidth, clientHeight } = document.documentElement;
-  const room = 280; // for all that a card may say
-  const left = Math.max(8, Math.min(beside.left, clientWidth - 316));
+  const room = 280; // height of the tallest card
+  const left = Math.max(8, Math.min(anchor.left, clientWidth - 316));
   card.style.left = `${left + scrollX}px`;
-  if (beside.bottom + room > innerHeight && beside.top > room) {
-    card.style.bottom = `${clientHeight - scrollY - Math.min(beside.top, innerHeight) + 8}px`;
+  if (anchor.bottom + room > innerHeight && anchor.top > room) {
+    card.style.bottom = `${clientHeight - scrollY - Math.min(anchor.top, innerHeight) + 8}px`;
   } else {
-    card.style.top = `${Math.max(8, Math.min(beside.bottom + 8, innerHeight - room)) + scrollY}px`;
+    card.style.top = `${Math.max(8, Math.min(anchor.bottom + 8, innerHeight - room)) + scrollY}px`;
   }
 }
 
@@ -150,7 +150,7 @@ function corrections(setup, text, analysis, about) {
     const button = cardPart("button", "", labelName(setup, label));
     button.setAttribute("aria-label", say("correct_to", labelName(setup, label)));
     button.addEventListener("click", async (event) => {
-      if (!event.isTrusted) return; // the page may click, but only its user may correct
+      if (!event.isTrusted) return; // the page's scripts can click, but only the user may correct
       const corrected = { type: "correct", text, label, predicted: analysis.sentiment, bundleId: about.bundleId };
       const outcome = await chrome.runtime.sendMessage(corrected);
       group.replaceChildren(cardPart("legend", "", say(`correction_${outcome}`, labelName(setup, label))));
@@ -164,7 +164,7 @@ function corrections(setup, text, analysis, about) {
  * @param {HTMLElement} card
  * @param {Setup} setup
  * @param {Trouble} trouble
- * @param {Record<string, () => void>} ways what can be done about it here
+ * @param {Record<string, () => void>} ways actions available here, by name
  */
 function explainInCard(card, setup, trouble, ways) {
   const say = speech(setup);

@@ -1,9 +1,9 @@
 /**
- * Reading YouTube's comment elements.
+ * Read the id from YouTube's comment element.
  *
  * @param {Element} element
- * @param {string | null} [video] that the comment must belong to; those of the last video stay for a while
- * @returns {string | null} the comment's id
+ * @param {string | null} [video] the video that the comment must belong to; comments of the previous video stay for a while
+ * @returns {string | null} the comment's id, or null if it has none or belongs to another video
  */
 function commentId(element, video = null) {
   const href = element.querySelector(SELECTORS.link)?.getAttribute("href");
@@ -15,7 +15,7 @@ function commentId(element, video = null) {
 
 /**
  * @param {Element} element
- * @returns {string | null} the comment's text with its emoji, which are images; null where there is none
+ * @returns {string | null} the comment's text, including emoji (which are images); null if it has none
  */
 function commentText(element) {
   const content = element.querySelector(SELECTORS.text);
@@ -40,7 +40,7 @@ function isReply(element, id) {
 
 /**
  * @param {MutationRecord[]} mutations
- * @returns {Set<HTMLElement>} the comments that they touch
+ * @returns {Set<HTMLElement>} the comments affected by the mutations
  */
 function touchedComments(mutations) {
   const touched = new Set();
@@ -59,7 +59,7 @@ function touchedComments(mutations) {
 }
 
 /**
- * Work through many elements without holding the page up.
+ * Process many items in slices of a few milliseconds, so that the page stays responsive.
  *
  * @template T
  * @param {Iterable<T>} items

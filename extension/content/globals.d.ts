@@ -1,4 +1,4 @@
-// Content scripts are classic scripts: what they share, they share as globals, and so do its types.
+// Content scripts are classic scripts, which share globals; so these types are global too.
 type Analysis = import("../lib/types.js").Analysis;
 type Unanswered = import("../lib/types.js").Unanswered;
 type About = import("../lib/types.js").About;
@@ -7,7 +7,7 @@ type Trouble = import("../lib/types.js").Trouble;
 type Snapshot = import("../lib/types.js").Snapshot;
 
 interface Shown {
-  /** Whether a server is set and agreed to. */
+  /** True if a server is set and the user has consented. */
   ready: boolean;
   youtube: boolean;
   badges: boolean;
@@ -21,7 +21,7 @@ interface Setup {
   shown: Shown;
   language: string;
   strings: Record<string, string>;
-  /** Of each kind of problem. */
+  /** By kind of problem. */
   waysOut: Record<string, string[]>;
 }
 
@@ -30,8 +30,8 @@ interface CommentRecord {
   text: string;
   isReply: boolean;
   result: Analysis | Unanswered | null;
-  /** Where it stands on the page: YouTube renders some comments twice. */
+  /** Its elements on the page: YouTube renders some comments twice. */
   elements: Set<HTMLElement>;
-  /** Whether the user wants to see it though its label is hidden. */
+  /** True if the user chose to see it although its label is hidden. */
   revealed: boolean;
 }

@@ -1,11 +1,11 @@
 /**
- * How a label looks and sounds. This file, card.js and asking.js may come into a page twice, so they only declare
+ * How a label looks and reads. This file, card.js and asking.js may be injected into a page twice, so they only declare
  * functions.
  */
 
 /**
  * @param {Setup} setup
- * @returns {(key: string, ...inserted: (string | number)[]) => string} what says things in the user's language
+ * @returns {(key: string, ...inserted: (string | number)[]) => string} looks up a message in the user's language
  */
 function speech({ strings, language }) {
   const numbers = new Intl.NumberFormat(language);
@@ -33,7 +33,7 @@ function percent({ language }, share) {
 
 /**
  * @param {string[]} labels
- * @returns {{negative: string, positive: string}} the two ends: by name, else the first and the last label
+ * @returns {{negative: string, positive: string}} the two ends of the scale: by name, otherwise the first and the last label
  */
 function labelEnds(labels) {
   const named = (/** @type {string} */ name) => labels.find((label) => label.toLowerCase() === name);
@@ -41,7 +41,7 @@ function labelEnds(labels) {
 }
 
 /**
- * Colour is never alone: each tone has a shape of its own.
+ * Each tone has its own shape, so that it can be recognised without colour.
  *
  * @param {Analysis} analysis
  * @returns {{tone: string, sign: string}}

@@ -1,8 +1,8 @@
 /**
- * @returns {string} the text that is selected in this frame
+ * @returns {string} the text selected in this frame
  */
 function selectedText() {
-  // Text in a field is no part of the document's selection, and a password is nobody's business.
+  // The document's selection does not include text in form fields; passwords are never read.
   const field = document.activeElement;
   if (field instanceof HTMLInputElement && field.type === "password") return "";
   if (field instanceof HTMLTextAreaElement || field instanceof HTMLInputElement) {
@@ -12,4 +12,4 @@ function selectedText() {
   return getSelection()?.toString().trim() ?? "";
 }
 
-selectedText(); // for whoever puts this file alone into a page
+selectedText(); // the result of executeScript, when this file is injected alone

@@ -1,4 +1,4 @@
-/** Shows the selected text's sentiment beside it. The service worker puts this into a page when the user asks for it. */
+/** Shows the selected text's sentiment beside it. The service worker injects this file when the user asks for it. */
 (async () => {
   const setup = /** @type {Setup} */ (await chrome.runtime.sendMessage({ type: "setup" }));
   const say = speech(setup);
@@ -21,7 +21,7 @@
     return explainInCard(card, setup, trouble ?? { kind: "refused", detail: result && "error" in result ? result.error : "" }, ways);
   };
 
-  const begin = () => show().catch(() => {}); // the card was closed before the answer came
+  const begin = () => show().catch(() => {}); // the card was closed before the answer arrived
 
   function placeOfSelection() {
     const selection = getSelection();

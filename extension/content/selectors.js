@@ -1,5 +1,5 @@
 /**
- * Where things are on YouTube's pages, newest first. Nothing else knows.
+ * Selectors for YouTube's pages, newest layout first. Everything that depends on the layout is in this file.
  */
 const SELECTORS = {
   comment: "ytd-comment-view-model, ytd-comment-renderer",
@@ -20,14 +20,14 @@ const SELECTORS = {
   video: "video.html5-main-video, video",
 };
 
-/** @returns {string | null} the video whose page this is */
+/** @returns {string | null} the id of this page's video */
 function videoId() {
   const { pathname, searchParams } = new URL(location.href);
   if (pathname === "/watch") return searchParams.get("v");
   return /^\/(?:shorts|live)\/([\w-]+)/.exec(pathname)?.[1] ?? null;
 }
 
-/** @returns {HTMLElement | null} where the comments are: below the video, or in the panel beside a Short */
+/** @returns {HTMLElement | null} the container of the comments: below the video, or in the panel beside a Short */
 function commentsRoot() {
   const roots = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(SELECTORS.root))];
   const shown = roots.filter((root) => !root.closest("[hidden]"));
@@ -35,10 +35,10 @@ function commentsRoot() {
 }
 
 /**
- * YouTube keeps the pages that were left, hidden, and has the Shorts before and after this one ready.
+ * YouTube keeps pages that were left as hidden elements, and preloads the previous and the next Short.
  *
  * @param {string} selector
- * @returns {Element[]} what belongs to the video that is shown
+ * @returns {Element[]} the elements that belong to the current video
  */
 function shownNow(selector) {
   const found = [...document.querySelectorAll(selector)].filter((element) => !element.closest("[hidden]"));
@@ -46,19 +46,19 @@ function shownNow(selector) {
   return playing.length ? playing : found;
 }
 
-/** @returns {string[]} what the page calls the video's channel: its handle (@name), its id (UC…); none where it says neither */
+/** @returns {string[]} the video's channel as named by the page: its handle (@name), its id (UC…), both or neither */
 function channelNames() {
   const links = shownNow(SELECTORS.owner).flatMap((owner) => [...owner.querySelectorAll(SELECTORS.channel)]);
   const names = links.map((link) => /^\/(?:channel\/)?([^/?#]+)/.exec(decodeURIComponent(link.getAttribute("href") ?? ""))?.[1] ?? "");
   return [...new Set(names)];
 }
 
-/** @returns {Record<string, number>} how many elements each selector matches, for diagnostics */
+/** @returns {Record<string, number>} the number of elements each selector matches, for diagnostics */
 function selectorCounts() {
   return Object.fromEntries(Object.entries(SELECTORS).map(([name, selector]) => [name, document.querySelectorAll(selector).length]));
 }
 
-/** @returns {string} why no comment could be read here */
+/** @returns {string} the reason why no comment could be read here */
 function whyNoComments() {
   const root = commentsRoot();
   if (!root) return "none-loaded";

@@ -1,17 +1,17 @@
 /**
- * The bar above the comments: filter, order, and what is the matter.
+ * The bar above the comments: filter, sort order, and the current problem.
  *
  * @typedef {object} ToolbarState
  * @property {string[]} labels
  * @property {Map<string, CommentRecord>} records
  * @property {Arrangement} arrangement
  * @property {Trouble | null} trouble
- * @property {Record<string, () => void>} ways out of trouble
- * @property {() => void} changed told when the user changed the arrangement
+ * @property {Record<string, () => void>} ways actions that resolve a problem, by name
+ * @property {() => void} changed called when the user changes the arrangement
  */
 
 /**
- * Put the bar where it belongs and bring it up to date.
+ * Insert the bar above the comments, if necessary, and update it.
  *
  * @param {Setup} setup
  * @param {ToolbarState} state
@@ -81,7 +81,7 @@ function showChips(place, setup, { labels, records, arrangement, changed }) {
     place.dataset.labels = known;
     place.replaceChildren(...chips.map(({ filter }) => makeChip(filter, arrangement, changed)));
   }
-  // The counts grow while somebody is choosing, so the chips stay and only their words change.
+  // The counts grow while the user is choosing, so the chips stay and only their text changes.
   chips.forEach(({ filter, name, count }, index) => {
     const chip = place.children[index];
     chip.textContent = `${name} ${numbers.format(count)}`;

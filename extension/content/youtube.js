@@ -1,14 +1,14 @@
-/** The comments of a video: read as they come, classified in few requests, marked where they stand. */
+/** The comments of a video: read as they load, classified in few requests, marked in place. */
 (() => {
-  /** Comments come in crowds; those that come within this time are asked about together. */
+  /** Comments load in groups; those that appear within this time are sent together. */
   const FIRST_MS = 150;
   const NEXT_MS = 1500;
 
   /** @type {Setup} */
   let setup;
-  /** What ends with the video: on YouTube the page does not. */
+  /** State of the current video: YouTube changes videos without reloading the page. */
   let visit = startVisit(null);
-  /** Which comment an element shows: YouTube uses elements again for others. @type {WeakMap<HTMLElement, CommentRecord>} */
+  /** The comment that an element shows: YouTube reuses elements for other comments. @type {WeakMap<HTMLElement, CommentRecord>} */
   const shownBy = new WeakMap();
   const observer = new MutationObserver((mutations) => inspect(touchedComments(mutations)));
 
@@ -19,14 +19,14 @@
       left: new AbortController(),
       /** @type {Map<string, CommentRecord>} */
       records: new Map(),
-      /** @type {Set<string>} ids of the comments to ask about */
+      /** @type {Set<string>} ids of the comments to classify */
       queue: new Set(),
       /** @type {Set<HTMLElement>} */
       touched: new Set(),
-      looking: false,
-      /** Hangs up on the request that is running. @type {AbortController | null} */
-      asking: null,
-      askedAt: 0,
+      inspecting: false,
+      /** Aborts the running request. @type {AbortController | null} */
+      request: null,
+      answeredAt: 0,
       /** @type {number | undefined} */
       timer: undefined,
       /** @type {About | null} */
@@ -52,7 +52,7 @@
     visit = startVisit(null);
   }
 
-  /** @returns {string | null} why nothing is done here */
+  /** @returns {string | null} the reason why comments are not classified here, if any */
   function whyNot() {
     if (!setup.shown.ready) return "not-configured";
     if (!setup.shown.youtube) return "switched-off";
@@ -62,7 +62,7 @@
     return setup.shown.channels.some((channel) => names.includes(channel.toLowerCase())) ? null : "channel-not-listed";
   }
 
-  /** Begin with the video that the page shows now. */
+  /** Start with the page's current video. */
   function arrive() {
     leave();
     const video = videoId();
@@ -75,23 +75,23 @@
     }
   }
 
-  /** @param {Iterable<Element>} elements that may be new, or may show another comment than before */
+  /** @param {Iterable<Element>} elements comments that may be new or changed */
   async function inspect(elements) {
     const here = visit;
     for (const element of elements) here.touched.add(/** @type {HTMLElement} */ (element));
-    if (here.looking || !here.touched.size || whyNot()) return;
-    here.looking = true;
-    await scheduler.yield(); // let YouTube finish what it is doing
+    if (here.inspecting || !here.touched.size || whyNot()) return;
+    here.inspecting = true;
+    await scheduler.yield(); // let YouTube's own work finish first
     while (here.touched.size && !here.left.signal.aborted) {
-      const those = [...here.touched];
+      const batch = [...here.touched];
       here.touched.clear();
-      await inSlices(those, here.left.signal, read);
+      await inSlices(batch, here.left.signal, read);
     }
-    here.looking = false;
+    here.inspecting = false;
     if (!here.left.signal.aborted) update();
   }
 
-  /** @param {HTMLElement} element of a comment */
+  /** @param {HTMLElement} element the comment's element */
   function read(element) {
     const id = commentId(element, visit.video);
     const text = commentText(element);
@@ -136,61 +136,61 @@
   }
 
   function schedule() {
-    if (visit.asking || visit.timer !== undefined || visit.trouble) return;
-    const delay = Math.max(FIRST_MS, visit.askedAt + NEXT_MS - performance.now());
-    visit.timer = setTimeout(askAboutQueue, delay);
+    if (visit.request || visit.timer !== undefined || visit.trouble) return;
+    const delay = Math.max(FIRST_MS, visit.answeredAt + NEXT_MS - performance.now());
+    visit.timer = setTimeout(classifyQueue, delay);
   }
 
-  async function askAboutQueue() {
+  async function classifyQueue() {
     const here = visit;
     clearTimeout(here.timer);
     here.timer = undefined;
     here.trouble = null;
-    const asked = [...here.queue].map((id) => /** @type {CommentRecord} */ (here.records.get(id)));
-    const texts = asked.map(({ text }) => text);
-    if (!asked.length || here.asking) return;
+    const pending = [...here.queue].map((id) => /** @type {CommentRecord} */ (here.records.get(id)));
+    const texts = pending.map(({ text }) => text);
+    if (!pending.length || here.request) return;
     here.queue.clear();
-    here.asking = new AbortController();
-    const hungUp = here.asking.signal;
-    const signal = AbortSignal.any([here.left.signal, hungUp]);
+    here.request = new AbortController();
+    const canceled = here.request.signal;
+    const signal = AbortSignal.any([here.left.signal, canceled]);
     try {
       const { answer, trouble } = await askWorker(texts, signal, (waiting) => {
         here.trouble = waiting;
         update();
       });
-      here.askedAt = performance.now();
+      here.answeredAt = performance.now();
       here.trouble = trouble ?? null;
       if (answer) {
         here.about = answer.about;
         here.milliseconds = answer.milliseconds;
-        asked.forEach((record, index) => {
+        pending.forEach((record, index) => {
           if (record.text === texts[index]) record.result = answer.results[index];
         });
-        await inSlices(asked, here.left.signal, paint);
+        await inSlices(pending, here.left.signal, paint);
       } else {
-        asked.forEach(({ id }) => here.queue.add(id));
-        if (trouble?.retryAfter) here.timer = setTimeout(askAboutQueue, 1000 * trouble.retryAfter);
+        pending.forEach(({ id }) => here.queue.add(id));
+        if (trouble?.retryAfter) here.timer = setTimeout(classifyQueue, 1000 * trouble.retryAfter);
       }
       here.changed = true;
     } catch (error) {
       if (here.left.signal.aborted) return;
-      if (!hungUp.aborted) return leave(); // the extension is gone, and so is what it put here
+      if (!canceled.aborted) return leave(); // the extension was removed or updated: clean up
       here.trouble = null;
-      asked.forEach(({ id }) => here.queue.add(id));
+      pending.forEach(({ id }) => here.queue.add(id));
     } finally {
-      here.asking = null;
+      here.request = null;
     }
     update();
     if (here.queue.size) schedule();
   }
 
-  /** Ask now: anew where an answer takes long, and without the rest of a pause. */
+  /** Retry now: abort a request that takes long, or skip the rest of a pause. */
   function retry() {
-    if (visit.asking) visit.asking.abort();
-    else askAboutQueue();
+    if (visit.request) visit.request.abort();
+    else classifyQueue();
   }
 
-  /** Bring up to date what shows all comments together. */
+  /** Update the toolbar, filter and order. */
   async function update() {
     const { records, arrangement, trouble, about, left } = visit;
     if (!records.size) return;
@@ -247,7 +247,7 @@
   });
 
   window.addEventListener("yt-navigate-start", leave);
-  // YouTube's own event comes late, the browser's always.
+  // YouTube's own event fires late; the browser's is the reliable one.
   for (const [target, event] of /** @type {[EventTarget, string][]} */ ([[window, "yt-navigate-finish"], [navigation, "currententrychange"]])) {
     target.addEventListener(event, () => videoId() !== visit.video && arrive());
   }

@@ -1,11 +1,11 @@
-/** Answers that are known already, least recently used first. They last until the browser closes; texts are not kept. */
+/** An LRU cache of answers, least recently used first. It lasts until the browser closes; texts are not stored. */
 
-const MOST = 2000;
+const MAX_ENTRIES = 2000;
 
 /** @type {Promise<Map<string, import("./types.js").Analysis>> | undefined} */
 let entries;
 
-/** A worker that was killed finds here what the one before it knew. */
+/** Load the cache from session storage, where it survives a restart of the worker. */
 function load() {
   entries ??= chrome.storage.session.get("cache").then(({ cache }) => new Map(cache ?? []));
   return entries;
@@ -15,7 +15,7 @@ function load() {
  * @param {string} bundleId
  * @param {number} unsureBelow
  * @param {string} text
- * @returns {Promise<string>} what the answer is known by
+ * @returns {Promise<string>} the key of the answer
  */
 export async function cacheKey(bundleId, unsureBelow, text) {
   const bytes = new TextEncoder().encode(`${bundleId}\n${unsureBelow}\n${text}`);
@@ -25,7 +25,7 @@ export async function cacheKey(bundleId, unsureBelow, text) {
 
 /**
  * @param {string[]} keys
- * @returns {Promise<Map<string, import("./types.js").Analysis>>} those of them that are known
+ * @returns {Promise<Map<string, import("./types.js").Analysis>>} the cached answers among them
  */
 export async function recall(keys) {
   const known = await load();
@@ -33,7 +33,7 @@ export async function recall(keys) {
   for (const key of keys) {
     const entry = known.get(key);
     if (!entry) continue;
-    known.delete(key); // and to the end of the queue
+    known.delete(key); // move it to the end: most recently used
     known.set(key, entry);
     found.set(key, entry);
   }
@@ -45,7 +45,7 @@ export async function remember(added) {
   const known = await load();
   for (const [key, entry] of added) known.set(key, entry);
   for (const key of known.keys()) {
-    if (known.size <= MOST) break;
+    if (known.size <= MAX_ENTRIES) break;
     known.delete(key);
   }
   await chrome.storage.session.set({ cache: [...known] });

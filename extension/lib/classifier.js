@@ -1,4 +1,4 @@
-/** Texts to sentiments: in batches, each text once, in order, again where the server asks for it. */
+/** Classifies texts: in batches, each text once, with retries; results are in the order of the texts. */
 
 import { cacheKey, recall, remember } from "./cache.js";
 import { Problem } from "./problems.js";
@@ -6,87 +6,87 @@ import { ask, askAbout } from "./server.js";
 import { usableSettings } from "./settings.js";
 
 const ATTEMPTS = 5;
-/** A server may be starting anew, and a network that has just come back does not carry everything at once. */
-const PASSING = ["busy", "unready", "offline", "server-down"];
-/** A worker that does nothing for 30 seconds is killed: longer waits are the page's, which lives on. */
-const LONGEST_WAIT_S = 20;
-const MOST_CHARACTERS = 400_000; // of a request, so that it stays below 2 MB in any script
-/** Seconds for which a server is taken to have the model that it had. */
+/** Problems worth a retry: a server may be restarting, and a network that has just returned may still drop requests. */
+const TRANSIENT = ["busy", "unready", "offline", "server-down"];
+/** A worker that is idle for 30 seconds is killed, so longer waits are left to the page. */
+const MAX_WAIT_S = 20;
+const MAX_CHARACTERS = 400_000; // per request, which stays below 2 MB in any script
+/** Seconds for which /info is cached. */
 const FRESH_S = 60;
-/** A bundle that is swapped while we ask is met again with its successor; more often is no accident. */
-const SWAPS = 3;
+/** If the bundle is swapped during a request, start again with its successor, up to this many times. */
+const MAX_SWAPS = 3;
 
 /**
- * @typedef {object} Listening
+ * @typedef {object} RequestOptions
  * @property {AbortSignal} signal
- * @property {(trouble: import("./types.js").Trouble) => void} onWait told before each wait
+ * @property {(trouble: import("./types.js").Trouble) => void} onWait called before each wait
  */
 
 /**
  * @param {string[]} texts
- * @param {Listening} listening
+ * @param {RequestOptions} options
  * @returns {Promise<import("./types.js").Answer>}
  * @throws {Problem}
  */
-export async function classify(texts, listening) {
+export async function classify(texts, options) {
   const settings = await usableSettings();
   const started = performance.now();
-  let asked = false;
+  let requested = false;
   for (let swaps = 0; ; swaps++) {
-    const about = await knownAbout(settings, listening);
+    const about = await knownAbout(settings, options);
     const keys = await Promise.all(texts.map((text) => cacheKey(about.bundleId, settings.unsureBelow, text)));
     /** @type {Map<string, import("./types.js").Analysis | import("./types.js").Unanswered>} */
     const found = new Map(await recall(keys));
     const missing = new Map(keys.map((key, index) => /** @type {const} */ ([key, texts[index]])).filter(([key]) => !found.has(key)));
     let swapped = false;
     for (const batch of batches([...missing], about.maxTexts)) {
-      asked = true;
-      const { results, bundleId } = await askBatch(batch.map(([, text]) => text), settings, listening);
+      requested = true;
+      const { results, bundleId } = await askBatch(batch.map(([, text]) => text), settings, options);
       swapped = bundleId !== "" && bundleId !== about.bundleId;
       if (swapped) break;
       const answered = results.map((result, index) => /** @type {const} */ ([batch[index][0], result]));
       for (const [key, result] of answered) found.set(key, result);
       await remember(/** @type {any} */ (answered.filter(([, result]) => "sentiment" in result)));
     }
-    if (swapped && swaps < SWAPS) {
+    if (swapped && swaps < MAX_SWAPS) {
       await forgetAbout();
       continue;
     }
     if (swapped) throw new Problem("unready");
     const results = keys.map((key) => /** @type {import("./types.js").Analysis} */ (found.get(key)));
-    return { results, about, milliseconds: asked ? Math.round(performance.now() - started) : 0 };
+    return { results, about, milliseconds: requested ? Math.round(performance.now() - started) : 0 };
   }
 }
 
 /**
- * What the server said of itself lately, for it decides which answers are still good.
+ * The server's /info, cached briefly: its bundle id determines which cached answers are valid.
  *
  * @param {import("./settings.js").Settings} settings
- * @param {Listening} listening
+ * @param {RequestOptions} options
  * @returns {Promise<import("./types.js").About>}
  */
-async function knownAbout(settings, listening) {
+async function knownAbout(settings, options) {
   const { about } = await chrome.storage.session.get("about");
   if (about?.server === settings.server && Date.now() - about.at < FRESH_S * 1000) return about.value;
-  const value = await patiently(() => askAbout(settings, listening.signal), listening);
+  const value = await withRetries(() => askAbout(settings, options.signal), options);
   await chrome.storage.session.set({ about: { server: settings.server, at: Date.now(), value } });
   return value;
 }
 
-/** Have the server asked anew what it is. */
+/** Fetch /info again at the next request. */
 export async function forgetAbout() {
   await chrome.storage.session.remove("about");
 }
 
 /**
- * @param {[string, string][]} texts with their keys
- * @param {number} most in one batch
+ * @param {[string, string][]} texts [key, text] pairs
+ * @param {number} maxTexts per batch
  */
-export function* batches(texts, most) {
+export function* batches(texts, maxTexts) {
   let /** @type {[string, string][]} */ batch = [];
   let characters = 0;
   for (const entry of texts) {
-    if (batch.length && (batch.length >= most || characters + entry[1].length > MOST_CHARACTERS)) {
+    if (batch.length && (batch.length >= maxTexts || characters + entry[1].length > MAX_CHARACTERS)) {
       yield batch;
       batch = [];
       characters = 0;
@@ -100,56 +100,56 @@ export function* batches(texts, most) {
 /**
  * @param {string[]} texts
  * @param {import("./settings.js").Settings} settings
- * @param {Listening} listening
+ * @param {RequestOptions} options
  * @returns {Promise<{results: (import("./types.js").Analysis | import("./types.js").Unanswered)[], bundleId: string}>}
  */
-async function askBatch(texts, settings, listening) {
+async function askBatch(texts, settings, options) {
   const body = { texts, unsure_below: settings.unsureBelow };
   try {
-    const answer = await patiently(() => ask(settings, "/analyze", { body, signal: listening.signal }), listening);
+    const answer = await withRetries(() => ask(settings, "/analyze", { body, signal: options.signal }), options);
     if (!Array.isArray(answer?.results) || answer.results.length !== texts.length) throw new Problem("not-commentwise");
     return { results: answer.results, bundleId: String(answer.bundle_id ?? "") };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (!(await isTooMuch(error, texts, settings, listening))) throw error;
+    if (!(await isTooMuch(error, texts, settings, options))) throw error;
     if (texts.length === 1) return { results: [{ error: error.detail ?? "" }], bundleId: "" };
     const half = Math.ceil(texts.length / 2);
-    const first = await askBatch(texts.slice(0, half), settings, listening);
-    const second = await askBatch(texts.slice(half), settings, listening);
+    const first = await askBatch(texts.slice(0, half), settings, options);
+    const second = await askBatch(texts.slice(half), settings, options);
     return { results: [...first.results, ...second.results], bundleId: second.bundleId || first.bundleId };
   }
 }
 
 /**
  * @param {Problem} problem
- * @param {string[]} texts that met it
+ * @param {string[]} texts of the failed request
  * @param {import("./settings.js").Settings} settings
- * @param {Listening} listening
- * @returns {Promise<boolean>} whether fewer texts may do better
+ * @param {RequestOptions} options
+ * @returns {Promise<boolean>} true if a request with fewer texts may succeed
  */
-async function isTooMuch({ kind }, texts, settings, listening) {
+async function isTooMuch({ kind }, texts, settings, options) {
   if (kind !== "refused") return kind === "too-large";
-  await forgetAbout(); // a server that was started anew may take fewer than it said
-  return texts.length > (await knownAbout(settings, listening)).maxTexts;
+  await forgetAbout(); // after a restart the server may accept fewer texts than before
+  return texts.length > (await knownAbout(settings, options)).maxTexts;
 }
 
 /**
- * Ask again as long as what stands in the way may pass.
+ * Retry a request after transient problems, with exponential backoff or after the server's Retry-After.
  *
  * @template T
  * @param {() => Promise<T>} request
- * @param {Listening} listening
+ * @param {RequestOptions} options
  * @returns {Promise<T>}
  */
-async function patiently(request, { signal, onWait }) {
+async function withRetries(request, { signal, onWait }) {
   for (let attempt = 1; ; attempt++) {
     try {
       await chrome.runtime.getPlatformInfo(); // using the API gives a worker another 30 seconds
       return await request();
     } catch (error) {
-      if (!(error instanceof Problem) || !PASSING.includes(error.kind) || attempt === ATTEMPTS) throw error;
+      if (!(error instanceof Problem) || !TRANSIENT.includes(error.kind) || attempt === ATTEMPTS) throw error;
       const seconds = error.retryAfter ?? 2 ** (attempt - 1);
-      if (seconds > LONGEST_WAIT_S) throw error;
+      if (seconds > MAX_WAIT_S) throw error;
       onWait({ ...error.plain(), retryAfter: seconds });
       await wait(seconds, signal);
     }

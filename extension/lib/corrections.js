@@ -1,10 +1,10 @@
-/** What the user says was labelled wrongly: kept here for export, and sent to the server if the user allows it. */
+/** The user's corrections: stored for export, and sent to the server if the user allows it. */
 
 import { Problem } from "./problems.js";
 import { ask } from "./server.js";
 import { loadSettings, usableSettings } from "./settings.js";
 
-const MOST = 2000;
+const MAX_CORRECTIONS = 2000;
 
 /** @typedef {import("./types.js").Correction} Correction */
 
@@ -15,7 +15,7 @@ export async function loadCorrections() {
 }
 
 /**
- * Several pages change them, each after the other.
+ * Change the stored corrections under a lock, since several pages may do so.
  *
  * @param {(now: Correction[]) => Correction[]} change
  */
@@ -31,7 +31,7 @@ export async function deleteCorrections() {
 
 /**
  * @param {Correction} correction
- * @returns {boolean} whether it may still be sent
+ * @returns {boolean} true if it has yet to be sent
  */
 export function isOpen({ sent, refused }) {
   return !sent && !refused;
@@ -39,8 +39,8 @@ export function isOpen({ sent, refused }) {
 
 /**
  * @param {{text: string, label: string, predicted: string, bundleId: string}} corrected
- * @returns {Promise<"sent" | "kept" | "refused" | "later">} `kept`: sending is not allowed; `refused`: the server does not
- *   want this one; `later`: it takes none now
+ * @returns {Promise<"sent" | "kept" | "refused" | "later">} `kept`: sending is switched off; `refused`: the server
+ *   rejected this correction; `later`: the server accepts none at the moment
  */
 export async function correct({ text, label, predicted, bundleId }) {
   const id = crypto.randomUUID();
@@ -48,7 +48,7 @@ export async function correct({ text, label, predicted, bundleId }) {
   const added = { id, text, label, predicted, bundle_id: bundleId, at, sent: false, refused: false };
   await changeCorrections((now) => {
     const others = now.filter((one) => one.sent || one.text !== text || one.bundle_id !== bundleId);
-    return [...others, added].slice(-MOST);
+    return [...others, added].slice(-MAX_CORRECTIONS);
   });
   if (!(await loadSettings()).sendCorrections) return "kept";
   await sendCorrections();
@@ -57,9 +57,9 @@ export async function correct({ text, label, predicted, bundleId }) {
 }
 
 /**
- * Send what is not sent yet, oldest first; one run after the other, so that none is sent twice.
+ * Send unsent corrections, oldest first, under a lock, so that none is sent twice.
  *
- * @returns {Promise<Problem | null>} what stopped it
+ * @returns {Promise<Problem | null>} the problem that stopped it, if any
  */
 export function sendCorrections() {
   return navigator.locks.request("sending corrections", async () => {
@@ -81,7 +81,7 @@ export function sendCorrections() {
  * @param {Correction} correction
  * @param {import("./settings.js").Settings} settings
  * @returns {Promise<{sent: boolean, refused: boolean}>}
- * @throws {Problem} that would meet the next one too
+ * @throws {Problem} if it also affects other corrections
  */
 async function send({ id, text, label, predicted, bundle_id }, settings) {
   try {
@@ -89,7 +89,7 @@ async function send({ id, text, label, predicted, bundle_id }, settings) {
     if (answer?.stored !== true) throw new Problem("not-commentwise");
     return { sent: true, refused: false };
   } catch (error) {
-    // One that the server will never take, say of a label that its next model has no more, must not hold up the others.
+    // A correction that the server will never accept, such as a label that its new model lacks, must not block the others.
     if (!(error instanceof Problem) || !["refused", "too-large"].includes(error.kind)) throw error;
     return { sent: false, refused: true };
   }

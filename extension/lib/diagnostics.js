@@ -1,12 +1,12 @@
-/** What helps to find a fault, without any text, address or key. */
+/** Information for bug reports, without any text, address or key. */
 
 import { isLoopback } from "./settings.js";
 
 /**
- * @param {object} known
- * @param {import("./settings.js").Settings} known.settings
- * @param {string} known.kind of the problem; empty where there is none
- * @param {import("./types.js").Snapshot | null} known.snapshot of the page, where it is YouTube
+ * @param {object} state
+ * @param {import("./settings.js").Settings} state.settings
+ * @param {string} state.kind the problem's kind; empty if there is none
+ * @param {import("./types.js").Snapshot | null} state.snapshot of the page, if it is YouTube
  */
 export function diagnostics({ settings, kind, snapshot }) {
   const { server, youtube, badges, toolbar, onlyListed, language, unsureBelow } = settings;

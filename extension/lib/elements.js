@@ -1,4 +1,4 @@
-/** Elements of the extension's own pages. Texts become text nodes, whatever they hold. */
+/** Elements of the extension's own pages. Strings always become text nodes, never HTML. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -27,7 +27,7 @@ export function byId(id, type) {
 }
 
 /**
- * Show something else in a place. A button that has the keyboard's focus hands it on to its successor.
+ * Replace an element's children. If a button had the keyboard focus, the new button of the same name gets it.
  *
  * @param {HTMLElement} place
  * @param {...(Node | string)} children
@@ -40,7 +40,7 @@ export function redraw(place, ...children) {
 }
 
 /**
- * @param {string} text of the button
+ * @param {string} text the button's text
  * @param {() => unknown} act
  * @param {string} [className]
  */

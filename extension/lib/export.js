@@ -1,13 +1,13 @@
-/** Comments and corrections as files. */
+/** Export of comments and corrections as files. */
 
 /**
  * @param {unknown} value
- * @returns {string} a field that no spreadsheet takes for a formula
+ * @returns {string} a CSV field that spreadsheets do not interpret as a formula
  */
 function field(value) {
   const text = String(value ?? "");
-  const tame = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame;
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /**
@@ -22,7 +22,7 @@ export function csv(columns, rows) {
 /**
  * @param {import("./types.js").Snapshot} snapshot
  * @param {string[]} labels
- * @returns {Record<string, unknown>[]} a flat row per comment
+ * @returns {Record<string, unknown>[]} one flat row per comment
  */
 export function commentRows({ videoId, comments }, labels) {
   return comments.map(({ id, text, isReply, result }) => {
@@ -41,7 +41,7 @@ export function commentRows({ videoId, comments }, labels) {
 }
 
 /**
- * Hand the user a file.
+ * Download a file.
  *
  * @param {string} name
  * @param {string} type

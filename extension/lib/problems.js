@@ -1,4 +1,4 @@
-/** Everything that can stand in the way. Each kind has a title and a text in every language, and its ways out here. */
+/** All kinds of problems. Each has a title and a text in every language, and its ways out here. */
 
 /** @typedef {"options" | "retry" | "grant" | "reload" | "add-channel" | "switch-on" | "diagnostics"} WayOut */
 
@@ -31,7 +31,7 @@ export const WAYS_OUT = {
 export class Problem extends Error {
   /**
    * @param {string} kind
-   * @param {{detail?: string, retryAfter?: number}} [more] what the server said, and after how many seconds to ask again
+   * @param {{detail?: string, retryAfter?: number}} [more] the server's message, and the seconds until a retry
    */
   constructor(kind, { detail, retryAfter } = {}) {
     super(detail ?? kind);
@@ -40,7 +40,7 @@ export class Problem extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** @returns {import("./types.js").Trouble} the problem as a message can carry it */
+  /** @returns {import("./types.js").Trouble} the problem as a plain object that can be sent in a message */
   plain() {
     return { kind: this.kind, detail: this.detail, retryAfter: this.retryAfter };
   }
@@ -62,7 +62,7 @@ const BY_STATUS = new Map([
 ]);
 
 /**
- * @param {number} status of an answer that is no success
+ * @param {number} status of an unsuccessful response
  * @returns {string} the kind of problem
  */
 export function kindOf(status) {
@@ -70,7 +70,7 @@ export function kindOf(status) {
 }
 
 /**
- * @param {string | null} header of an answer, in seconds or as a date
+ * @param {string | null} header the response's Retry-After, in seconds or as a date
  * @returns {number | undefined} seconds to wait
  */
 export function retryAfter(header) {

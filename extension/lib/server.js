@@ -1,16 +1,16 @@
-/** The user's server over HTTP: the only module that sends anything anywhere. */
+/** HTTP requests to the user's server: the only module that sends anything. */
 
 import { Problem, kindOf, retryAfter } from "./problems.js";
 import { isLoopback } from "./settings.js";
 
-/** Chrome ends a service worker whose fetch takes 30 seconds. */
+/** Chrome terminates a service worker whose fetch takes 30 seconds. */
 const TIMEOUT_MS = 25_000;
 
 /**
  * @param {{server: string, key: string}} settings
  * @param {string} path
- * @param {{body?: object, signal?: AbortSignal}} [request] with a body it is posted
- * @returns {Promise<any>} the JSON that was answered
+ * @param {{body?: object, signal?: AbortSignal}} [request] sent as POST if it has a body
+ * @returns {Promise<any>} the JSON response
  * @throws {Problem}
  */
 export async function ask({ server, key }, path, { body, signal } = {}) {
@@ -28,7 +28,7 @@ export async function ask({ server, key }, path, { body, signal } = {}) {
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       credentials: "omit",
       cache: "no-store",
-      redirect: "error", // comments go to the server that the user named, wherever it points
+      redirect: "error", // comments go only to the server that the user named
       referrerPolicy: "no-referrer",
     });
     answer = await response.json().catch((error) => {

@@ -4,17 +4,17 @@ import { Problem } from "./problems.js";
 
 /**
  * @typedef {object} Settings
- * @property {string} server base address, without a slash at its end; empty until it is set
- * @property {string} key API key; empty where the server wants none
- * @property {string} consent the server that the user agreed to send texts to
- * @property {boolean} youtube whether comments on YouTube are classified
+ * @property {string} server base URL without a trailing slash; empty until it is set
+ * @property {string} key API key; empty if the server needs none
+ * @property {string} consent the server that the user has agreed to send texts to
+ * @property {boolean} youtube true if comments on YouTube are classified
  * @property {boolean} badges
  * @property {boolean} toolbar
- * @property {string[]} hide labels of the comments that are hidden until asked for
+ * @property {string[]} hide labels whose comments are hidden until the user shows them
  * @property {number} unsureBelow
- * @property {boolean} onlyListed whether only the channels below count
+ * @property {boolean} onlyListed true if only the channels below are classified
  * @property {string[]} channels handles (@name) and ids (UC…)
- * @property {string} language of the extension; empty: the browser's
+ * @property {string} language of the user interface; empty: the browser's
  * @property {boolean} sendCorrections
  * @property {string[]} labels of the server's model, as last seen
  */
@@ -36,7 +36,7 @@ export const DEFAULTS = {
   labels: ["negative", "neutral", "positive"],
 };
 
-/** Shut content scripts out of the storage: they run beside code of the page. */
+/** Deny content scripts access to the storage, since they run inside web pages. */
 export async function guardStorage() {
   await chrome.storage.local.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
 }
@@ -53,8 +53,8 @@ export async function saveSettings(changed) {
 }
 
 /**
- * @param {string} typed an address as people type it
- * @returns {string} the base address, or "" where it is none
+ * @param {string} typed an address as typed by the user
+ * @returns {string} the base URL, or "" if it is not a valid one
  */
 export function serverAddress(typed) {
   const trimmed = typed.trim();
@@ -70,7 +70,7 @@ export function serverAddress(typed) {
 
 /**
  * @param {string} typed a channel's handle, id or address
- * @returns {string} its handle (@name) or its id (UC…), or "" where it is none of these
+ * @returns {string} its handle (@name) or its id (UC…), or "" if it is neither
  */
 export function channelName(typed) {
   const path = plainAddress(typed.trim()).replace(/^(https?:\/\/)?((www|m)\.)?youtube\.com(?=\/)/i, "");
@@ -80,7 +80,7 @@ export function channelName(typed) {
   return handle ? `@${handle[1]}` : "";
 }
 
-/** @param {string} address in which other scripts may be encoded */
+/** @param {string} address may have percent-encoded characters */
 function plainAddress(address) {
   try {
     return decodeURI(address);
@@ -108,7 +108,7 @@ export async function isPermitted(server) {
 }
 
 /**
- * Ask the user for the server's host permission; only possible while a click is being handled.
+ * Ask the user for the server's host permission; the browser allows this only while handling a click.
  *
  * @param {string} server
  * @returns {Promise<boolean>}
@@ -118,7 +118,7 @@ export async function requestPermission(server) {
 }
 
 /**
- * Give back what was granted for servers that are used no more.
+ * Revoke the permissions for servers that are no longer used.
  *
  * @param {string} server the one in use
  */
@@ -131,8 +131,8 @@ export async function dropOtherPermissions(server) {
 }
 
 /**
- * @returns {Promise<Settings>} settings with which the server may be asked
- * @throws {Problem} where the user has not set a server, agreed to it, or allowed it
+ * @returns {Promise<Settings>} settings that allow requests to the server
+ * @throws {Problem} if no server is set, or consent or permission is missing
  */
 export async function usableSettings() {
   const settings = await loadSettings();
@@ -142,7 +142,7 @@ export async function usableSettings() {
 }
 
 /**
- * What a content script may know: never the server or its key.
+ * The settings that content scripts may see: never the server or its key.
  *
  * @param {Settings} settings
  */

@@ -1,4 +1,4 @@
-/** What the extension says, in the language that the user chose; the browser's own choice knows no such setting. */
+/** Messages in the language that the user chose; chrome.i18n supports only the browser's own language. */
 
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 
@@ -6,7 +6,7 @@ export const LANGUAGES = { en: "English", de: "Deutsch" };
 
 /**
  * @param {string} chosen language; empty: the browser's
- * @returns {string} one that there is
+ * @returns {string} an available language
  */
 export function languageFor(chosen) {
   const wanted = chosen || chrome.i18n.getUILanguage().split("-")[0];
@@ -54,7 +54,7 @@ export function speaker(strings, language) {
 /** @typedef {ReturnType<typeof speaker>} Speaker */
 
 /**
- * Fill in a page's words.
+ * Fill in a page's texts.
  *
  * @param {ParentNode} root
  * @param {Speaker} speaker

@@ -1,4 +1,4 @@
-/** What the comments of a video say together. */
+/** Statistics of a video's comments. */
 
 /** @typedef {import("./types.js").Comment} Comment */
 /** @typedef {import("./types.js").Analysis} Analysis */
@@ -8,7 +8,7 @@ const BINS = 20;
 
 /**
  * @param {string[]} labels
- * @returns {{negative: string, positive: string}} the two ends: by name, else the first and the last label
+ * @returns {{negative: string, positive: string}} the two ends of the scale: by name, otherwise the first and the last label
  */
 export function poles(labels) {
   const named = (/** @type {string} */ name) => labels.find((label) => label.toLowerCase() === name);
@@ -26,7 +26,7 @@ export function score({ probabilities }, { negative, positive }) {
 
 /**
  * @param {Comment[]} comments
- * @returns {Classified[]} those with a sentiment
+ * @returns {Classified[]} the comments that have a sentiment
  */
 export function classified(comments) {
   return /** @type {Classified[]} */ (comments.filter(({ result }) => result && "sentiment" in result));
@@ -35,7 +35,7 @@ export function classified(comments) {
 /**
  * @param {Classified[]} comments
  * @param {string[]} labels
- * @returns {Record<string, number>} how many comments have each label
+ * @returns {Record<string, number>} the number of comments per label
  */
 export function distribution(comments, labels) {
   const counts = Object.fromEntries(labels.map((label) => [label, 0]));
@@ -46,13 +46,13 @@ export function distribution(comments, labels) {
 /**
  * @param {Classified[]} comments
  * @param {string[]} labels
- * @returns {{positive: Classified | null, negative: Classified | null}} the clearest of either end
+ * @returns {{positive: Classified | null, negative: Classified | null}} the clearest comment at each end, unsure ones excluded
  */
 export function extremes(comments, labels) {
   const ends = poles(labels);
   const scored = comments.filter(({ result }) => !result.unsure).map((comment) => ({ comment, value: score(comment.result, ends) }));
-  const best = scored.reduce((most, next) => (next.value > most.value ? next : most), scored[0]);
-  const worst = scored.reduce((most, next) => (next.value < most.value ? next : most), scored[0]);
+  const best = scored.reduce((max, next) => (next.value > max.value ? next : max), scored[0]);
+  const worst = scored.reduce((min, next) => (next.value < min.value ? next : min), scored[0]);
   return {
     positive: best?.comment.result.sentiment === ends.positive ? best.comment : null,
     negative: worst?.comment.result.sentiment === ends.negative ? worst.comment : null,
@@ -65,16 +65,16 @@ export function extremes(comments, labels) {
  */
 export function parentsAndReplies(comments, labels) {
   const side = (/** @type {boolean} */ reply) => {
-    const those = comments.filter(({ isReply }) => isReply === reply);
-    return { count: those.length, counts: distribution(those, labels) };
+    const chosen = comments.filter(({ isReply }) => isReply === reply);
+    return { count: chosen.length, counts: distribution(chosen, labels) };
   };
   return { parents: side(false), replies: side(true) };
 }
 
 /**
  * @param {string} text
- * @param {number} [duration] of the video; later times are no time stamps of it. 0: unknown
- * @returns {number[]} the seconds that a text names as 1:23 or 1:02:03, each once
+ * @param {number} [duration] of the video; later times are ignored. 0: unknown
+ * @returns {number[]} the times mentioned as 1:23 or 1:02:03, in seconds, without repetitions
  */
 export function timeStamps(text, duration = 0) {
   const found = new Set();
@@ -91,7 +91,7 @@ export function timeStamps(text, duration = 0) {
  * @param {string[]} labels
  * @param {number} duration
  * @returns {{start: number, end: number, first: number, counts: Record<string, number>, count: number}[]} parts of the
- *   video of equal length, each with the earliest time that was quoted in it; none where no comment quotes a time
+ *   video of equal length, each with the earliest time quoted in it; empty if no comment quotes a time
  */
 export function overTime(comments, labels, duration) {
   const quoted = comments.flatMap((comment) => timeStamps(comment.text, duration).map((at) => ({ at, comment })));
@@ -100,13 +100,13 @@ export function overTime(comments, labels, duration) {
   return Array.from({ length: BINS }, (_, index) => {
     const start = (end * index) / BINS;
     const until = (end * (index + 1)) / BINS;
-    const those = quoted.filter(({ at }) => at >= start && (at < until || (index === BINS - 1 && at <= until)));
+    const chosen = quoted.filter(({ at }) => at >= start && (at < until || (index === BINS - 1 && at <= until)));
     return {
       start,
       end: until,
-      first: Math.min(...those.map(({ at }) => at)),
-      counts: distribution(those.map(({ comment }) => comment), labels),
-      count: those.length,
+      first: Math.min(...chosen.map(({ at }) => at)),
+      counts: distribution(chosen.map(({ comment }) => comment), labels),
+      count: chosen.length,
     };
   });
 }
@@ -124,7 +124,7 @@ export function clock(seconds) {
 
 /**
  * @param {string} total as YouTube writes it: "1,873 Comments", "1.873 Kommentare", "1.2K Comments"
- * @returns {number | null} null where it is abbreviated, or no number
+ * @returns {number | null} null if it is abbreviated or not a number
  */
 export function totalNumber(total) {
   const found = /^\s*(\d{1,3}(?:[.,\s\u00a0\u202f'’]?\d{3})*)(?![\d.,]|\s?(?:[KMB]|Mio|Mrd|Tsd|mil)\b)/i.exec(total);

@@ -1,4 +1,4 @@
-/** The settings, and on the first visit what is sent where and whether that is agreed to. */
+/** The settings page; on the first visit it explains what is sent where and asks for consent. */
 
 import { deleteCorrections, isOpen, loadCorrections, sendCorrections } from "../lib/corrections.js";
 import { byId, make } from "../lib/elements.js";
@@ -62,7 +62,7 @@ function fillHide(labels) {
   byId("hide", HTMLElement).replaceChildren(...choices);
 }
 
-/** Name the server that is typed, so that nobody agrees to another one. */
+/** Show the address being typed, so that consent is given to exactly this server. */
 function showServer() {
   const server = serverAddress(box("server").value);
   byId("recipient", HTMLElement).textContent = server ? say("recipient", server) : say("recipient_missing");
@@ -86,7 +86,7 @@ function tell(id, text, mood) {
 }
 
 /**
- * @param {string} id of the output
+ * @param {string} id the output's id
  * @param {unknown} error
  */
 function tellProblem(id, error) {
@@ -97,8 +97,8 @@ function tellProblem(id, error) {
 }
 
 /**
- * @param {string} id of the output
- * @returns {Promise<{server: string, key: string} | null>} what is typed, once the browser lets us speak to that server
+ * @param {string} id the output's id
+ * @returns {Promise<{server: string, key: string} | null>} the address and key entered, once the browser has granted access to that server; null otherwise
  */
 async function permitted(id) {
   const server = serverAddress(box("server").value);
@@ -113,9 +113,9 @@ async function permitted(id) {
 }
 
 /**
- * @param {string} id of the output
+ * @param {string} id the output's id
  * @param {{server: string, key: string}} to
- * @returns {Promise<string[] | null>} the labels of the server's model
+ * @returns {Promise<string[] | null>} the labels of the server's model; null if the connection failed
  */
 async function connect(id, to) {
   tell(id, say("connecting"), "");
@@ -131,7 +131,7 @@ async function connect(id, to) {
 }
 
 box("server").addEventListener("input", () => {
-  // Who agreed to one server has not agreed to the next.
+  // Consent given to one server does not apply to another.
   box("consent").checked = settings.consent !== "" && serverAddress(box("server").value) === settings.consent;
   showServer();
 });
@@ -196,7 +196,7 @@ async function showCorrections() {
 byId("send-now", HTMLElement).addEventListener("click", async () => {
   const problem = await sendCorrections();
   await showCorrections();
-  // A server without the route answers 404, which is no fault of its address here.
+  // A server without this route answers 404; its address is fine.
   if (problem) byId("kept", HTMLElement).append(" ", say(problem.kind === "not-commentwise" ? "takes_none" : `problem_${problem.kind.replaceAll("-", "_")}_title`));
 });
 byId("export-json", HTMLElement).addEventListener("click", async () => {

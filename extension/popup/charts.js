@@ -1,4 +1,4 @@
-/** Charts of plain elements: every number in them is also text. */
+/** Charts made of plain elements; every number is also available as text. */
 
 import { make } from "../lib/elements.js";
 import { clock, poles } from "../lib/summary.js";
@@ -21,8 +21,8 @@ export function signOf(tone) {
 /**
  * @param {import("../lib/strings.js").Speaker} speak
  * @param {string[]} labels
- * @param {(label: string) => number} share from 0 to 1
- * @param {(label: string) => string} words beside the bar
+ * @param {(label: string) => number} share length of the bar, from 0 to 1
+ * @param {(label: string) => string} words text beside the bar
  */
 export function bars(speak, labels, share, words) {
   return make(
@@ -47,7 +47,7 @@ export function bars(speak, labels, share, words) {
  * @param {import("../lib/strings.js").Speaker} speak
  * @param {string[]} labels
  * @param {Record<string, number>} counts
- * @returns {HTMLElement} one bar of all labels
+ * @returns {HTMLElement} a stacked bar of all labels
  */
 export function stack({ label: name }, labels, counts) {
   const words = labels.map((label) => `${name(label)} ${counts[label]}`).join(", ");
@@ -67,7 +67,7 @@ export function stack({ label: name }, labels, counts) {
  * @param {(seconds: number) => void} seek
  */
 export function timeline({ say, label: name }, labels, parts, seek) {
-  const most = Math.max(...parts.map(({ count }) => count));
+  const highest = Math.max(...parts.map(({ count }) => count));
   const columns = parts.map(({ count, counts, first, start }) => {
     if (!count) return make("span", { class: "column" });
     const words = labels.filter((label) => counts[label]).map((label) => `${name(label)} ${counts[label]}`);
@@ -75,7 +75,7 @@ export function timeline({ say, label: name }, labels, parts, seek) {
     const column = make("button", { type: "button", class: "column", title: text, "aria-label": text, "data-name": start });
     for (const label of labels) {
       const part = make("span", { class: toneOf(label, labels) });
-      part.style.height = `${(100 * counts[label]) / most}%`;
+      part.style.height = `${(100 * counts[label]) / highest}%`;
       column.append(part);
     }
     column.addEventListener("click", () => seek(first));

@@ -21,13 +21,13 @@ const tab = await findTab();
 const tabId = tab?.id;
 /** @type {import("../lib/types.js").Snapshot | null} */
 let snapshot = null;
-/** The kind of the problem that is shown. */
+/** The kind of the problem displayed. */
 let problem = "";
-/** What is shown of the page, and which of its problems. */
+/** The displayed state of the page, and its displayed problem, as JSON. */
 let drawn = "";
 let drawnTrouble = "null";
 
-/** @returns {Promise<chrome.tabs.Tab | undefined>} the tab below the popup; a popup that stands in a tab itself is told which */
+/** @returns {Promise<chrome.tabs.Tab | undefined>} the tab that the popup belongs to; a popup opened in a tab gets its id as a parameter */
 async function findTab() {
   const given = new URLSearchParams(location.search).get("tabId");
   if (given) return chrome.tabs.get(Number(given));
@@ -35,7 +35,6 @@ async function findTab() {
   return active;
 }
 
-/** Begin anew. */
 function reload() {
   location.reload();
 }
@@ -45,7 +44,7 @@ async function tellPage(message) {
   return tabId === undefined ? undefined : chrome.tabs.sendMessage(tabId, message).catch(() => undefined);
 }
 
-/** @returns {Promise<string | null>} what is selected; null where the page lets nobody look */
+/** @returns {Promise<string | null>} the selected text; null if the page is closed to extensions */
 async function findSelection() {
   const { asked } = await chrome.storage.session.get("asked");
   await chrome.storage.session.remove("asked");
@@ -61,7 +60,7 @@ async function findSelection() {
 
 /**
  * @param {import("../lib/types.js").Trouble | null} trouble
- * @param {() => unknown} retry what met it
+ * @param {() => unknown} retry repeats the failed action
  */
 function explain(trouble, retry) {
   problem = trouble?.kind ?? "";
@@ -86,7 +85,7 @@ async function copyDiagnostics() {
   byId("diagnostics", HTMLElement).textContent = speak.say("copied");
 }
 
-/** Show what the page has now. */
+/** Show the page's current state. */
 async function refresh() {
   snapshot = (await tellPage({ type: "snapshot" })) ?? null;
   const state = JSON.stringify({ ...snapshot, selectors: null });
@@ -119,7 +118,7 @@ function classifyText(heading, text) {
   const onTrouble = (/** @type {import("../lib/types.js").Trouble | null} */ trouble) => explain(trouble, () => classifyText(heading, text));
   onTrouble(null);
   showSelection(byId("selection", HTMLElement), speak, speak.say(heading), text, { onTrouble, onModel: showModel }).catch((error) => {
-    if (error.name !== "AbortError") throw error; // given up for another text
+    if (error.name !== "AbortError") throw error; // replaced by a request for another text
   });
 }
 

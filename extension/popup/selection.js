@@ -4,23 +4,23 @@ import { button, make } from "../lib/elements.js";
 import { bars, signOf, toneOf } from "./charts.js";
 
 /** @type {AbortController | undefined} */
-let asking;
+let request;
 
 /**
  * @param {HTMLElement} section
  * @param {import("../lib/strings.js").Speaker} speak
  * @param {string} heading
  * @param {string} text
- * @param {object} told
- * @param {(trouble: import("../lib/types.js").Trouble | null) => void} told.onTrouble
- * @param {(about: import("../lib/types.js").About, milliseconds: number) => void} told.onModel
+ * @param {object} callbacks
+ * @param {(trouble: import("../lib/types.js").Trouble | null) => void} callbacks.onTrouble
+ * @param {(about: import("../lib/types.js").About, milliseconds: number) => void} callbacks.onModel
  */
 export async function showSelection(section, speak, heading, text, { onTrouble, onModel }) {
-  asking?.abort();
-  asking = new AbortController();
+  request?.abort();
+  request = new AbortController();
   const quote = make("blockquote", {}, text);
   section.replaceChildren(make("h2", {}, heading), quote, make("p", { class: "quiet" }, speak.say("classifying")));
-  const { answer, trouble } = await askWorker([text], asking.signal, onTrouble);
+  const { answer, trouble } = await askWorker([text], request.signal, onTrouble);
   const result = answer?.results[0];
   onTrouble(trouble ?? (result && "error" in result ? { kind: "refused", detail: result.error } : null));
   if (!answer || !result || !("sentiment" in result)) {

@@ -1,4 +1,4 @@
-/** A problem in words, and the ways out of it. */
+/** A problem's message and the buttons that resolve it. */
 
 import { button, make, redraw } from "../lib/elements.js";
 import { WAYS_OUT } from "../lib/problems.js";
@@ -7,14 +7,14 @@ import { WAYS_OUT } from "../lib/problems.js";
  * @param {HTMLElement} section
  * @param {import("../lib/strings.js").Speaker} speak
  * @param {import("../lib/types.js").Trouble | null} trouble
- * @param {Record<string, () => unknown>} acts one per way out
+ * @param {Record<string, () => unknown>} actions by way out
  */
-export function showTrouble(section, { say }, trouble, acts) {
+export function showTrouble(section, { say }, trouble, actions) {
   section.dataset.kind = trouble?.kind ?? "";
   if (!trouble) return redraw(section);
   const name = trouble.kind.replaceAll("-", "_");
   const text = trouble.retryAfter ? say("again_in", trouble.retryAfter) : say(`problem_${name}_text`);
-  const [first, ...others] = WAYS_OUT[trouble.kind].map((way) => button(say(`way_${way.replaceAll("-", "_")}`), acts[way]));
+  const [first, ...others] = WAYS_OUT[trouble.kind].map((way) => button(say(`way_${way.replaceAll("-", "_")}`), actions[way]));
   first?.classList.add("primary");
   return redraw(
     section,

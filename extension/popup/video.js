@@ -1,4 +1,4 @@
-/** What the loaded comments of a video say together. */
+/** The summary of a video's loaded comments. */
 
 import { button, make, redraw } from "../lib/elements.js";
 import { commentRows, csv, download } from "../lib/export.js";

@@ -1,4 +1,4 @@
-"""What stands in deploy/, read as the programs that it is for read it."""
+"""Reading the files in deploy/ the way the programs they configure do."""
 
 import os
 import shutil
@@ -18,12 +18,15 @@ SETTINGS = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 
 needs_kustomize = pytest.mark.skipif(
     shutil.which("kubectl") is None and "CI" not in os.environ,
-    reason="no kubectl here: https://kubernetes.io/docs/tasks/tools",
+    reason="kubectl is missing: https://kubernetes.io/docs/tasks/tools",
 )
 needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None and "CI" not in os.environ, reason="no promtool here: apt-get install prometheus"
+    shutil.which("promtool") is None and "CI" not in os.environ,
+    reason="promtool is missing: apt-get install prometheus",
 )
-needs_root = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="only root makes namespaces")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 and "CI" not in os.environ, reason="creating namespaces requires root"
+)
 
 
 def read_yaml(path: Path) -> list[dict[str, Any]]:
@@ -36,7 +39,7 @@ def compose() -> dict[str, Any]:
 
 
 def rendered(folder: str) -> list[dict[str, Any]]:
-    """What `kubectl apply --kustomize` would apply."""
+    """The documents that `kubectl apply --kustomize` would apply."""
     done = subprocess.run(
         ["kubectl", "kustomize", KUBERNETES / folder], capture_output=True, text=True, check=False, cwd=ROOT
     )

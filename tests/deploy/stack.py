@@ -1,7 +1,7 @@
-"""The services of compose.yaml as processes of this machine, with the files and settings that stand in deploy/.
+"""The services of compose.yaml as processes on this machine, with the files and settings of deploy/.
 
-A network and a mount namespace take the containers' place: the services find each other by the names and ports of
-compose.yaml, and their files where compose.yaml mounts them. moto's S3 server stands for the one in compose.yaml.
+A network and a mount namespace replace the containers: the services reach each other by the names and ports of
+compose.yaml, and find their files where compose.yaml mounts them. moto's S3 server replaces the one in compose.yaml.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from tests.deploy.manifests import DEPLOY, ROOT, compose
 from tests.waiting import until
 
 BUCKET = "commentwise"
-SLOWEST_START = 300
-"""Seconds: MLflow makes the tables of two databases, migration by migration."""
+MAX_START_SECONDS = 300
+"""Seconds: MLflow creates the tables of two databases, migration by migration."""
 POSTGRES_PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 needs_stack = pytest.mark.skipif(
     "CI" not in os.environ
     and (os.geteuid() != 0 or not POSTGRES_PROGRAMS or None in map(shutil.which, ("prometheus", "ip", "nsenter"))),
-    reason="it takes root, for namespaces, and PostgreSQL and Prometheus: apt-get install postgresql prometheus",
+    reason="it needs root, for namespaces, and PostgreSQL and Prometheus: apt-get install postgresql prometheus",
 )
 
 NAMESPACE = """
@@ -53,7 +53,7 @@ exec sleep infinity
 
 
 class Stack:
-    """The namespace, and what runs in it."""
+    """The namespaces, and the services running in them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,20 +76,20 @@ class Stack:
 
     def close(self) -> None:
         for name in reversed(list(self._services)):
-            # Nobody needs a graceful end. PostgreSQL has processes outside its group, which it ends itself.
+            # No graceful shutdown is needed. PostgreSQL has processes outside its group, which it stops itself.
             self.stop(name, signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
         self._namespace.kill()
         self._namespace.wait()
 
     def inside(self, *command: str, cwd: Path | None = None) -> list[str]:
-        """The command, to be run where the services are."""
+        """The command line that runs a command in the namespaces."""
         enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--mount"]
         return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd or Path.cwd()), *command]
 
     def run(
         self, *command: str, variables: Mapping[str, str] = {}, fails: bool = False, cwd: Path | None = None
     ) -> str:
-        """Run a command there and return what it printed."""
+        """Run a command in the namespaces and return its output."""
         done = subprocess.run(
             self.inside(*command, cwd=cwd),
             env={**clean_environment(), **variables},
@@ -102,7 +102,7 @@ class Stack:
         return done.stdout
 
     def environment(self, service: str) -> dict[str, str]:
-        """What compose.yaml gives a service, with the values filled in."""
+        """The environment of a service in compose.yaml, with the values filled in."""
         given = compose()["services"][service].get("environment", {})
         return {name: re.sub(r"\$\{([A-Z0-9_]+)[^}]*\}", self._value, text) for name, text in given.items()}
 
@@ -110,7 +110,7 @@ class Stack:
         return self.values[found[1]]
 
     def start(self, service: str, *command: str, **variables: str) -> None:
-        """Start a service's program with the service's settings."""
+        """Start a service's program with its settings from compose.yaml."""
         self._services[service] = subprocess.Popen(
             self.inside(*command, cwd=self.folder),
             env=clean_environment() | self.environment(service) | variables,
@@ -120,7 +120,7 @@ class Stack:
         )
 
     def stop(self, service: str, how: signal.Signals = signal.SIGTERM) -> None:
-        """End a service with all its processes."""
+        """Stop a service with all its processes."""
         process = self._services.pop(service)
         os.killpg(process.pid, how)
         process.wait(60)
@@ -132,7 +132,7 @@ class Stack:
         return (self.folder / f"{service}.log").open("ab")
 
     def get(self, url: str, *options: str) -> tuple[int, str]:
-        """Ask over HTTP; return status (0 where nobody answers) and body."""
+        """Send an HTTP request; return the status (0 without an answer) and the body."""
         done = subprocess.run(
             self.inside("curl", "--silent", "--write-out", "\n%{http_code}", *options, url),
             capture_output=True,
@@ -148,10 +148,10 @@ class Stack:
             assert self._services[service].poll() is None, self.said(service)
             return self.get(url)[0] == 200
 
-        until(done, SLOWEST_START)
+        until(done, MAX_START_SECONDS)
 
     def start_postgres(self) -> None:
-        """Make the cluster as the image does, with passwords, and run databases.sql; or start what is there."""
+        """Create the cluster as the image does, with passwords, and run databases.sql; or start the existing one."""
         data, programs = self.folder / "postgres", POSTGRES_PROGRAMS[-1]
         as_postgres = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--")
         new = not data.exists()
@@ -177,7 +177,7 @@ class Stack:
         return subprocess.run(self.inside(*command), capture_output=True, text=True, check=False).stdout
 
     def start_s3(self) -> None:
-        """An S3 server that knows one account, which owns the bucket."""
+        """Start an S3 server with one account, which owns the bucket."""
         self.start("s3", sys.executable, "-m", "moto.server", "-H", "0.0.0.0", "-p", "8333")
         self.until_healthy("s3", "http://s3:8333/moto-api/")
         code = f"""
@@ -193,11 +193,11 @@ print(json.dumps({{k: v for k, v in iam.create_access_key(UserName="commentwise"
 """
         account = json.loads(self.run(sys.executable, "-c", code).splitlines()[-1])
         self.values |= {"S3_ACCESS_KEY": account["AccessKeyId"], "S3_SECRET_KEY": account["SecretAccessKey"]}
-        # From here on signatures are checked.
+        # From now on, signatures are checked.
         assert self.get("http://s3:8333/moto-api/reset-auth", "--json", "0")[0] == 200
 
     def start_mlflow(self, **variables: str) -> None:
-        """The command of mlflow.Dockerfile, with one worker instead of four."""
+        """Run the command of mlflow.Dockerfile, with one worker instead of four."""
         text = (DEPLOY / "mlflow.Dockerfile").read_text(encoding="utf-8")
         entry: list[str] = json.loads(text.rpartition("ENTRYPOINT ")[2])
         self.start("mlflow", sys.executable, "-m", *entry, "--workers", "1", **variables)
@@ -212,7 +212,7 @@ print(json.dumps({{k: v for k, v in iam.create_access_key(UserName="commentwise"
 
     @property
     def mlflow_account(self) -> dict[str, str]:
-        """What a client needs to speak to MLflow as its administrator."""
+        """The environment of a client that uses MLflow as its administrator."""
         return {
             "MLFLOW_TRACKING_URI": "http://mlflow:5000",
             "MLFLOW_TRACKING_USERNAME": "admin",
@@ -222,7 +222,7 @@ print(json.dumps({{k: v for k, v in iam.create_access_key(UserName="commentwise"
 
     @property
     def s3_account(self) -> dict[str, str]:
-        """What a client needs to speak to S3."""
+        """The environment of a client that uses S3."""
         return {
             "AWS_ENDPOINT_URL": "http://s3:8333",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -232,7 +232,7 @@ print(json.dumps({{k: v for k, v in iam.create_access_key(UserName="commentwise"
 
 
 def clean_environment() -> dict[str, str]:
-    """Without settings of the person who runs the tests."""
+    """The environment, without settings of the person who runs the tests."""
     own = ("MLFLOW", "COMMENTWISE", "AWS", "PG", "DVC")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -245,8 +245,8 @@ def _text() -> str:
 
 @contextmanager
 def running_stack() -> Iterator[Stack]:
-    """PostgreSQL, S3 and MLflow, running."""
-    # Not in pytest's folders, which are private: PostgreSQL's user has to get there.
+    """Run PostgreSQL, S3 and MLflow."""
+    # Not in pytest's folders, which are private: PostgreSQL's user needs access.
     with tempfile.TemporaryDirectory(prefix="commentwise-stack-") as folder:
         os.chmod(folder, 0o711)
         stack = Stack(Path(folder))

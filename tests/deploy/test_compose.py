@@ -1,4 +1,4 @@
-"""compose.yaml: valid, and every name in it is one that somebody reads."""
+"""compose.yaml is valid, and every name in it exists."""
 
 import re
 import subprocess
@@ -11,13 +11,13 @@ from commentwise.serving.settings import PREFIX
 from tests.deploy.manifests import DEPLOY, ROOT, SETTINGS, compose
 
 
-def test_it_fits_the_compose_specification() -> None:
+def test_compose_yaml_fits_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*command, DEPLOY / "compose.yaml"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_setting_is_one_that_the_server_or_mlflow_reads() -> None:
+def test_the_server_or_mlflow_reads_every_setting() -> None:
     for service in compose()["services"].values():
         for name in service.get("environment", {}):
             if name.startswith(PREFIX):
@@ -27,18 +27,18 @@ def test_every_setting_is_one_that_the_server_or_mlflow_reads() -> None:
 
 
 _READ_BY_ITS_SERVER = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION")
-"""Options of `mlflow server`, which takes each from the environment too."""
+"""Options of `mlflow server`, which it also reads from the environment."""
 
 
-def test_the_example_environment_names_what_is_filled_in() -> None:
+def test_the_example_environment_lists_every_variable() -> None:
     example = (DEPLOY / "env.example").read_text(encoding="utf-8")
-    named = set(re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE))
-    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
-    asked |= {secret["environment"] for secret in compose()["secrets"].values()}
-    assert named == asked
+    listed = set(re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE))
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    used |= {secret["environment"] for secret in compose()["secrets"].values()}
+    assert listed == used
 
 
-def test_every_file_that_is_mounted_or_built_from_is_there() -> None:
+def test_every_mounted_folder_and_dockerfile_exists() -> None:
     for service in compose()["services"].values():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
@@ -49,7 +49,7 @@ def test_every_file_that_is_mounted_or_built_from_is_there() -> None:
             assert re.fullmatch(r"[\w/.-]+:[\w.-]+@sha256:[0-9a-f]{64}", service["image"])
 
 
-def test_nothing_listens_to_other_machines() -> None:
+def test_ports_are_bound_to_this_machine() -> None:
     for service in compose()["services"].values():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
@@ -61,7 +61,7 @@ def test_the_health_check_needs_no_key() -> None:
     assert path in PROBES
 
 
-def test_a_container_is_stopped_after_the_server_had_time_to_drain() -> None:
+def test_the_stop_grace_period_is_longer_than_the_drain() -> None:
     from commentwise.serving.settings import Settings
 
     server = compose()["services"]["server"]

@@ -1,4 +1,4 @@
-"""The manifests: as the API server's schemas want them, and in agreement with each other and with the server."""
+"""The manifests fit Kubernetes' schemas, and are consistent with each other and with the server."""
 
 import shlex
 import subprocess
@@ -14,14 +14,14 @@ from commentwise.serving.settings import PREFIX, Settings
 from tests.deploy.manifests import DEPLOY, KUBERNETES, SETTINGS, needs_kustomize, of_kind, read_yaml, rendered
 
 OVERLAYS = ("overlays/cpu", "overlays/gpu")
-APPLIED_ALONE = sorted([*KUBERNETES.glob("training/*.yaml"), *KUBERNETES.glob("kserve/*.yaml")])
+SEPARATE = sorted([*KUBERNETES.glob("training/*.yaml"), *KUBERNETES.glob("kserve/*.yaml")])
 SECRETS = read_yaml(KUBERNETES / "base/secrets.example.yaml")
-OTHERS_KINDS = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
-"""Of the Prometheus operator and KServe, whose schemas no validator brings."""
+KINDS_WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
+"""Kinds of the Prometheus operator and KServe, whose schemas the validator lacks."""
 
 
 def pods(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The specifications of all pods that come from these documents."""
+    """The specifications of all pods that these documents create."""
     found = []
     for document in documents:
         match document["kind"]:
@@ -36,7 +36,7 @@ def pods(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def sources() -> list[list[dict[str, Any]]]:
-    return [*(rendered(overlay) for overlay in OVERLAYS), *(read_yaml(path) for path in APPLIED_ALONE)]
+    return [*(rendered(overlay) for overlay in OVERLAYS), *(read_yaml(path) for path in SEPARATE)]
 
 
 def check(documents: list[dict[str, Any]], folder: Path) -> None:
@@ -44,7 +44,7 @@ def check(documents: list[dict[str, Any]], folder: Path) -> None:
     command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "--no-warn"]
     done = subprocess.run([*command, folder / "documents.yaml"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    schemas = sum(document["kind"] not in OTHERS_KINDS for document in documents)
+    schemas = sum(document["kind"] not in KINDS_WITHOUT_SCHEMA for document in documents)
     assert (done.stdout + done.stderr).count(" passed for resource ") == schemas
 
 
@@ -54,8 +54,8 @@ def test_an_overlay_fits_the_schemas(overlay: str, tmp_path: Path) -> None:
     check(rendered(overlay), tmp_path)
 
 
-@pytest.mark.parametrize("path", [*APPLIED_ALONE, KUBERNETES / "base/secrets.example.yaml"], ids=lambda path: path.stem)
-def test_what_is_applied_alone_fits_the_schemas(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [*SEPARATE, KUBERNETES / "base/secrets.example.yaml"], ids=lambda path: path.stem)
+def test_a_separate_manifest_fits_the_schemas(path: Path, tmp_path: Path) -> None:
     check(read_yaml(path), tmp_path)
 
 
@@ -65,9 +65,9 @@ def test_the_pods_of_kserve_fit_the_schema_of_pods(tmp_path: Path) -> None:
 
 
 @needs_kustomize
-def test_pods_have_no_rights_and_a_read_only_file_system() -> None:
+def test_pods_are_unprivileged_with_a_read_only_file_system() -> None:
     found = [pod for documents in sources() for pod in pods(documents)]
-    assert len(found) == 2 * len(OVERLAYS) + len(APPLIED_ALONE)
+    assert len(found) == 2 * len(OVERLAYS) + len(SEPARATE)
     for pod in found:
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -83,7 +83,7 @@ def test_pods_have_no_rights_and_a_read_only_file_system() -> None:
 
 @needs_kustomize
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_settings_are_the_servers_and_fit_together(overlay: str) -> None:
+def test_settings_exist_and_are_consistent(overlay: str) -> None:
     documents = rendered(overlay)
     settings = of_kind(documents, "ConfigMap")["data"]
     assert {name for name in settings if name.startswith(PREFIX)} <= SETTINGS
@@ -98,7 +98,7 @@ def test_settings_are_the_servers_and_fit_together(overlay: str) -> None:
     assert settings["COMMENTWISE_DEVICE"] == overlay.rpartition("/")[2].replace("gpu", "cuda")
 
 
-def test_kserve_has_the_servers_settings_and_time_to_drain() -> None:
+def test_kserve_settings_exist_and_leave_time_to_drain() -> None:
     [pod] = pods(read_yaml(KUBERNETES / "kserve/inference-service.yaml"))
     settings = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
     assert {name for name in settings if name.startswith(PREFIX)} <= SETTINGS
@@ -107,22 +107,22 @@ def test_kserve_has_the_servers_settings_and_time_to_drain() -> None:
 
 
 @needs_kustomize
-def test_probes_ask_what_answers_without_a_key() -> None:
-    asked = set()
+def test_probes_use_routes_that_need_no_key() -> None:
+    paths = set()
     for documents in sources():
         for pod in pods(documents):
             for container in pod["containers"]:
                 for name in ("startupProbe", "readinessProbe", "livenessProbe"):
                     if name in container:
-                        asked.add(container[name]["httpGet"]["path"])
-    assert asked == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
-    assert asked <= set(PROBES)
+                        paths.add(container[name]["httpGet"]["path"])
+    assert paths == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
+    assert paths <= set(PROBES)
     assert Settings.model_fields["open_health"].default is True
 
 
 @needs_kustomize
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_name_leads_somewhere(overlay: str) -> None:
+def test_selectors_and_references_match(overlay: str) -> None:
     documents = rendered(overlay)
     deployment, service = of_kind(documents, "Deployment"), of_kind(documents, "Service")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -137,7 +137,7 @@ def test_every_name_leads_somewhere(overlay: str) -> None:
             selector = selector[name]
         assert selector.items() <= labels.items(), kind
     assert of_kind(documents, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "commentwise"
-    assert "replicas" not in deployment["spec"], "the autoscaler's number would be overwritten at every apply"
+    assert "replicas" not in deployment["spec"], "applying it would overwrite the number set by the autoscaler"
     ports = {port["name"] for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
     [rule] = of_kind(documents, "Ingress")["spec"]["rules"]
@@ -148,7 +148,7 @@ def test_every_name_leads_somewhere(overlay: str) -> None:
     assert [endpoint["port"] for endpoint in monitor["endpoints"]] == ["http"]
 
 
-def test_the_operators_rules_are_prometheus_rules() -> None:
+def test_the_rules_of_the_operator_equal_those_of_prometheus() -> None:
     [ours] = read_yaml(DEPLOY / "prometheus/rules.yml")
     [theirs] = read_yaml(KUBERNETES / "monitoring/prometheus-rule.yaml")
     assert theirs["spec"] == ours

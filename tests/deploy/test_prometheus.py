@@ -1,4 +1,4 @@
-"""Prometheus and Grafana: their files are valid, and ask for figures that exist."""
+"""The files of Prometheus and Grafana are valid, and use metrics that exist."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def expressions() -> list[str]:
 
 
 @needs_promtool
-def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "metrics_key").write_text("key", encoding="utf-8")
     for path in (DEPLOY / "prometheus").iterdir():
         text = path.read_text(encoding="utf-8").replace("/run/secrets", str(tmp_path))
@@ -34,7 +34,7 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     assert "rules found" in done.stdout
 
 
-def test_it_asks_the_server_with_the_key_that_it_is_given() -> None:
+def test_prometheus_scrapes_the_server_with_its_key() -> None:
     [configuration] = read_yaml(DEPLOY / "prometheus/prometheus.yml")
     [job] = configuration["scrape_configs"]
     service = compose()["services"]["prometheus"]
@@ -55,19 +55,19 @@ def test_every_expression_of_the_dashboard_is_valid(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_figure_of_the_dashboard_is_one_that_is_told() -> None:
-    told = set(re.findall(r"^# TYPE (\S+)", Metrics(lambda: 0, lambda: 0).text().decode(), re.MULTILINE))
+def test_every_metric_of_the_dashboard_is_exported() -> None:
+    exported = set(re.findall(r"^# TYPE (\S+)", Metrics(lambda: 0, lambda: 0).text().decode(), re.MULTILINE))
     watch = (ROOT / "monitoring/actions/alerts.py").read_text(encoding="utf-8")
-    told |= set(re.findall(r"# TYPE (\w+)", watch))
-    asked = {
+    exported |= set(re.findall(r"# TYPE (\w+)", watch))
+    used = {
         re.sub(r"_(bucket|sum|count)$", "", name)
         for expr in expressions()
         for name in re.findall(r"\b(?:commentwise|te)_\w+", expr)
     }
-    assert asked <= told
+    assert used <= exported
 
 
-def test_panels_have_numbers_and_places_of_their_own() -> None:
+def test_panels_have_unique_ids_and_positions() -> None:
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels()]
     assert len(set(places)) == len(places) == len({panel["id"] for panel in panels()})
     [source] = read_yaml(DEPLOY / "grafana/provisioning/datasources/prometheus.yaml")[0]["datasources"]

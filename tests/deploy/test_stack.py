@@ -1,4 +1,4 @@
-"""The shared services as compose.yaml sets them up: people publish, servers follow, Prometheus looks."""
+"""The shared services as configured in compose.yaml: people publish, servers follow, Prometheus scrapes."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which somebody has trained and exported."""
+    """A folder with a trained and exported model."""
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(PARAMS, "params.yaml")
     write_trained()
@@ -38,7 +38,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def versions(stack: Stack) -> list[str]:
-    """The bundles in the registry, by version."""
+    """The ids of the registered bundles, in the order of their versions."""
     code = """
 import json, mlflow
 found = mlflow.MlflowClient().search_model_versions("name = 'commentwise'")
@@ -47,7 +47,7 @@ print(json.dumps([v.tags["commentwise.bundle"] for v in sorted(found, key=lambda
     return list(json.loads(stack.run(sys.executable, "-c", code, variables=stack.mlflow_account).splitlines()[-1]))
 
 
-def test_mlflow_lets_nobody_in_without_an_account(stack: Stack, person: Path) -> None:
+def test_mlflow_requires_an_account(stack: Stack, person: Path) -> None:
     assert stack.get("http://mlflow:5000/api/2.0/mlflow/experiments/search?max_results=1")[0] == 401
     for wrong in (
         {"MLFLOW_TRACKING_URI": "http://mlflow:5000"},
@@ -58,7 +58,7 @@ def test_mlflow_lets_nobody_in_without_an_account(stack: Stack, person: Path) ->
         assert "MLFLOW_TRACKING_USERNAME" in said
 
 
-def test_accounts_see_their_own_databases_only(stack: Stack) -> None:
+def test_accounts_access_only_their_own_databases(stack: Stack) -> None:
     command = ("psql", "--host=postgres", "--username=commentwise", "--no-psqlrc", "--command=select 1")
     own = {"PGPASSWORD": stack.values["PREDICTIONS_DB_PASSWORD"]}
     assert "1 row" in stack.run(*command, "predictions", variables=own)
@@ -68,9 +68,7 @@ def test_accounts_see_their_own_databases_only(stack: Stack) -> None:
     )
 
 
-def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_sees_it(
-    stack: Stack, person: Path
-) -> None:
+def test_a_published_model_reaches_the_server_and_prometheus_scrapes_it(stack: Stack, person: Path) -> None:
     said = stack.run(*PUBLISH, cwd=person, variables=stack.mlflow_account)
     assert said == "publish: version 1 of 'commentwise' is champion: it is the first\n"
     listing = (
@@ -106,7 +104,7 @@ def test_a_model_goes_through_postgresql_and_s3_to_the_server_and_prometheus_see
     stack.stop("server")
 
 
-def test_two_people_who_publish_at_once_make_a_version_each_and_one_champion(
+def test_concurrent_publishing_creates_two_versions_and_one_champion(
     stack: Stack, person: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = versions(stack)
@@ -138,10 +136,10 @@ def test_two_people_who_publish_at_once_make_a_version_each_and_one_champion(
     assert len(versions(stack)) == len(before) + 2, again
 
 
-def test_a_database_that_is_away_costs_a_line_and_the_same_command_goes_on(stack: Stack, person: Path) -> None:
+def test_publishing_without_the_database_fails_with_one_line_and_can_be_repeated(stack: Stack, person: Path) -> None:
     make_bundle(21)
     before = versions(stack)
-    stack.stop("postgres", signal.SIGQUIT)  # as a crash: without waiting for those who are connected
+    stack.stop("postgres", signal.SIGQUIT)  # like a crash: without waiting for open connections
     said = stack.run(*PUBLISH, fails=True, cwd=person, variables=stack.mlflow_account)
     assert said.startswith("error: MLflow at http://mlflow:5000 does not answer")
     stack.start_postgres()
@@ -149,7 +147,7 @@ def test_a_database_that_is_away_costs_a_line_and_the_same_command_goes_on(stack
     assert versions(stack) == [*before, bundle_id(BUNDLE)]
 
 
-def test_a_store_that_is_away_leaves_no_half_published_version(stack: Stack, person: Path) -> None:
+def test_publishing_without_the_store_leaves_no_partial_version(stack: Stack, person: Path) -> None:
     make_bundle(31)
     before = versions(stack)
     stack.stop("mlflow")
@@ -162,7 +160,7 @@ def test_a_store_that_is_away_leaves_no_half_published_version(stack: Stack, per
     assert versions(stack) == [*before, bundle_id(BUNDLE)]
 
 
-def test_a_checkpoint_in_s3_is_there_for_another_machine(stack: Stack, tmp_path: Path) -> None:
+def test_another_machine_resumes_from_a_checkpoint_in_s3(stack: Stack, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         """
@@ -193,7 +191,7 @@ print(place.load().get("step") if sys.argv[2] == "load" else place.save({"step":
     assert "cannot look for a checkpoint at s3://" in said
 
 
-def test_two_people_share_data_in_s3_and_what_goes_wrong_loses_nothing(stack: Stack, tmp_path: Path) -> None:
+def test_two_people_share_data_in_s3_and_failures_lose_nothing(stack: Stack, tmp_path: Path) -> None:
     dvc = (sys.executable, "-m", "dvc")
     ann, bob = tmp_path / "ann", tmp_path / "bob"
     identity = {f"GIT_{role}_{key}": "a@b" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
@@ -217,7 +215,7 @@ def test_two_people_share_data_in_s3_and_what_goes_wrong_loses_nothing(stack: St
     run(bob, *dvc, "pull")
     assert (bob / "comments.csv").read_text(encoding="utf-8") == "first\n"
 
-    # Both at once, one file alike and one of their own.
+    # Both push at the same time: one identical file, and one of their own.
     for folder in (ann, bob):
         add(folder, "both.csv", "the same\n")
         add(folder, f"{folder.name}.csv", folder.name)
@@ -235,5 +233,5 @@ def test_two_people_share_data_in_s3_and_what_goes_wrong_loses_nothing(stack: St
 
     add(ann, "late.csv", "late\n")
     run(ann, *dvc, "push", fails=True, AWS_SECRET_ACCESS_KEY="wrong")
-    run(ann, *dvc, "push", fails=True, AWS_ENDPOINT_URL="http://s3:1")  # where nobody listens
+    run(ann, *dvc, "push", fails=True, AWS_ENDPOINT_URL="http://s3:1")  # nothing listens there
     assert "1 file pushed" in run(ann, *dvc, "push")

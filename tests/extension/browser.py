@@ -1,4 +1,4 @@
-"""A real Chromium with the extension in it."""
+"""A real Chromium with the extension installed."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ T = TypeVar("T")
 WATCH = Path(__file__).with_name("watch.html").read_text(encoding="utf-8")
 ARTICLE = "https://page.example"
 ELSEWHERE = "server.example"
-"""A name under which this machine looks like another one."""
+"""A host name that makes this machine look like another one."""
 FLAGS = (
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -40,7 +40,7 @@ def installed_copy(folder: Path, changed: dict[str, Any]) -> Path:
 
 
 class Browser:
-    """A profile with the extension, and what is done in it."""
+    """A profile with the extension, and actions in it."""
 
     def __init__(self, context: BrowserContext, worker: Worker, relay: Relay) -> None:
         self.context = context
@@ -51,14 +51,14 @@ class Browser:
 
     @property
     def worker(self) -> Worker:
-        """The service worker that runs now."""
+        """The current service worker."""
         for worker in self.context.service_workers:
             if worker.url.startswith(self.base):
                 return worker
         return self.context.wait_for_event("serviceworker")
 
     def settings(self, **changed: Any) -> None:
-        """Have these settings and a user who agreed to the relay's address."""
+        """Store these settings, with consent to the relay's address."""
         values = {"server": self.relay.url, "consent": self.relay.url} | changed
         self.worker.evaluate("settings => chrome.storage.local.set({settings})", values)
 
@@ -66,13 +66,13 @@ class Browser:
         return self.worker.evaluate("async key => (await chrome.storage.local.get(key))[key]", key)
 
     def watch(self, query: str = "", video: str = "video1") -> Page:
-        """A watch page; `query` goes to watch.html's script."""
+        """Open a watch page; watch.html's script reads `query`."""
         page = self.context.new_page()
         page.goto(f"https://www.youtube.com/watch?v={video}{query}")
         return page
 
     def article(self, body: str) -> Page:
-        """Any other page."""
+        """Open another page."""
         page = self.context.new_page()
         url = f"{ARTICLE}/{len(self.context.pages)}"
         content = f"<!doctype html><title>page</title>{body}"
@@ -87,7 +87,7 @@ class Browser:
         )
 
     def popup(self, page: Page) -> Page:
-        """The popup over a page. It stands in a tab of its own, as headless Chromium shows no popups."""
+        """Open the popup of a page, in its own tab, since headless Chromium shows no popups."""
         tab = self.tab_id(page)
         popup = self.context.new_page()
         popup.set_viewport_size({"width": 400, "height": 600})
@@ -102,23 +102,25 @@ class Browser:
         return page
 
     def command(self, page: Page) -> None:
-        """The keyboard command, which a headless browser does not pass on itself."""
+        """Trigger the keyboard command, which a headless browser does not dispatch by itself."""
         tab = self.tab_id(page)
         script = "async id => chrome.commands.onCommand.dispatch('classify-selection', await chrome.tabs.get(id))"
         self.worker.evaluate(script, tab)
 
     def menu(self, page: Page, text: str) -> None:
-        """A click on the context menu's entry."""
+        """Click the entry in the context menu."""
         script = """async ([id, selectionText]) =>
             chrome.contextMenus.onClicked.dispatch({selectionText, frameId: 0}, await chrome.tabs.get(id))"""
         self.worker.evaluate(script, [self.tab_id(page), text])
 
     def kill_worker(self) -> None:
-        """End the service worker, as the browser does when it likes to."""
+        """Stop the service worker, as the browser may do at any time."""
         page = self.context.new_page()
         page.goto(f"{self.base}icons/16.png")
         session = self.context.new_cdp_session(page)
-        statuses: list[tuple[str, str]] = []  # all that it ever had: one that is asked something runs again at once
+        statuses: list[
+            tuple[str, str]
+        ] = []  # every status it has had: a stopped worker restarts as soon as it gets an event
         session.on(
             "ServiceWorker.workerVersionUpdated",
             lambda event: statuses.extend((one["runningStatus"], one["versionId"]) for one in event["versions"]),
@@ -132,9 +134,9 @@ class Browser:
 
 @contextmanager
 def opened(folder: Path, relay: Relay, granted: list[str] | None = None, **changed: Any) -> Iterator[Browser]:
-    """A new profile with the extension, which may reach the relay and the article, unless `granted` says otherwise.
+    """Open a new profile with the extension, which may access `granted` (default: the relay and the article).
 
-    Nobody can answer the browser's own question in a test, so what is granted stands in the manifest.
+    A test cannot answer the browser's permission dialog, so the permissions are granted in the manifest.
     """
     granted = [f"{relay.url}/*", f"{ARTICLE}/*"] if granted is None else granted
     extension = installed_copy(folder, {"host_permissions": granted} | changed)
@@ -146,7 +148,7 @@ def opened(folder: Path, relay: Relay, granted: list[str] | None = None, **chang
             args=[*FLAGS, f"--disable-extensions-except={extension}", f"--load-extension={extension}"],
         )
         worker = context.service_workers[0] if context.service_workers else context.wait_for_event("serviceworker")
-        # On its first start the extension opens its settings.
+        # On its first start the extension opens its settings page.
         settings = wait_until(lambda: [page for page in context.pages if "options.html" in page.url], worker)[0]
         settings.wait_for_selector("body[data-ready]")
         settings.close()
@@ -157,12 +159,12 @@ def opened(folder: Path, relay: Relay, granted: list[str] | None = None, **chang
             context.close()
 
 
-def wait_until(condition: Callable[[], T], asked: Page | Worker) -> T:
-    """Wait until something is so, and tell it; asking somebody lets news of it in."""
+def wait_until(condition: Callable[[], T], target: Page | Worker) -> T:
+    """Wait until the condition holds and return its value; evaluating a script lets Playwright process events."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        asked.evaluate("() => 0")
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        target.evaluate("() => 0")
     return found
 
 

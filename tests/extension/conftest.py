@@ -8,7 +8,7 @@ from tests.extension.programs import chromium
 from tests.extension.relay import Relay, relaying
 from tests.serving.process import started
 
-# Without a browser, test_left_out.py tells once what was left out.
+# Without a browser, test_left_out.py reports once what was skipped.
 collect_ignore_glob = [] if chromium() else ["test_in_browser_*.py"]
 
 
@@ -26,7 +26,7 @@ def relay(server: str) -> Iterator[Relay]:
 
 @pytest.fixture
 def browser(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
-    """A browser whose user has set the extension up."""
+    """A browser in which the extension is set up."""
     with opened(tmp_path, relay) as ready:
         ready.settings()
         yield ready

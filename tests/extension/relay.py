@@ -1,4 +1,4 @@
-"""A relay before the real server: it counts what comes, and can hold it back, break it, or answer something else."""
+"""A relay in front of the real server: it records requests, and can delay them, break them, or answer something else."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ class Seen:
 
 @dataclass
 class Relay:
-    """What came, and what to do with what comes."""
+    """The requests received, and how to treat further ones."""
 
     server: str
     url: str = ""
@@ -32,9 +32,9 @@ class Relay:
     answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
     """Answers to give instead of the server's, to the next requests for /analyze."""
     gone: threading.Event = field(default_factory=threading.Event)
-    """Set once a client has hung up before its answer."""
+    """Set once a client has disconnected before its answer."""
     answered_at: float = 0.0
-    """When the last answer of /analyze left, on the clock of time.time."""
+    """Time of the last answer to /analyze, as given by time.time."""
     changed: threading.Condition = field(default_factory=threading.Condition)
     _open: threading.Event = field(default_factory=threading.Event)
 
@@ -42,7 +42,7 @@ class Relay:
         self._open.set()
 
     def hold(self) -> None:
-        """Keep what comes from now on waiting."""
+        """Delay requests from now on."""
         self._open.clear()
 
     def release(self) -> None:
@@ -56,10 +56,10 @@ class Relay:
         return [seen.body["texts"] for seen in list(self.seen) if seen.path == "/analyze"]
 
     def wait_for(self, count: int, path: str = "/analyze") -> None:
-        """Wait until so many requests for `path` came."""
+        """Wait until `count` requests for `path` have arrived."""
         with self.changed:
-            came = self.changed.wait_for(lambda: sum(seen.path == path for seen in self.seen) >= count, PATIENCE)
-        assert came, f"{count} requests for {path} were expected: {[seen.path for seen in self.seen]}"
+            arrived = self.changed.wait_for(lambda: sum(seen.path == path for seen in self.seen) >= count, PATIENCE)
+        assert arrived, f"{count} requests for {path} were expected: {[seen.path for seen in self.seen]}"
 
 
 @contextmanager

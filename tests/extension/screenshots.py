@@ -1,4 +1,4 @@
-"""The pictures of docs/extension.md and the README: python -m tests.extension.screenshots --model artifacts/bundle"""
+"""Take the screenshots in docs/extension.md and the README: python -m tests.extension.screenshots --model artifacts/bundle"""
 
 import argparse
 import tempfile

@@ -20,11 +20,11 @@ def fresh(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
         yield ready
 
 
-def test_first_run_says_what_goes_where_and_asks(fresh: Browser) -> None:
+def test_the_first_run_explains_what_is_sent_and_asks_for_consent(fresh: Browser) -> None:
     options = fresh.options()
     expect(options.get_by_role("heading", name="Welcome")).to_be_visible()
     options.get_by_label("Address").fill(f"{fresh.relay.url}/")
-    expect(options.locator("#recipient")).to_have_text(f"All of it goes to {fresh.relay.url}")
+    expect(options.locator("#recipient")).to_have_text(f"Everything is sent to {fresh.relay.url}")
     options.get_by_role("button", name="Save").click()
     expect(options.locator("#saved")).to_contain_text("Please agree")
     assert fresh.stored("settings") is None
@@ -41,7 +41,7 @@ def test_first_run_says_what_goes_where_and_asks(fresh: Browser) -> None:
     expect(page.locator(".commentwise-badge")).to_be_visible()
 
 
-def test_another_server_needs_another_consent(browser: Browser) -> None:
+def test_another_server_needs_new_consent(browser: Browser) -> None:
     options = browser.options()
     expect(options.locator("#consent")).to_be_checked()
     options.get_by_label("Address").fill("http://server.example:8000")
@@ -54,7 +54,7 @@ def test_another_server_needs_another_consent(browser: Browser) -> None:
 
 def test_the_test_button(fresh: Browser) -> None:
     options = fresh.options()
-    for address, said in [("ftp://x", "This is no address"), (fresh.relay.url, "Connected. Model logreg")]:
+    for address, said in [("ftp://x", "This is not a valid address"), (fresh.relay.url, "Connected. Model logreg")]:
         options.get_by_label("Address").fill(address)
         options.get_by_role("button", name="Test").click()
         expect(options.locator("#tested")).to_contain_text(said)
@@ -64,7 +64,7 @@ def test_the_test_button(fresh: Browser) -> None:
 def test_a_refused_permission_saves_nothing(relay: Relay, tmp_path: Path) -> None:
     with opened(tmp_path, relay, granted=[f"{ARTICLE}/*"]) as browser:
         options = browser.options()
-        options.evaluate("() => { chrome.permissions.request = async () => false }")  # what a click on Deny does
+        options.evaluate("() => { chrome.permissions.request = async () => false }")  # as after a click on Deny
         options.get_by_label("Address").fill(relay.url)
         options.locator("#consent").check()
         options.get_by_role("button", name="Save").click()
@@ -72,7 +72,7 @@ def test_a_refused_permission_saves_nothing(relay: Relay, tmp_path: Path) -> Non
         assert browser.stored("settings") is None
 
 
-def test_the_permission_asked_for_is_this_server_s_alone(fresh: Browser) -> None:
+def test_permission_is_requested_for_this_server_only(fresh: Browser) -> None:
     options = fresh.options()
     options.evaluate("() => { chrome.permissions.request = async asked => { window.asked = asked; return false } }")
     options.get_by_label("Address").fill("comments.example:8443/api/")
@@ -93,12 +93,12 @@ def test_german(browser: Browser) -> None:
     expect(browser.popup(page).locator(".coverage")).to_contain_text("1 von 1.873 geladen.")
 
 
-def test_channels_are_taken_as_people_write_them(browser: Browser) -> None:
+def test_channels_are_accepted_in_every_common_form(browser: Browser) -> None:
     options = browser.options()
     channels = options.get_by_label("Channels, one per line")
     channels.fill("@one https://www.youtube.com/@two/videos\nhttps://youtube.com/c/three")
     options.get_by_role("button", name="Save").click()
-    expect(options.locator("#saved")).to_contain_text("“https://youtube.com/c/three” is no channel.")
+    expect(options.locator("#saved")).to_contain_text("“https://youtube.com/c/three” is not a channel.")
     expect(channels).to_be_focused()
     channels.fill("one, @One\nhttps://www.youtube.com/channel/UCabcdefghijklmnopqrstuv/about")
     options.get_by_role("button", name="Save").click()
@@ -122,7 +122,7 @@ def test_corrections_go_to_the_server_if_allowed(browser: Browser) -> None:
 
     browser.relay.answers.append(MISSING)
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("does not take corrections at the moment")
+    expect(page.get_by_role("dialog")).to_contain_text("does not accept corrections at the moment")
     browser.relay.answers += [STORED, STORED]
     page.keyboard.press("Escape")
     correct(page, "Ug2")
@@ -130,13 +130,13 @@ def test_corrections_go_to_the_server_if_allowed(browser: Browser) -> None:
 
     sent = [seen.body for seen in browser.relay.seen if seen.path == "/feedback"]
     assert [body["text"] for body in sent] == ["good", "good", "bad"]
-    assert sent[0] == sent[1]  # the same id, so the server can tell that it is the same correction
+    assert sent[0] == sent[1]  # the same id, so the server recognises the correction
     assert set(sent[2]) == {"text", "label", "predicted", "bundle_id", "source", "id"}
     assert (sent[2]["label"], sent[2]["predicted"], sent[2]["source"]) == ("neutral", "negative", "extension")
     assert all(correction["sent"] for correction in browser.stored("corrections"))
 
 
-def test_corrections_stay_here_otherwise_and_can_be_exported_and_deleted(browser: Browser) -> None:
+def test_unsent_corrections_can_be_exported_and_deleted(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
     correct(page, "Ug1")
@@ -159,30 +159,30 @@ def test_kept_corrections_can_be_sent_later(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("is noted here")
+    expect(page.get_by_role("dialog")).to_contain_text("is saved in this browser")
     browser.settings(sendCorrections=True)
     options = browser.options()
     browser.relay.answers.append(MISSING)
     options.get_by_role("button", name="Send now").click()
-    expect(options.locator("#kept")).to_contain_text("This server takes no corrections.")
+    expect(options.locator("#kept")).to_contain_text("This server does not accept corrections.")
     browser.relay.answers.append(STORED)
     options.get_by_role("button", name="Send now").click()
     expect(options.locator("#kept")).to_have_text("1 correction, 0 not sent.")
 
 
-def test_a_correction_that_the_server_refuses_holds_up_no_other(browser: Browser) -> None:
+def test_a_rejected_correction_does_not_block_others(browser: Browser) -> None:
     browser.settings(sendCorrections=True)
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}, {id: 'Ug2', text: 'bad'}])")
     expect(page.locator(".commentwise-badge")).to_have_count(2)
     browser.relay.answers += [REFUSED, STORED]
     correct(page, "Ug1")
-    expect(page.get_by_role("dialog")).to_contain_text("The server refuses this correction")
+    expect(page.get_by_role("dialog")).to_contain_text("The server rejected this correction")
     page.keyboard.press("Escape")
     correct(page, "Ug2")
     expect(page.get_by_role("dialog")).to_contain_text("neutral was sent to your server")
     assert [seen.body["text"] for seen in browser.relay.seen if seen.path == "/feedback"] == ["good", "bad"]
-    expect(browser.options().locator("#kept")).to_have_text("2 corrections, 0 not sent. 1 refused by the server.")
+    expect(browser.options().locator("#kept")).to_have_text("2 corrections, 0 not sent. 1 rejected by the server.")
 
 
 @pytest.mark.parametrize("page", ["options", "popup"])

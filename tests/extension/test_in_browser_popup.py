@@ -31,7 +31,7 @@ def test_the_summary(popup: Page) -> None:
     expect(popup.locator("#model")).to_contain_text("Model logreg")
 
 
-def test_the_keyboard_s_focus_stays_where_it_is_when_the_summary_grows(browser: Browser, popup: Page) -> None:
+def test_the_keyboard_focus_stays_when_the_summary_grows(browser: Browser, popup: Page) -> None:
     for name in ("CSV", "Go to 9:00"):
         control = popup.get_by_role("button", name=name)
         control.focus()
@@ -68,7 +68,7 @@ def test_copy_and_export(browser: Browser, popup: Page) -> None:
         ("Ug2.a", "true", "positive"),
         ("Ug3", "false", "neutral"),
     ]
-    assert rows[3]["text"] == "'=a video"  # no formula in anybody's spreadsheet
+    assert rows[3]["text"] == "'=a video"  # not a formula in a spreadsheet
 
     with popup.expect_download() as saving:
         popup.get_by_role("button", name="JSON").click()

@@ -30,7 +30,7 @@ def test_an_answer_below_the_threshold_is_unsure(browser: Browser) -> None:
     expect(popup.locator("#selection")).to_contain_text("not sure enough")
 
 
-def test_text_in_a_field_counts_but_no_password(browser: Browser) -> None:
+def test_text_in_a_field_is_read_but_never_a_password(browser: Browser) -> None:
     page = browser.article("<textarea>awful or good</textarea><input type=password value=hunter2>")
     page.evaluate(
         "document.querySelector('textarea').focus(); document.querySelector('textarea').setSelectionRange(0, 5)"
@@ -65,7 +65,7 @@ def test_the_keyboard_command_shows_the_result_in_place(browser: Browser) -> Non
     expect(page.locator("commentwise-card")).to_have_count(0)
 
 
-def test_the_result_is_in_sight_wherever_the_text_is(browser: Browser) -> None:
+def test_the_result_is_always_within_the_viewport(browser: Browser) -> None:
     page = browser.article("<h1>page</h1><p style='margin: 3000px 100px 150px'>great</p>")
     page.evaluate("scrollTo(0, 1e6)")
     page.evaluate(SELECT)
@@ -83,7 +83,7 @@ def test_the_result_is_in_sight_wherever_the_text_is(browser: Browser) -> None:
     expect(shown.get_by_role("heading", name="No text selected")).to_be_in_viewport(ratio=1)
 
 
-def test_the_context_menu_shows_the_result_in_place_again_and_again(browser: Browser) -> None:
+def test_the_context_menu_works_repeatedly(browser: Browser) -> None:
     page = browser.article("<p>bad</p>")
     page.evaluate(SELECT)
     for _ in range(2):
@@ -120,20 +120,20 @@ def test_in_place_without_a_selection_and_without_a_server(browser: Browser) -> 
     expect(opened.value.get_by_role("heading", name="Your server")).to_be_visible()
 
 
-def test_what_goes_wrong_is_told_in_place_with_a_way_out(browser: Browser) -> None:
+def test_problems_are_shown_in_place_with_a_way_out(browser: Browser) -> None:
     page = browser.article("<p>good</p>")
     page.evaluate(SELECT)
     browser.relay.answers.append((422, {}, json.dumps({"error": "the reason", "error_type": "Validation"})))
     browser.command(page)
     shown = page.get_by_role("dialog")
-    expect(shown).to_contain_text("The server refuses this text")
+    expect(shown).to_contain_text("The server rejected this text")
     expect(shown).to_contain_text("The server says: the reason")
     shown.get_by_role("button", name="Try again").click()
     expect(shown.get_by_role("heading")).to_have_text("▲positive95%")
     expect(page.locator("commentwise-card")).to_have_count(1)
 
 
-def test_a_card_that_is_closed_hangs_up(browser: Browser) -> None:
+def test_closing_a_card_aborts_its_request(browser: Browser) -> None:
     page = browser.article("<p>good</p>")
     page.evaluate(SELECT)
     browser.relay.hold()
@@ -144,7 +144,7 @@ def test_a_card_that_is_closed_hangs_up(browser: Browser) -> None:
     browser.relay.release()
 
 
-def test_only_a_person_can_correct(browser: Browser) -> None:
+def test_scripts_of_the_page_cannot_correct(browser: Browser) -> None:
     page = browser.article("<p>good</p>")
     page.evaluate(SELECT)
     browser.command(page)
@@ -154,7 +154,7 @@ def test_only_a_person_can_correct(browser: Browser) -> None:
         "document.querySelector('commentwise-card').shadowRoot.querySelectorAll('button').forEach(button => button.click())"
     )
     wrong.click()
-    expect(page.get_by_role("dialog")).to_contain_text("negative is noted here.")
+    expect(page.get_by_role("dialog")).to_contain_text("negative is saved in this browser.")
     (correction,) = browser.stored("corrections")
     assert (correction["text"], correction["label"], correction["predicted"], correction["sent"]) == (
         "good",
@@ -164,7 +164,7 @@ def test_only_a_person_can_correct(browser: Browser) -> None:
     )
 
 
-def test_the_context_menu_opens_the_popup_where_no_extension_may_run(browser: Browser) -> None:
+def test_the_context_menu_opens_the_popup_on_pages_closed_to_extensions(browser: Browser) -> None:
     page = browser.context.new_page()
     page.goto("chrome://version")
     browser.menu(page, "good video")

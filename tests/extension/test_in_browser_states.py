@@ -1,4 +1,4 @@
-"""Every state that stands in the way, with its message and its way out."""
+"""Every problem state, with its message and its way out."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ def trouble(page: Page) -> Any:
     return page.locator("#trouble")
 
 
-def asked(browser: Browser) -> Page:
-    """The popup after a text was typed into it."""
+def popup_with_text(browser: Browser) -> Page:
+    """The popup after submitting a text."""
     popup = browser.popup(browser.article("<p>page</p>"))
     ask(popup)
     return popup
@@ -63,7 +63,7 @@ def test_no_permission(relay: Relay, tmp_path: Path) -> None:
         assert relay.seen == []
 
 
-def test_access_that_is_allowed_later(browser: Browser) -> None:
+def test_access_granted_later(browser: Browser) -> None:
     browser.worker.evaluate("() => { chrome.permissions.contains = async () => false }")
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -117,7 +117,7 @@ def test_a_wrong_key(tiny_bundle: Path, tmp_path: Path) -> None:
         opened(tmp_path, relay) as browser,
     ):
         browser.settings(key="wrong")
-        popup = asked(browser)
+        popup = popup_with_text(browser)
         expect(trouble(popup)).to_contain_text("The API key is missing or wrong")
         with browser.context.expect_page() as opening:
             trouble(popup).get_by_role("button", name="Open settings").click()
@@ -144,7 +144,7 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
         for count, said in [(20, "characters and the limit is 100"), (60, "the body has more than 200 bytes")]:
             popup.get_by_label("Or type a text").fill("video " * count)
             popup.get_by_role("button", name="Classify").click()
-            expect(trouble(popup)).to_contain_text("The server refuses this text")
+            expect(trouble(popup)).to_contain_text("The server rejected this text")
             expect(trouble(popup)).to_contain_text(said)
         ask(popup)
         expect(popup.locator(".verdict")).to_contain_text("positive")
@@ -153,19 +153,19 @@ def test_too_much_text(tiny_bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "title"),
     [
-        (404, "This is no Commentwise server"),
-        (413, "The server refuses this text"),
-        (422, "The server refuses this text"),
-        (424, "The server has a fault"),
-        (500, "The server has a fault"),
-        (502, "The server has a fault"),
+        (404, "This is not a Commentwise server"),
+        (413, "The server rejected this text"),
+        (422, "The server rejected this text"),
+        (424, "The server reported an error"),
+        (500, "The server reported an error"),
+        (502, "The server reported an error"),
         (504, "The server is slow"),
     ],
 )
 def test_an_error_status(browser: Browser, status: int, title: str) -> None:
     body = json.dumps({"error": "the reason", "error_type": "Backend"})
     browser.relay.answers.append((status, {"Content-Type": "application/json"}, body))
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text(title)
     expect(trouble(popup)).to_contain_text("The server says: the reason")
     expect(trouble(popup).get_by_role("button")).not_to_have_count(0)
@@ -174,12 +174,12 @@ def test_an_error_status(browser: Browser, status: int, title: str) -> None:
     expect(trouble(popup)).to_be_empty()
 
 
-@pytest.mark.parametrize(("status", "title"), [(429, "The server is busy"), (503, "The server is getting ready")])
-def test_a_server_that_asks_for_a_pause_gets_it(browser: Browser, status: int, title: str) -> None:
+@pytest.mark.parametrize(("status", "title"), [(429, "The server is busy"), (503, "The server is starting")])
+def test_retry_after_is_respected(browser: Browser, status: int, title: str) -> None:
     browser.relay.answers.append(
         (status, {"Retry-After": "2"}, json.dumps({"error": "later", "error_type": "Overloaded"}))
     )
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text(title)
     expect(trouble(popup)).to_contain_text("Next try in 2 s.")
     expect(popup.locator(".verdict")).to_contain_text("positive", timeout=PATIENCE_MS)
@@ -187,7 +187,7 @@ def test_a_server_that_asks_for_a_pause_gets_it(browser: Browser, status: int, t
     assert len(browser.relay.texts()) == 2
 
 
-def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
+def test_the_page_waits_for_a_long_retry_after(browser: Browser) -> None:
     browser.relay.answers.append((429, {"Retry-After": "21"}, "{}"))
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -200,7 +200,7 @@ def test_a_long_pause_is_kept_by_the_page(browser: Browser) -> None:
 
 def test_a_slow_server(browser: Browser) -> None:
     browser.relay.hold()
-    popup = asked(browser)
+    popup = popup_with_text(browser)
     expect(trouble(popup)).to_contain_text("The server is slow", timeout=PATIENCE_MS)
     browser.relay.release()
     expect(popup.locator(".verdict")).to_contain_text("positive")
@@ -220,7 +220,7 @@ def test_a_server_that_never_answers(browser: Browser) -> None:
     expect(page.locator(".commentwise-badge")).to_be_visible()
 
 
-def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
+def test_trying_again_aborts_a_slow_request(browser: Browser) -> None:
     browser.relay.hold()
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good'}])")
@@ -234,12 +234,12 @@ def test_trying_again_hangs_up_on_a_slow_server(browser: Browser) -> None:
     expect(status).to_be_empty()
 
 
-def test_something_else_answers(browser: Browser) -> None:
+def test_another_program_at_the_address(browser: Browser) -> None:
     browser.relay.answers.append((200, {"Content-Type": "text/html"}, "<title>router</title>"))
-    expect(trouble(asked(browser))).to_contain_text("This is no Commentwise server")
+    expect(trouble(popup_with_text(browser))).to_contain_text("This is not a Commentwise server")
 
 
-def test_a_page_that_nobody_may_read(browser: Browser) -> None:
+def test_a_page_closed_to_extensions(browser: Browser) -> None:
     page = browser.context.new_page()
     page.goto("chrome://version")
     popup = browser.popup(page)
@@ -273,7 +273,7 @@ def test_none_loaded_yet(browser: Browser) -> None:
         "c.replaceWith(make('new-comment-model', {}, 'text'))",
     ],
 )
-def test_selectors_that_fit_no_more(browser: Browser, change: str) -> None:
+def test_selectors_that_no_longer_match(browser: Browser, change: str) -> None:
     page = browser.watch()
     page.evaluate(
         f"""text => {{
@@ -289,15 +289,15 @@ def test_selectors_that_fit_no_more(browser: Browser, change: str) -> None:
     trouble(popup).get_by_role("button", name="Copy diagnostics").click()
     expect(popup.locator("#diagnostics")).to_have_text("Copied")
     copied = popup.evaluate("navigator.clipboard.readText()")
-    told = json.loads(copied)
-    assert told["problem"] == "selectors-broken"
-    assert told["page"]["selectors"]["thread"] == 1
+    diagnostics = json.loads(copied)
+    assert diagnostics["problem"] == "selectors-broken"
+    assert diagnostics["page"]["selectors"]["thread"] == 1
     assert TEXT not in copied
     assert browser.relay.url not in copied
     assert "video1" not in copied
 
 
-def test_a_page_from_before_the_extension(relay: Relay, tmp_path: Path) -> None:
+def test_a_page_opened_before_the_installation(relay: Relay, tmp_path: Path) -> None:
     granted = [f"{relay.url}/*", "https://www.youtube.com/*"]
     with opened(tmp_path, relay, granted, content_scripts=[]) as browser:
         browser.settings()

@@ -25,7 +25,7 @@ def expect_right_badges(page: Page, count: int) -> None:
     assert set(page.locator("#comment").evaluate_all(script)) == {"good▲", "bad▼"}
 
 
-def test_a_worker_that_is_killed_mid_request_is_asked_again(browser: Browser) -> None:
+def test_the_request_is_repeated_if_the_worker_is_killed(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", numbered(1))
     expect(page.locator(BADGES)).to_have_count(1)
@@ -37,7 +37,7 @@ def test_a_worker_that_is_killed_mid_request_is_asked_again(browser: Browser) ->
     expect_right_badges(page, 5)
 
 
-def test_a_killed_worker_s_successor_knows_what_it_knew(browser: Browser) -> None:
+def test_the_cache_survives_a_killed_worker(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", numbered(4))
     expect(page.locator(BADGES)).to_have_count(4)
@@ -48,7 +48,7 @@ def test_a_killed_worker_s_successor_knows_what_it_knew(browser: Browser) -> Non
     assert len(browser.relay.texts()) == 1
 
 
-def test_leaving_hangs_up_on_the_server(browser: Browser) -> None:
+def test_leaving_aborts_the_request_to_the_server(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", numbered(1))
     expect(page.locator(BADGES)).to_have_count(1)
@@ -60,7 +60,7 @@ def test_leaving_hangs_up_on_the_server(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("flags", [["--rate-limit", "1"], ["--max-batch", "7"], ["--max-body", "600"]])
-def test_the_server_s_limits_are_kept_to(tiny_bundle: Path, tmp_path: Path, flags: list[str]) -> None:
+def test_the_limits_of_the_server_are_respected(tiny_bundle: Path, tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "server").mkdir()
     with (
         started(tmp_path / "server", "--model", str(tiny_bundle), *flags) as server,
@@ -73,7 +73,7 @@ def test_the_server_s_limits_are_kept_to(tiny_bundle: Path, tmp_path: Path, flag
         expect_right_badges(page, 30)
 
 
-def test_a_new_bundle_makes_known_answers_void(tiny_bundle: Path, tmp_path: Path, browser: Browser) -> None:
+def test_a_new_bundle_invalidates_cached_answers(tiny_bundle: Path, tmp_path: Path, browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", numbered(2))
     expect_right_badges(page, 2)
@@ -87,12 +87,12 @@ def test_a_new_bundle_makes_known_answers_void(tiny_bundle: Path, tmp_path: Path
     browser.relay.answers.append((200, {"Content-Type": "application/json"}, swapped))
     again = browser.watch(video="video2")
     again.evaluate("add", numbered(3))
-    # The first answer came from another bundle, so the extension asks again what the server is, and for the rest.
+    # The first answer came from another bundle, so the extension fetches /info again, and the rest.
     expect_right_badges(again, 3)
     assert [seen.path for seen in browser.relay.seen] == ["/info", "/analyze", "/analyze", "/info", "/analyze"]
 
 
-def test_the_key_goes_to_the_server_and_is_seen_by_no_page(browser: Browser) -> None:
+def test_the_key_is_sent_to_the_server_and_hidden_from_pages(browser: Browser) -> None:
     browser.settings(key="a-secret-key")
     page = browser.watch()
     page.evaluate("add", numbered(2))
@@ -105,17 +105,17 @@ def test_the_key_goes_to_the_server_and_is_seen_by_no_page(browser: Browser) -> 
     (own,) = [context for context in contexts if context["origin"] + "/" == browser.base]
     script = """(async () => {
         const read = await chrome.storage.local.get().then(JSON.stringify, error => "refused");
-        const told = JSON.stringify(await chrome.runtime.sendMessage({type: "setup"}));
-        return [read, told];
+        const reply = JSON.stringify(await chrome.runtime.sendMessage({type: "setup"}));
+        return [read, reply];
     })()"""
-    asked = {"expression": script, "contextId": own["id"], "awaitPromise": True, "returnByValue": True}
-    read, told = session.send("Runtime.evaluate", asked)["result"]["value"]
+    evaluation = {"expression": script, "contextId": own["id"], "awaitPromise": True, "returnByValue": True}
+    read, reply = session.send("Runtime.evaluate", evaluation)["result"]["value"]
     assert read == "refused"
-    assert "a-secret-key" not in told
-    assert browser.relay.url not in told
+    assert "a-secret-key" not in reply
+    assert browser.relay.url not in reply
 
 
-def test_nothing_goes_anywhere_else(browser: Browser) -> None:
+def test_nothing_is_sent_elsewhere(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", numbered(3))
     expect(page.locator(BADGES)).to_have_count(3)

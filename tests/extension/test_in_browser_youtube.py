@@ -11,7 +11,7 @@ from tests.extension.browser import Browser, wait_until
 BADGES = ".commentwise-badge"
 PATIENCE_MS = 60_000
 ATTEMPTS = 5
-"""A machine that is busy with other things is given so many chances to be quick."""
+"""Attempts at a timing measurement, since the machine may be busy with other things."""
 HOSTILE = [
     "<img src=x onerror=\"document.title='owned'\"> good",
     "</script><script>document.title='owned'</script> good",
@@ -30,7 +30,7 @@ def badge(page: Page, comment: str) -> Any:
 
 
 def shown_threads(page: Page) -> list[str]:
-    """The ids of the parent comments that can be seen, from top to bottom."""
+    """The ids of the visible parent comments, from top to bottom."""
     script = """threads => threads.filter(thread => thread.checkVisibility())
         .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)
         .map(thread => new URL(thread.querySelector("a[href*='lc=']").href).searchParams.get("lc"))"""
@@ -39,7 +39,7 @@ def shown_threads(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("dom", ["new", "old"])
-def test_comments_that_come_lazily_take_few_requests(browser: Browser, dom: str) -> None:
+def test_lazily_loaded_comments_take_few_requests(browser: Browser, dom: str) -> None:
     page = browser.watch(f"&dom={dom}")
     page.evaluate("comments => load(comments)", comments(300))
     expect(page.locator(BADGES)).to_have_count(300, timeout=PATIENCE_MS)
@@ -50,7 +50,7 @@ def test_comments_that_come_lazily_take_few_requests(browser: Browser, dom: str)
         expect(badge(page, comment)).to_have_text(text)
 
 
-def test_the_page_is_never_held_up_and_badges_follow_the_answer_at_once(browser: Browser) -> None:
+def test_the_page_is_never_blocked_and_badges_appear_right_after_the_answer(browser: Browser) -> None:
     longest, latest = [], []
     for attempt in range(ATTEMPTS):
         page = browser.watch(video=f"timed{attempt}")
@@ -71,12 +71,12 @@ def test_the_page_is_never_held_up_and_badges_follow_the_answer_at_once(browser:
 
 @contextmanager
 def traced(browser: Browser, page: Page) -> Iterator[list[dict[str, Any]]]:
-    """What Chromium's threads do meanwhile."""
+    """Trace Chromium's threads during the block."""
     session = browser.context.new_cdp_session(page)
     events: list[dict[str, Any]] = []
     session.on("Tracing.dataCollected", lambda data: events.extend(data["value"]))
     complete: list[object] = []
-    session.on("Tracing.tracingComplete", lambda told: complete.append(told))
+    session.on("Tracing.tracingComplete", lambda event: complete.append(event))
     config = {"includedCategories": ["devtools.timeline", "toplevel"]}
     session.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": config})
     yield events
@@ -85,9 +85,9 @@ def traced(browser: Browser, page: Page) -> Iterator[list[dict[str, Any]]]:
 
 
 def longest_task(events: list[dict[str, Any]]) -> float:
-    """Milliseconds of the longest task on the page's main thread, the page's own work included.
+    """Duration in milliseconds of the longest task on the page's main thread, including the page's own work.
 
-    Those that the thread really ran: on a machine that is busy with other things, it also waits for its turn.
+    Measured in CPU time of the thread, since on a busy machine it also waits to be scheduled.
     """
     (thread,) = {
         (event["pid"], event["tid"])
@@ -101,7 +101,7 @@ def longest_task(events: list[dict[str, Any]]) -> float:
     return max(float(event["tdur"]) for event in tasks if "tdur" in event) / 1000
 
 
-def test_what_is_read_is_the_text_with_its_emoji_and_nothing_else(browser: Browser) -> None:
+def test_only_the_text_with_its_emoji_is_read(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add([{id: 'Ug1', text: 'good 👍 at 1:23\\nbad', author: '@secret'}])")
     expect(badge(page, "Ug1")).to_be_visible()
@@ -121,7 +121,7 @@ def test_hostile_text_stays_text(browser: Browser) -> None:
     assert page.locator("commentwise-card img, #video img").count() == 0
 
 
-def test_replies_are_told_from_parents_and_their_hidden_twins_left_alone(browser: Browser) -> None:
+def test_replies_are_distinguished_from_parents_and_hidden_duplicates_ignored(browser: Browser) -> None:
     page = browser.watch()
     replies = [{"id": "Ug1.a", "text": "bad"}, {"id": "Ug1.b", "text": "awful"}]
     page.evaluate("add", [{"id": "Ug1", "text": "good", "replies": replies}])
@@ -164,7 +164,7 @@ def test_entering_from_the_home_page(browser: Browser) -> None:
     expect(page.locator(BADGES)).to_have_count(2)
 
 
-def test_comments_of_the_last_video_are_not_taken_for_the_next_ones(browser: Browser) -> None:
+def test_comments_of_the_previous_video_are_not_attributed_to_the_next(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", comments(2))
     expect(page.locator(BADGES)).to_have_count(2)
@@ -175,7 +175,7 @@ def test_comments_of_the_last_video_are_not_taken_for_the_next_ones(browser: Bro
     assert [len(texts) for texts in browser.relay.texts()] == [2, 1]
 
 
-def test_leaving_the_video_hangs_up(browser: Browser) -> None:
+def test_leaving_the_video_aborts_its_requests(browser: Browser) -> None:
     page = browser.watch()
     browser.relay.hold()
     page.evaluate("add", comments(3))
@@ -187,7 +187,7 @@ def test_leaving_the_video_hangs_up(browser: Browser) -> None:
     assert browser.relay.texts() == [[comment["text"] for comment in comments(2, start=10)]]
 
 
-def test_a_node_that_is_used_for_another_comment(browser: Browser) -> None:
+def test_a_node_reused_for_another_comment(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", [{"id": "Ug1", "text": "good"}])
     expect(badge(page, "Ug1")).to_contain_text("▲")
@@ -199,7 +199,7 @@ def test_a_node_that_is_used_for_another_comment(browser: Browser) -> None:
     expect(page.locator(BADGES)).to_have_count(1)
 
 
-def test_a_badge_that_the_page_drops_comes_back(browser: Browser) -> None:
+def test_a_badge_removed_by_the_page_returns(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", comments(1))
     expect(page.locator(BADGES)).to_have_count(1)
@@ -210,7 +210,7 @@ def test_a_badge_that_the_page_drops_comes_back(browser: Browser) -> None:
     assert len(browser.relay.texts()) == 1
 
 
-def test_text_that_changes_is_asked_about_again(browser: Browser) -> None:
+def test_changed_text_is_classified_again(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", [{"id": "Ug1", "text": "bad"}])
     expect(badge(page, "Ug1")).to_contain_text("▼")
@@ -251,7 +251,7 @@ def test_filter_and_sort(browser: Browser) -> None:
     assert shown_threads(page) == ["Ug0", "Ug1", "Ug2", "Ug3", "Ug4"]
 
 
-def test_choosing_goes_on_while_comments_load(browser: Browser) -> None:
+def test_choosing_a_filter_works_while_comments_load(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", comments(2))
     bar = page.get_by_role("group", name="Comments by sentiment")
@@ -275,7 +275,7 @@ def test_hidden_comments_show_on_demand(browser: Browser) -> None:
     expect(badge(page, "Ug0")).to_have_text("▼ 95%")
 
 
-def test_everything_is_gone_when_switched_off_and_back_when_switched_on(browser: Browser) -> None:
+def test_switching_off_removes_everything_and_switching_on_restores_it(browser: Browser) -> None:
     page = browser.watch()
     page.evaluate("add", comments(3))
     expect(page.locator(BADGES)).to_have_count(3)
@@ -289,7 +289,7 @@ def test_everything_is_gone_when_switched_off_and_back_when_switched_on(browser:
     expect(page.locator(BADGES)).to_have_count(6)
 
 
-def test_only_the_channels_of_the_list(browser: Browser) -> None:
+def test_only_listed_channels_are_classified(browser: Browser) -> None:
     browser.settings(onlyListed=True, channels=["@another"])
     page = browser.watch()
     page.evaluate("add", comments(2))
@@ -302,7 +302,7 @@ def test_only_the_channels_of_the_list(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("link", ["/@Channel.One/videos", "/channel/UCabcdefghijklmnopqrstuv"])
-def test_a_channel_is_known_by_its_handle_or_its_id(browser: Browser, link: str) -> None:
+def test_a_channel_is_recognised_by_its_handle_or_id(browser: Browser, link: str) -> None:
     browser.settings(onlyListed=True, channels=["@CHANNEL.one", "UCabcdefghijklmnopqrstuv"])
     page = browser.watch()
     page.evaluate("link => { document.querySelector('ytd-video-owner-renderer a').setAttribute('href', link) }", link)
@@ -317,7 +317,7 @@ SHORTS = """(other, shown) => {
 }"""
 
 
-def test_the_channel_of_the_next_short_does_not_count(browser: Browser) -> None:
+def test_the_channel_of_the_next_short_is_ignored(browser: Browser) -> None:
     browser.settings(onlyListed=True, channels=["@channel.one", "@next"])
     page = browser.watch()
     page.evaluate(f"""() => {{
@@ -335,7 +335,7 @@ def test_the_channel_of_the_next_short_does_not_count(browser: Browser) -> None:
     assert browser.stored("settings")["channels"] == ["@channel.one", "@next", "@this"]
 
 
-def test_the_channel_of_a_page_that_was_left_does_not_count(browser: Browser) -> None:
+def test_the_channel_of_a_page_that_was_left_is_ignored(browser: Browser) -> None:
     browser.settings(onlyListed=True, channels=["@left"])
     page = browser.watch()
     page.evaluate(f"() => {{ ({SHORTS})('next', 'left'); document.querySelector('ytd-shorts').hidden = true }}")
@@ -350,7 +350,7 @@ def test_a_page_that_names_no_channel(browser: Browser) -> None:
     page.evaluate("document.querySelector('ytd-video-owner-renderer').remove()")
     page.evaluate("add", comments(2))
     popup = browser.popup(page)
-    expect(popup.locator("#trouble")).to_contain_text("The page names no channel")
+    expect(popup.locator("#trouble")).to_contain_text("The page does not name its channel")
     expect(popup.get_by_role("button", name="Reload page")).to_be_visible()
     assert browser.relay.seen == []
 

@@ -1,5 +1,5 @@
 from tests.extension.programs import NO_CHROMIUM, chromium, need
 
 
-def test_no_test_in_a_browser_is_left_out() -> None:
+def test_browser_tests_are_not_skipped() -> None:
     need(chromium(), NO_CHROMIUM)

@@ -4,7 +4,7 @@ import zipfile
 from tests.extension.programs import ROOT
 
 
-def test_the_archive_is_what_the_store_takes() -> None:
+def test_the_archive_contains_only_what_the_store_needs() -> None:
     pack = ["make", "--silent", "extension"]
     subprocess.run(pack, cwd=ROOT, check=True)
     (archive,) = (ROOT / "dist").glob("commentwise-*.zip")

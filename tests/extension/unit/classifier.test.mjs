@@ -6,7 +6,7 @@ import { fakeChrome, fakeServer, json } from "./fakes.mjs";
 const listening = () => ({ signal: new AbortController().signal, onWait() {} });
 const texts = (count, start = 0) => Array.from({ length: count }, (_, index) => `text ${start + index}`);
 
-test("batches are no larger than the server says, and answers come in order", async () => {
+test("batches respect the server's limit, and answers are in order", async () => {
   fakeChrome();
   const server = fakeServer({ maxTexts: 4 });
   const { results, about } = await classify(texts(10), listening());
@@ -15,7 +15,7 @@ test("batches are no larger than the server says, and answers come in order", as
   assert.equal(about.family, "bert");
 });
 
-test("the same text is asked about once", async () => {
+test("identical texts are sent once", async () => {
   fakeChrome();
   const server = fakeServer();
   const { results } = await classify(["twice", "other", "twice"], listening());
@@ -23,7 +23,7 @@ test("the same text is asked about once", async () => {
   assert.deepEqual(server.requests[1].body.texts, ["twice", "other"]);
 });
 
-test("an answer is known by text, bundle and threshold", async () => {
+test("the cache key is text, bundle and threshold", async () => {
   const chrome = fakeChrome();
   const server = fakeServer();
   await classify(["unique to this test"], listening());
@@ -38,7 +38,7 @@ test("an answer is known by text, bundle and threshold", async () => {
   assert.equal(server.requests.length, 5);
 });
 
-test("a bundle that changes between two batches makes the first one's answers void", async () => {
+test("a bundle that changes between two batches invalidates the answers of the first", async () => {
   fakeChrome();
   const server = fakeServer({ maxTexts: 2 });
   const fetched = globalThis.fetch;
@@ -53,14 +53,14 @@ test("a bundle that changes between two batches makes the first one's answers vo
   assert.deepEqual(asked.slice(-4), texts(4, 100));
 });
 
-test("no text of a comment is stored", async () => {
+test("the texts of comments are not stored", async () => {
   const chrome = fakeChrome();
   fakeServer();
   await classify(["a private remark"], listening());
   assert.ok(!JSON.stringify([...chrome.storage.session.content.cache.map(([key]) => key)]).includes("private"));
 });
 
-test("a body that is too large is halved until it fits; one text that never does says why", async () => {
+test("a body that is too large is halved until it fits; a single text that is too large gets an error", async () => {
   fakeChrome();
   const server = fakeServer({ maxTexts: 8 });
   const fetched = globalThis.fetch;
@@ -76,7 +76,7 @@ test("a body that is too large is halved until it fits; one text that never does
   assert.equal(server.requests.at(-1).body.texts[0], "huge");
 });
 
-test("a server that was started anew with a lower limit is believed", async () => {
+test("a restarted server's lower limit is respected", async () => {
   const chrome = fakeChrome();
   const server = fakeServer({ maxTexts: 8 });
   await classify(["before"], listening());
@@ -87,23 +87,23 @@ test("a server that was started anew with a lower limit is believed", async () =
   assert.equal(chrome.storage.session.content.about.value.maxTexts, 4);
 });
 
-test("a pause that the server asks for is kept and told, then the same is asked again", async (t) => {
+test("Retry-After is respected and reported, then the request is repeated", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   fakeChrome();
   const server = fakeServer({ answers: [json({ error: "later" }, 429, { "Retry-After": "7" })] });
   const signal = new AbortController().signal;
-  let asking;
-  const told = await new Promise((onWait) => (asking = classify(["patience"], { signal, onWait })));
-  assert.deepEqual(told, { kind: "busy", detail: "later", retryAfter: 7 });
+  let request;
+  const waiting = await new Promise((onWait) => (request = classify(["patience"], { signal, onWait })));
+  assert.deepEqual(waiting, { kind: "busy", detail: "later", retryAfter: 7 });
   t.mock.timers.tick(6999);
   await new Promise(setImmediate);
   assert.equal(server.requests.length, 2);
   t.mock.timers.tick(1);
-  assert.equal((await asking).results[0].text, "patience");
+  assert.equal((await request).results[0].text, "patience");
   assert.equal(server.requests.length, 3);
 });
 
-test("a server that does not answer is asked again, for a while", async (t) => {
+test("a server that does not answer is retried a few times", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   fakeChrome();
   const down = () => new TypeError("Failed to fetch");
@@ -123,22 +123,22 @@ test("a server that does not answer is asked again, for a while", async (t) => {
   assert.deepEqual(server.answers, []);
 });
 
-test("a pause that is too long for a worker is left to who asked", async () => {
+test("a pause that is too long for a worker is left to the caller", async () => {
   fakeChrome();
   fakeServer({ answers: [json({}, 503, { "Retry-After": "60" })] });
   await assert.rejects(classify(["later"], listening()), { kind: "unready", retryAfter: 60 });
 });
 
-test("hanging up ends a pause", async () => {
+test("aborting ends a pause", async () => {
   fakeChrome();
   const server = fakeServer({ answers: [json({}, 429, { "Retry-After": "15" })] });
-  const hungUp = new AbortController();
-  const asking = classify(["gone"], { signal: hungUp.signal, onWait: () => hungUp.abort(new Error("hung up")) });
-  await assert.rejects(asking, /hung up/);
+  const controller = new AbortController();
+  const request = classify(["gone"], { signal: controller.signal, onWait: () => controller.abort(new Error("aborted")) });
+  await assert.rejects(request, /aborted/);
   assert.equal(server.requests.length, 2);
 });
 
-test("nothing is asked without a server, consent or permission", async () => {
+test("nothing is sent without a server, consent or permission", async () => {
   const server = fakeServer();
   for (const [given, kind] of [
     [{ settings: { server: "" } }, "not-configured"],
@@ -161,7 +161,7 @@ test("requests carry the key, no cookies and no referrer, and follow no redirect
   }
 });
 
-test("what goes wrong has a kind", async () => {
+test("every failure has a kind", async () => {
   for (const [answer, kind] of [
     [new Response("<html>"), "not-commentwise"],
     [json({ results: [] }), "not-commentwise"],

@@ -6,7 +6,7 @@ import { fakeChrome, fakeServer, json } from "./fakes.mjs";
 const corrected = (text, label = "negative") => ({ text, label, predicted: "positive", bundleId: "b".repeat(64) });
 const sent = (server) => server.requests.map(({ body }) => body.text);
 
-test("a correction goes out in the server's format", async () => {
+test("a correction is sent in the server's format", async () => {
   fakeChrome({ settings: { sendCorrections: true } });
   const server = fakeServer();
   assert.equal(await correct(corrected("wrong")), "sent");
@@ -16,7 +16,7 @@ test("a correction goes out in the server's format", async () => {
   assert.deepEqual({ ...body, id: "" }, { text: "wrong", label: "negative", predicted: "positive", bundle_id: "b".repeat(64), source: "extension", id: "" });
 });
 
-test("corrections made at once are all kept, and each is sent once", async () => {
+test("concurrent corrections are all kept, and each is sent once", async () => {
   fakeChrome({ settings: { sendCorrections: true } });
   const server = fakeServer();
   const texts = ["one", "two", "three", "four"];
@@ -25,7 +25,7 @@ test("corrections made at once are all kept, and each is sent once", async () =>
   assert.deepEqual(sent(server), texts);
 });
 
-test("who changes their mind before it is sent sends the last word only", async () => {
+test("of several corrections of a text before sending, only the latest is sent", async () => {
   const chrome = fakeChrome();
   const server = fakeServer();
   assert.equal(await correct(corrected("text", "negative")), "kept");
@@ -35,7 +35,7 @@ test("who changes their mind before it is sent sends the last word only", async 
   assert.deepEqual(server.requests.map(({ body }) => body.label), ["neutral"]);
 });
 
-test("a server that takes none is asked again with the next one; what it refuses is not sent again", async () => {
+test("unsent corrections are sent with the next one; rejected ones are not sent again", async () => {
   fakeChrome({ settings: { sendCorrections: true } });
   const server = fakeServer({ answers: [json({ error: "no such route" }, 404)] });
   assert.equal(await correct(corrected("first")), "later");

@@ -1,4 +1,4 @@
-/** As much of the browser as the service worker's modules need. */
+/** The parts of the browser that the service worker's modules need. */
 
 export function fakeChrome({ permitted = true, settings = {} } = {}) {
   const area = (content) => ({
@@ -28,7 +28,7 @@ function fakeLocks() {
   return { request };
 }
 
-/** A server that answers from the texts themselves; `answers` come first. */
+/** A fake server whose answers depend on the texts; `answers` are used first. */
 export function fakeServer({ bundleId = "b".repeat(64), maxTexts = 4, answers = [] } = {}) {
   const server = { requests: [], bundleId, maxTexts, answers };
   globalThis.fetch = async (url, { body, signal, headers, ...options }) => {

@@ -1,4 +1,4 @@
-/** What the extension may never do, and what it has to have in every language. */
+/** Rules: what the extension must never do, and the messages it needs in every language. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const pages = files.filter((path) => path.endsWith(".html"));
 const manifest = JSON.parse(read("manifest.json"));
 const locales = files.filter((path) => path.endsWith("messages.json"));
 
-test("permissions do not grow unnoticed", () => {
+test("the permissions are exactly these", () => {
   assert.deepEqual(manifest.permissions, ["activeTab", "contextMenus", "scripting", "storage"]);
   assert.deepEqual(manifest.optional_host_permissions, ["http://*/*", "https://*/*"]);
   assert.deepEqual(manifest.content_scripts.map(({ matches }) => matches), [["https://www.youtube.com/*"]]);
@@ -22,7 +22,7 @@ test("permissions do not grow unnoticed", () => {
   assert.match(manifest.content_security_policy.extension_pages, /^default-src 'none'; script-src 'self'; /);
 });
 
-test("no foreign text becomes HTML or code, and no code comes from elsewhere", () => {
+test("foreign text never becomes HTML or code, and no remote code is loaded", () => {
   const forbidden = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|setHTML|\beval\b|new Function|\bFunction\(|set(?:Timeout|Interval)\(\s*["'`]|importScripts|srcdoc/;
   for (const path of scripts) assert.doesNotMatch(read(path), forbidden, path);
   for (const path of pages) {
@@ -31,7 +31,7 @@ test("no foreign text becomes HTML or code, and no code comes from elsewhere", (
   }
 });
 
-test("one module speaks to the network, to the server that the user named", () => {
+test("only one module uses the network, and only for the user's server", () => {
   const network = /\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|WebTransport|RTCPeerConnection|\bimport\(/;
   const speaking = scripts.filter((path) => network.test(read(path).replaceAll(/\/\*[^]*?\*\//g, "")));
   assert.deepEqual(speaking.sort(), ["lib/server.js", "lib/strings.js"]);
@@ -39,27 +39,27 @@ test("one module speaks to the network, to the server that the user named", () =
   for (const path of scripts) assert.deepEqual(read(path).match(/https?:\/\/[\w.-]+/g)?.filter((url) => url !== "https://www.youtube.com") ?? [], [], path);
 });
 
-test("only trusted contexts touch the settings", () => {
+test("only trusted contexts access the settings", () => {
   for (const path of scripts.filter((path) => path.startsWith("content/"))) assert.doesNotMatch(read(path), /chrome\.storage/, path);
 });
 
-test("only selectors.js knows where things are on YouTube", () => {
+test("only selectors.js depends on YouTube's layout", () => {
   for (const path of scripts.filter((path) => path !== "content/selectors.js")) {
     assert.doesNotMatch(read(path), /["'`#. ](?:ytd-|yt-(?!navigate))/, path);
   }
 });
 
-test("every file of the manifest is there", () => {
+test("every file in the manifest exists", () => {
   const named = [manifest.background.service_worker, manifest.action.default_popup, manifest.options_ui.page, ...Object.values(manifest.icons)];
   for (const path of [...named, ...manifest.content_scripts.flatMap(({ js, css }) => [...js, ...css])]) assert.ok(files.includes(path), path);
 });
 
 test("the version is the package's", () => {
-  const project = readFileSync(new URL("../pyproject.toml", root), "utf8");
-  assert.equal(manifest.version, /^version = "(.+)"$/m.exec(project)[1]);
+  const source = readFileSync(new URL("../commentwise/__init__.py", root), "utf8");
+  assert.equal(manifest.version, /^__version__ = "(.+)"$/m.exec(source)[1]);
 });
 
-test("languages have the same keys and the same insertions", () => {
+test("languages have the same keys and placeholders", () => {
   assert.ok(locales.length >= 2);
   const english = JSON.parse(read("_locales/en/messages.json"));
   const insertions = (message) => (message.match(/\$\d/g) ?? []).sort();
@@ -73,7 +73,7 @@ test("languages have the same keys and the same insertions", () => {
   }
 });
 
-test("every problem has words and its ways out have names", () => {
+test("every problem and every way out has a message", () => {
   const english = JSON.parse(read("_locales/en/messages.json"));
   for (const [kind, ways] of Object.entries(WAYS_OUT)) {
     const name = kind.replaceAll("-", "_");
@@ -83,7 +83,7 @@ test("every problem has words and its ways out have names", () => {
   }
 });
 
-test("every message that is said exists, and every message that exists is said", () => {
+test("every message used exists, and every message is used", () => {
   const english = JSON.parse(read("_locales/en/messages.json"));
   const source = [...scripts, ...pages, "manifest.json"].map(read).join("\n");
   const said = [...source.matchAll(/\bsay\(\s*"(\w+)"|data-(?:say|title|placeholder|aria-label)="(\w+)"|__MSG_(\w+)__/g)].map((match) => match[1] ?? match[2] ?? match[3]);

@@ -13,7 +13,7 @@ function comment(text, sentiment, share = 0.9, more = {}) {
   return { id: text, text, isReply: false, result: { sentiment, confidence: share, probabilities, unsure: share < 0.6, tokens: 1, truncated: false }, ...more };
 }
 
-test("time stamps", () => {
+test("timestamps", () => {
   assert.deepEqual(timeStamps("1:23 and 01:02:03, again 1:23"), [83, 3723]);
   assert.deepEqual(timeStamps("at 9:99, 12:5, 1:75:00, 3.4:10, 1:2:3:4 or 2024-01-02"), []);
   assert.deepEqual(timeStamps("see 0:10 and 50:00", 600), [10]);
@@ -21,13 +21,13 @@ test("time stamps", () => {
   assert.equal(clock(59.9), "0:59");
 });
 
-test("the total as YouTube writes it", () => {
+test("the total as displayed by YouTube", () => {
   const totals = { "1,873 Comments": 1873, "1.873 Kommentare": 1873, "1 873 commentaires": 1873, "12 Comments": 12, "1,234,567": 1234567 };
   for (const [text, number] of Object.entries(totals)) assert.equal(totalNumber(text), number, text);
   for (const text of ["1.2K Comments", "3 Mio. Kommentare", "12K", "", "Comments"]) assert.equal(totalNumber(text), null, text);
 });
 
-test("extremes are the clearest comments, and none that is unsure", () => {
+test("extremes are the clearest comments, unsure ones excluded", () => {
   const comments = [comment("a", "positive", 0.8), comment("b", "positive", 0.95), comment("c", "neutral"), comment("d", "negative", 0.5)];
   const { positive, negative } = extremes(comments, LABELS);
   assert.equal(positive.id, "b");
@@ -54,7 +54,7 @@ test("over time: every quoted time is in one part", () => {
   assert.deepEqual(overTime([comment("none", "neutral")], LABELS, 600), []);
 });
 
-test("CSV that spreadsheets read and do not run", () => {
+test("CSV that spreadsheets read but do not execute", () => {
   const text = csv(["a", "b"], [{ a: 'say "hi", all', b: "=1+1" }, { a: "line\nbreak", b: -0.5 }, { a: null, b: "-x" }]);
   assert.equal(text, 'a,b\r\n"say ""hi"", all",\'=1+1\r\n"line\nbreak",-0.5\r\n,\'-x\r\n');
 });
@@ -82,7 +82,7 @@ test("server addresses", () => {
   assert.ok(!isLoopback("http://localhost.example") && !isLoopback("https://host.example/127.0.0.1"));
 });
 
-test("channels as people write them", () => {
+test("channels in every common form", () => {
   const id = "UCabcdefghijklmnopqrs-_1";
   const names = {
     "@One": "@One",
@@ -102,7 +102,7 @@ test("channels as people write them", () => {
   for (const [typed, name] of Object.entries(names)) assert.equal(channelName(typed), name, typed);
 });
 
-test("statuses and pauses", () => {
+test("statuses and Retry-After", () => {
   assert.equal(kindOf(418), "not-commentwise");
   assert.equal(kindOf(599), "server-error");
   assert.equal(retryAfter("7"), 7);

@@ -1,0 +1,134 @@
+"""The documents: links lead somewhere, and the commands they name exist."""
+
+import importlib.util
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = frozenset(
+    [
+        "run",
+        "completion",
+        "collect",
+        "publish",
+        "lineage",
+        "reproduce",
+        "rollback",
+        "tune",
+        "seeds",
+        "adapt",
+        "serve",
+        "score",
+        "keys",
+        "reference",
+        "drift",
+        "watch",
+        "retrain",
+        "feedback",
+        "log",
+        "report",
+    ]
+)
+HISTORY = ("CHANGELOG.md", "benchmarks/results/")
+"""Documents that name commands as they were at the time."""
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
+_SPAN = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
+_COMMAND = re.compile(r"(?<![\w/.:@=-])commentwise ([a-z][a-z-]*)")
+_MODULE = re.compile(r"(?<=[\s\"])-m(?:\", \"| )([a-z_]\w*(?:\.\w+)*)")
+
+
+def files(*patterns: str) -> list[str]:
+    """Names of the files in the repository, ignored ones left out."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return sorted({name for name in listed if (ROOT / name).is_file()})
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+DOCUMENTS = files("*.md")
+SCRIPTS = files("Makefile", ".ci", ".github/*.yml", "deploy", "dvc.yaml", "params.yaml", ":!*.json")
+CURRENT = [name for name in (*DOCUMENTS, *SCRIPTS) if not name.startswith(HISTORY)]
+
+
+def prose(text: str) -> str:
+    """Markdown without its code."""
+    return _SPAN.sub("", _INDENTED.sub("", _FENCED.sub("", text)))
+
+
+def code(text: str) -> Iterator[str]:
+    """Markdown's code: blocks other than Python, and spans."""
+    for language, block in _FENCED.findall(text):
+        if language != "python":
+            yield block
+    rest = _FENCED.sub("", text)
+    yield from _INDENTED.findall(rest)
+    yield from _SPAN.findall(_INDENTED.sub("", rest))
+
+
+def commands(name: str) -> set[str]:
+    """The subcommands of `commentwise` that a file names: in its code, or elsewhere in backticks."""
+    text = text_of(name)
+    pieces = code(text) if name.endswith(".md") else _SPAN.findall(text)
+    return {command for piece in pieces for command in _COMMAND.findall(piece)}
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_relative_link_resolves(name: str) -> None:
+    broken = []
+    for groups in _LINK.findall(prose(text_of(name))):
+        link = groups[0] or groups[1]
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    assert not broken
+
+
+def test_every_command_in_documents_and_scripts_exists() -> None:
+    named = {name: commands(name) - COMMANDS for name in CURRENT}
+    assert {name: unknown for name, unknown in named.items() if unknown} == {}
+    assert {"serve", "score", "publish"} <= commands("docs/index.md") | commands("README.md")  # the search finds some
+
+
+def test_every_module_that_is_run_exists() -> None:
+    found = {(name, module) for name in CURRENT for module in _MODULE.findall(text_of(name))}
+    assert ("docs/training.md", "commentwise.training.bert") in found  # the search finds some
+    assert {(name, module) for name, module in found if not exists(module)} == set()
+
+
+def exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def test_every_document_is_reachable_from_the_readme() -> None:
+    reached, queue = set[str](), ["README.md"]
+    while queue:
+        name = queue.pop()
+        reached.add(name)
+        for link, _ in _LINK.findall(prose(text_of(name))):
+            path = ((ROOT / name).parent / link.partition("#")[0]).resolve()
+            if path.suffix == ".md" and path.is_file() and str(path.relative_to(ROOT)) not in reached:
+                queue.append(str(path.relative_to(ROOT)))
+    pages = {name for name in DOCUMENTS if not name.startswith((".github/", "reports/", "benchmarks/"))}
+    assert pages - reached == set()
