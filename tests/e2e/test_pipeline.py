@@ -1,7 +1,9 @@
 """The main job in a repository of its own, command by command. The tests run in order and build on each other."""
 
 import json
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from tests.project import Project
 STAGES = [
     "ingest",
     "prepare",
-    "reference",
+    "baselines",
     *(f"{stage}@{family}" for stage in ("train", "evaluate") for family in ("logreg", "svm", "bert")),
     "select",
     "export",
@@ -116,3 +118,43 @@ def test_reproduction_notices_another_result(project: Project) -> None:
     facts.write_text(json.dumps(recorded), encoding="utf-8")
     printed = project.module("commentwise.training.registry.reproduce", "1", fails=True)
     assert "error: version 1 is not reproduced: svm" in printed
+
+
+@pytest.mark.slow
+def test_a_family_is_added_in_the_three_documented_steps(project: Project) -> None:
+    shutil.copyfile(Path(__file__).with_name("majority.py"), project.folder / "training/families/majority.py")
+    project.set_params({"families.majority": {"smoothing": 1.0}})
+    stages = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
+    line = "      majority: {train: python -m commentwise.training.train majority, code: training/families/majority.py, model: models/tokens.py}\n"
+    (project.folder / "dvc.yaml").write_text(
+        stages.replace("      bert: {", f"{line}      bert: {{", 1), encoding="utf-8"
+    )
+    assert {"train@majority", "evaluate@majority", "select"} <= set(project.repro())
+    assert project.repro() == []
+    ranking = read(project, "artifacts/selection.json")["ranking"]
+    assert isinstance(ranking, list)
+    assert [entry["family"] for entry in ranking][-1] == "majority"
+    assert "majority" in project.module("commentwise.training.choice.comparison", COLUMNS="200")
+    # It would be exported and served like any other.
+    folder = project.folder / "majority-bundle"
+    project.run(sys.executable, "-c", EXPORT_MAJORITY)
+    assert Classifier(folder).manifest.family == "majority"
+    project.set_params({"families.majority": {"smoothing": 0}})
+    refused = project.module("commentwise.training.train", "majority", fails=True)
+    assert "families.majority.smoothing = 0: input should be greater than 0" in refused
+
+
+EXPORT_MAJORITY = """
+import shutil
+from pathlib import Path
+from commentwise.training.choice.export import export
+from commentwise.training.project import Project
+from commentwise.training.settings import load_settings
+
+project = Project()
+candidate, folder = project.build / "majority", Path("majority-bundle")
+shutil.copytree(project.candidate("majority"), candidate)
+shutil.copyfile(project.evaluated("majority"), candidate / "evaluation.json")
+folder.mkdir()
+export(project, load_settings(project.params), candidate, folder)
+"""
