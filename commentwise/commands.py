@@ -1,0 +1,69 @@
+"""The commands of `commentwise`, by group.
+
+A command's module has a function `main` without arguments, which reads `sys.argv`.
+"""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    name: str
+    module: str
+    """Below `commentwise`."""
+    help: str
+    extra: str = ""
+    """Extras of the package that bring its libraries, separated by commas; empty where the package alone is enough."""
+    arguments: bool = True
+    """False for a module that parses no arguments: the command line tool answers `--help` in its place."""
+
+
+GROUPS = {
+    "Pipeline": (
+        Command("run", "pipeline", "run the pipeline: train, compare, select and export", "train"),
+        Command(
+            "report", "training.choice.comparison", "compare the candidates of the last run", "train", arguments=False
+        ),
+        Command("collect", "training.data.collect", "download the comments of YouTube videos", "train"),
+    ),
+    "Registry": (
+        Command(
+            "publish",
+            "training.registry.publish",
+            "register the bundle; a better one becomes champion",
+            "train",
+            arguments=False,
+        ),
+        Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
+        Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
+        Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),
+    ),
+    "Experiments": (
+        Command("tune", "training.studies.tune", "search for better settings of the encoder", "train"),
+        Command("seeds", "training.studies.seeds", "measure how far scores vary with the seed", "train"),
+        Command("adapt", "training.studies.adapt", "adapt an encoder to the language of the comments", "train"),
+    ),
+    "Serving": (
+        Command("serve", "serving.__main__", "serve a bundle over HTTP", "serve"),
+        Command("score", "serving.batch.score", "score files of comments", "serve"),
+        Command("keys", "serving.http.access", "create an API key for the server"),
+    ),
+    "Monitoring": (
+        Command(
+            "reference", "monitoring.signals.reference", "record the bundle's answers to held-out comments", "monitor"
+        ),
+        Command("drift", "monitoring.report.page", "compare recent predictions with the reference", "monitor"),
+        Command(
+            "watch", "monitoring.actions.watch", "check for drift, alert and retrain, once or regularly", "monitor"
+        ),
+        Command(
+            "retrain", "monitoring.actions.retrain", "train with feedback; a better model is kept", "train,monitor"
+        ),
+        Command("feedback", "monitoring.actions.labelled", "export feedback as labelled comments", "monitor"),
+        Command("log", "monitoring.actions.retention", "summarise the prediction log, or delete from it", "monitor"),
+    ),
+    "Shell": (Command("completion", "completion", "print a completion script for bash, zsh or fish"),),
+}
+
+COMMANDS = {command.name: command for commands in GROUPS.values() for command in commands}

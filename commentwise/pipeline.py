@@ -1,0 +1,67 @@
+"""Run the pipeline of dvc.yaml, then show how the candidates compare.
+
+  commentwise run                               # every stage whose inputs changed
+  commentwise run export                        # a stage and those it needs
+  commentwise run -S families.bert.epochs=3     # as an experiment, with other parameters
+
+Stages whose inputs did not change are skipped. An interrupted run is continued by the same command.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from commentwise.errors import CommentwiseError
+
+COMPARED = {"select", "export"}
+"""Stages after which there is something new to compare."""
+
+
+def main() -> None:
+    """Run the stages on the command line."""
+    parser = argparse.ArgumentParser(
+        prog="commentwise run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="a stage or an output (default: all)")
+    parser.add_argument(
+        "-S", "--set-param", action="append", default=[], metavar="KEY=VALUE", help="run as an experiment with this parameter; repeatable"
+    )  # fmt: skip
+    parser.add_argument("-f", "--force", action="store_true", help="run stages even if their inputs did not change")
+    arguments = parser.parse_args()
+    run_dvc(dvc_arguments(arguments.targets, arguments.set_param, arguments.force))
+    if not arguments.targets or COMPARED & set(arguments.targets):
+        from commentwise.training.choice import comparison
+
+        print()
+        comparison.main()
+
+
+def dvc_arguments(targets: list[str], params: list[str], force: bool) -> list[str]:
+    """The DVC command for these stages: `repro`, or an experiment where parameters are set.
+
+    >>> dvc_arguments(["export"], [], force=True)
+    ['repro', '--force', 'export']
+    >>> dvc_arguments([], ["seed=2"], force=False)
+    ['exp', 'run', '--set-param', 'seed=2']
+    """
+    command = ["exp", "run"] if params else ["repro"]
+    settings = [word for param in params for word in ("--set-param", param)]
+    return [*command, *(["--force"] if force else []), *settings, *targets]
+
+
+def run_dvc(arguments: list[str]) -> None:
+    """Run DVC in the current folder. Raises CommentwiseError when it is not installed or fails."""
+    # Stages call `python`, which must be the one that runs this.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": path})
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # DVC got the signal too: let it stop its stage and release its lock
+        raise
+    if status:
+        raise CommentwiseError(
+            f"`dvc {' '.join(arguments)}` failed with status {status}: fix the error above, then run the same command again"
+        )
