@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# MLflow's server with what it needs for PostgreSQL, S3 and accounts, from the repository's root:
+# MLflow's server with PostgreSQL, S3 and accounts. Build it from the repository's root:
 #   docker build --file deploy/mlflow.Dockerfile --tag commentwise-mlflow .
 FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 COPY requirements.lock /src/

@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The server, from the repository's root:
+# The server. Build it from the repository's root:
 #   docker build --file deploy/serving.Dockerfile --target cpu --tag commentwise-serving:cpu .
 #   docker build --file deploy/serving.Dockerfile --target cuda --tag commentwise-serving:cuda .
 # EXTRAS=serve,registry,log,postgresql adds the MLflow registry and the prediction log in PostgreSQL.
@@ -15,13 +15,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM install AS install-cuda
 ARG ONNXRUNTIME_GPU=1.31.1
-# ONNX Runtime for CUDA takes the place of the one for CPUs; CUDA itself comes as packages, the driver from the host.
+# ONNX Runtime for CUDA replaces the one for CPUs; CUDA comes as packages, the driver from the host.
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/commentwise/bin/python uninstall --yes onnxruntime \
     && pip --python /opt/commentwise/bin/python install --constraint requirements.lock "onnxruntime-gpu[cuda,cudnn]==${ONNXRUNTIME_GPU}"
 
 FROM ${PYTHON} AS base
-# Nothing is installed where the server runs.
+# No package can be installed in the running container.
 RUN python -m pip uninstall --yes wheel setuptools pip
 ENV PATH=/opt/commentwise/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -34,7 +34,7 @@ WORKDIR /tmp
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=5)"]
-ENTRYPOINT ["python", "-m", "commentwise.serving"]
+ENTRYPOINT ["commentwise", "serve"]
 
 FROM base AS cuda
 COPY --from=install-cuda /opt/commentwise /opt/commentwise
@@ -42,7 +42,7 @@ RUN find /opt/commentwise -type d -path '*/nvidia/*/lib' > /etc/ld.so.conf.d/nvi
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 
-# Last: what is built where no target is named.
+# Last, so that it is the default target.
 FROM base AS cpu
 COPY --from=install /opt/commentwise /opt/commentwise
 USER 10001:10001
