@@ -9,14 +9,17 @@ Stages whose inputs did not change are skipped. An interrupted run is continued 
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+import dvc.cli
 
 from commentwise.errors import CommentwiseError
 
 COMPARED = {"select", "export"}
 """Stages after which there is something new to compare."""
+INTERRUPTED = 252
+"""DVC's exit status after Ctrl-C."""
 
 
 def main() -> None:
@@ -52,16 +55,13 @@ def dvc_arguments(targets: list[str], params: list[str], force: bool) -> list[st
 
 
 def run_dvc(arguments: list[str]) -> None:
-    """Run DVC in the current folder. Raises CommentwiseError when it is not installed or fails."""
+    """Run a DVC command in the current folder. Raises CommentwiseError when it fails, and KeyboardInterrupt on Ctrl-C."""
     # Stages call `python`, which must be the one that runs this.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": path})
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # DVC got the signal too: let it stop its stage and release its lock
-        raise
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    status = dvc.cli.main(arguments)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
     if status:
         raise CommentwiseError(
-            f"`dvc {' '.join(arguments)}` failed with status {status}: fix the error above, then run the same command again"
+            f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
         )

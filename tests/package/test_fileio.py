@@ -143,7 +143,7 @@ with atomic_folder(Path("folder")) as folder, atomic_file(Path("file.txt")) as f
 
 
 def test_what_a_killed_process_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(listing(tmp_path)) == 2

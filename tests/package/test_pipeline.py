@@ -1,0 +1,83 @@
+"""`commentwise run`: DVC with the Python that runs the command, experiments, the comparison, failures and Ctrl-C."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commentwise import pipeline
+from commentwise.errors import run_command
+from commentwise.training.choice import comparison
+from tests.package.extras import ROOT
+
+STAGES = """
+stages:
+  python: {cmd: "python -c 'import sys; print(sys.executable)' > python.txt", params: [seed], outs: [python.txt]}
+  broken: {cmd: exit 3}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / "dvc.yaml").write_text(STAGES, encoding="utf-8")
+    (tmp_path / "params.yaml").write_text("seed: 1\n", encoding="utf-8")
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
+    subprocess.run(["git", *identity, "commit", "--quiet", "--message", "stages"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where PATH has no `python`."""
+    (project / "bin").mkdir(exist_ok=True)
+    for name in ("git", "sh"):
+        found = shutil.which(name)
+        assert found
+        if not (project / "bin" / name).exists():
+            (project / "bin" / name).symlink_to(found)
+    environment = {"PATH": str(project / "bin"), "PYTHONPATH": str(ROOT), "HOME": str(project), "SHELL": "/bin/sh"}
+    environment |= {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
+    environment |= {"GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.org"}
+    command = [sys.executable, "-m", "commentwise", "run", *arguments]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_stages_run_with_the_same_python_and_parameters_make_an_experiment(project: Path) -> None:
+    done = run(project, "python", "-S", "seed=2")
+    assert done.returncode == 0, done.stderr
+    assert (project / "python.txt").read_text(encoding="utf-8").strip() == sys.executable
+    assert (project / "params.yaml").read_text(encoding="utf-8") == "seed: 2\n"
+
+
+def test_a_failed_stage_ends_with_one_line(project: Path) -> None:
+    done = run(project, "broken")
+    assert done.returncode == 1
+    line = "error: `dvc repro broken` failed: fix the error above and run the same command again"
+    assert done.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize(
+    ("targets", "compared"), [([], True), (["export"], True), (["ingest", "select"], True), (["ingest"], False)]
+)
+def test_a_new_choice_is_shown(monkeypatch: pytest.MonkeyPatch, targets: list[str], compared: bool) -> None:
+    shown: list[bool] = []
+    commands: list[list[str]] = []
+    monkeypatch.setattr(sys, "argv", ["commentwise run", *targets])
+    monkeypatch.setattr(pipeline, "run_dvc", commands.append)
+    monkeypatch.setattr(comparison, "main", lambda: shown.append(True))
+    pipeline.main()
+    assert (commands, bool(shown)) == ([["repro", *targets]], compared)
+
+
+def test_ctrl_c_ends_with_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("dvc.cli.main", lambda _: pipeline.INTERRUPTED)
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # which the command changes
+    with pytest.raises(SystemExit) as exited:
+        run_command(lambda: pipeline.run_dvc(["repro"]))
+    assert exited.value.code == 130
+    assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"
