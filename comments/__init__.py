@@ -1,1 +1,1 @@
-"""What a comment is: its table, the files it comes in, its normalised text, its copies."""
+"""Comments: their table, file formats, text normalisation, traits and copies."""

@@ -1,6 +1,6 @@
-"""Reading rows of comments out of CSV and JSON lines (either with .gz), Parquet and standard input.
+"""Read rows of comments from CSV and JSON lines (plain or .gz), Parquet and standard input.
 
-A row that cannot be read is yielded all the same, with the reason.
+A row that cannot be read is yielded too, with the reason.
 """
 
 import csv
@@ -22,73 +22,73 @@ from commentwise.errors import CommentwiseError
 TEXT_FORMATS = ("csv", "jsonl")
 STANDARD_STREAM = "-"
 PEEKED_ROWS = 1000
-"""Rows of a JSON lines file that tell its columns."""
-MOST_LEVELS = 100
-"""Lists and objects within each other in a JSON value; Python's reader and writer give up at about a thousand."""
+"""Rows of a JSON lines file that determine its columns."""
+MAX_LEVELS = 100
+"""Nesting depth of a JSON value; Python's reader and writer fail at about a thousand."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a file is written: csv, jsonl or parquet, the first two perhaps compressed."""
+    """A file format: csv, jsonl or parquet, the first two optionally compressed."""
 
     kind: str
     gz: bool = False
 
 
-def format_of(name: str, told: str | None, flag: str) -> Format:
-    """The format that a file's name tells, else the one that was `told` with `flag`. Raises CommentwiseError."""
+def format_of(name: str, given: str | None, flag: str) -> Format:
+    """The format by the ending of a file name, or else the one `given` with `flag`. Raises CommentwiseError if neither."""
     path = Path(name.lower())
     gz = path.suffix == ".gz"
     kind = (path.with_suffix("") if gz else path).suffix[1:]
     if kind in TEXT_FORMATS or (kind == "parquet" and not gz):
         return Format(kind, gz)
-    if told is None:
+    if given is None:
         raise CommentwiseError(
-            f"{name!r} ends in none of .csv, .jsonl, .csv.gz, .jsonl.gz and .parquet: name its format with {flag}"
+            f"{name!r} does not end in .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet: name its format with {flag}"
         )
-    return Format(told, gz)
+    return Format(given, gz)
 
 
 @dataclass(slots=True)
 class Row:
-    """One row as it was read. `number` counts from 1: lines of JSON lines, else rows (a CSV header is none)."""
+    """One row as it was read. `number` counts from 1: lines of JSON lines, otherwise rows without the CSV header."""
 
     file: str
     number: int
     raw: Any
-    """What stands in the file: the text of its lines, or a Parquet row's values."""
+    """The content in the file: the text of the lines, or the values of a Parquet row."""
     values: dict[str, Any]
     reason: str = ""
-    """Why it cannot be used; empty where it can."""
+    """Why the row cannot be used; empty if it can."""
 
 
 @dataclass
 class Table:
-    """An input, opened: its rows can be read once."""
+    """An open input. Its rows can be read once."""
 
     columns: list[str]
     rows: Iterator[Row]
     position: Callable[[], int]
     """Bytes read so far."""
     types: dict[str, Any] = field(default_factory=dict)
-    """Arrow types of columns, where they are known."""
+    """Arrow types of columns, if known."""
 
 
 @dataclass
 class Input:
-    """A file of comments, or standard input, which is read once."""
+    """A file of comments, or standard input, which can be read once."""
 
     name: str
     format: Format
 
     @cached_property
     def size(self) -> int:
-        """Bytes of the file, 0 for standard input. Raises CommentwiseError when there is no such file."""
+        """Bytes of the file, 0 for standard input. Raises CommentwiseError if the file does not exist."""
         with _reading(self.name):
             return 0 if self.name == STANDARD_STREAM else Path(self.name).stat().st_size
 
     def opened(self) -> AbstractContextManager[Table]:
-        """The table, open inside the block. Raises CommentwiseError when it cannot be read, there or while reading."""
+        """A context manager for the table. Entering it, or reading, raises CommentwiseError if the input cannot be read."""
         if self.name == STANDARD_STREAM:
             return nullcontext(self._standard_input)
         return self._opened_file()
@@ -100,8 +100,8 @@ class Input:
     @contextmanager
     def _opened_file(self) -> Iterator[Table]:
         path = Path(self.name)
-        if path.exists() and not path.is_file():  # a pipe could not be read twice, first for its columns
-            raise CommentwiseError(f"{path} is no regular file: name one, or pipe it into - (standard input)")
+        if path.exists() and not path.is_file():  # a pipe cannot be read twice, and columns are read first
+            raise CommentwiseError(f"{path} is not a regular file: name one, or pipe it into - (standard input)")
         with _reading(self.name):
             if self.format.kind == "parquet":
                 with _parquet_table(self.name, self.size) as table:
@@ -133,7 +133,7 @@ class Rows:
 
 
 def import_pyarrow(name: str) -> Any:
-    """pyarrow, which the Parquet file `name` needs. Raises CommentwiseError where it is not installed."""
+    """Import pyarrow, to read or write the Parquet file `name`. Raises CommentwiseError if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -162,7 +162,7 @@ def _reading(name: str) -> Iterator[None]:
 
 def _text_table(file: BinaryIO, name: str, form: Format, position: Callable[[], int]) -> Table:
     stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if form.gz else file
-    # Bytes that are no UTF-8 become marks that `_is_unicode` finds, so that they cost their row and no other.
+    # Bytes that are not UTF-8 become surrogates, which `_is_unicode` detects, so that only their row is rejected.
     newline = "" if form.kind == "csv" else "\n"
     lines = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline=newline)
     return (_csv_table if form.kind == "csv" else _jsonl_table)(lines, name, position)
@@ -177,17 +177,17 @@ def _is_unicode(text: str) -> bool:
 
 
 def _legible(raw: str) -> str:
-    """Text with its undecodable bytes spelled out, as in `caf\\xe9`."""
+    """The text with undecodable bytes escaped, as in `caf\\xe9`."""
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _check_names(name: str, columns: list[str]) -> None:
     if len(set(columns)) < len(columns):
-        raise CommentwiseError(f"{name} has two columns of one name among {columns}: rename one")
+        raise CommentwiseError(f"{name} has two columns with the same name among {columns}: rename one")
 
 
 class _Tape:
-    """Hands lines on, and keeps those of the row that is being read."""
+    """Passes lines on, and keeps the lines of the current row."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
@@ -209,11 +209,11 @@ class _Tape:
 
 def _csv_table(lines: Iterable[str], name: str, position: Callable[[], int]) -> Table:
     tape = _Tape(lines)
-    reader = csv.reader(tape, strict=True)  # else a quote that nobody closed would swallow rows without a word
+    reader = csv.reader(tape, strict=True)  # otherwise an unclosed quote would silently swallow rows
     try:
         header = next(reader, [])
     except csv.Error as error:
-        raise CommentwiseError(f"{name} has no valid CSV header ({error}): mend its first line") from None
+        raise CommentwiseError(f"{name} has no valid CSV header ({error}): fix its first line") from None
     if not header:
         raise CommentwiseError(f"{name} has no CSV header: its first line must name the columns")
     if not _is_unicode(tape.take()):
@@ -232,7 +232,7 @@ def _csv_rows(reader: Iterator[list[str]], tape: _Tape, name: str, header: list[
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:  # the reader goes on with the next line
+        except csv.Error as error:  # the reader continues with the next line
             reason = f"invalid CSV: {error}"
         raw = tape.take()
         if not fields and not reason:
@@ -240,7 +240,7 @@ def _csv_rows(reader: Iterator[list[str]], tape: _Tape, name: str, header: list[
         if not _is_unicode(raw):
             reason = "not UTF-8"
         elif not reason and len(fields) != len(header):
-            reason = f"{len(fields)} fields where the header has {len(header)}"
+            reason = f"{len(fields)} fields, and the header has {len(header)}"
         number += 1
         yield Row(name, number, _legible(raw), dict(zip(header, fields, strict=False)), reason)
 
@@ -261,26 +261,26 @@ def _jsonl_rows(lines: Iterable[str], name: str) -> Iterator[Row]:
 
 
 def _json_object(raw: str) -> tuple[dict[str, Any], str]:
-    """The object that a line spells, or why it does not."""
+    """The object in a line, or the reason why there is none."""
     if not _is_unicode(raw):
         return {}, "not UTF-8"
     try:
         values = json.loads(raw)
     except json.JSONDecodeError as error:
         return {}, f"invalid JSON: {error.msg} at character {error.pos}"
-    except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
+    except (ValueError, RecursionError) as error:  # a number is too long, or nesting too deep
         return {}, f"invalid JSON: {error}"
     if not isinstance(values, dict):
-        return {}, f"a JSON {type(values).__name__} where an object is expected"
-    if raw.count("[") + raw.count("{") > MOST_LEVELS and _levels(values) > MOST_LEVELS:
-        return {}, f"JSON of more than {MOST_LEVELS} levels"
+        return {}, f"a JSON {type(values).__name__} instead of an object"
+    if raw.count("[") + raw.count("{") > MAX_LEVELS and _levels(values) > MAX_LEVELS:
+        return {}, f"JSON with more than {MAX_LEVELS} levels"
     if "\\u" in raw and not _is_unicode(json.dumps(values, ensure_ascii=False)):
-        return {}, "half a surrogate pair, which is no character"
+        return {}, "a lone surrogate, which is not a character"
     return values, ""
 
 
 def _levels(value: Any) -> int:
-    """How deep lists and objects are nested."""
+    """The nesting depth of lists and objects."""
     levels = 0
     inside = [value]
     while containers := [each for each in inside if isinstance(each, list | dict)]:
@@ -293,7 +293,7 @@ def _levels(value: Any) -> int:
 def _parquet_table(name: str, size: int) -> Iterator[Table]:
     pyarrow = import_pyarrow(name)
     try:
-        # Without the buffer, a row group is read as a whole.
+        # Without a buffer size, whole row groups are read.
         with pyarrow.parquet.ParquetFile(name, buffer_size=2**20) as file:
             types = {column.name: column.type for column in file.schema_arrow}
             _check_names(name, file.schema_arrow.names)
@@ -304,7 +304,7 @@ def _parquet_table(name: str, size: int) -> Iterator[Table]:
 
 
 class _ParquetRows:
-    """The rows of a Parquet file, and how many were read."""
+    """The rows of a Parquet file, and the number of rows read so far."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._file = file
@@ -319,10 +319,10 @@ class _ParquetRows:
 
 
 def batch_rows(batch: Any) -> Iterable[tuple[dict[str, Any], str]]:
-    """The values of each row of a record batch, or what can be had of them and why not all."""
+    """The values of each row of a record batch; for a row that cannot be decoded, what can be, and the reason."""
     try:
         return [(values, "") for values in batch.to_pylist()]
-    except ValueError as error:  # a text that is not UTF-8, a time in parts of a microsecond
+    except ValueError as error:  # a text that is not UTF-8, or a time in nanoseconds
         if batch.num_rows == 1:
             return [(dict(zip(batch.schema.names, map(_salvaged, batch), strict=True)), _first_line(error))]
         return chain.from_iterable(batch_rows(batch.slice(index, 1)) for index in range(batch.num_rows))

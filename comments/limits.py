@@ -1,4 +1,4 @@
-"""What is taken for a comment."""
+"""Limits of a comment."""
 
 MAX_CHARACTERS = 20_000
-"""Longest text that is classified."""
+"""Longer texts are rejected."""

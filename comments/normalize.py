@@ -1,41 +1,44 @@
-"""The one text normalisation, shared by training and serving."""
+"""The text normalisation that training and serving share."""
 
 import html
 import re
 import unicodedata
 
 NORMALIZATION_VERSION = 1
-"""Stands in every bundle. Raise it with any change of what `normalize` returns."""
+"""Recorded in every bundle. Increase it with any change to the result of `normalize`."""
 
-# "&amp;amp;lt;" needs one unescape per level: folding the levels first keeps the work linear in the text's length.
+# "&amp;amp;lt;" needs one unescape per level: collapsing the levels first keeps the time linear in the length of the text.
 _NESTED_AMPERSAND = re.compile(r"&(?:amp;?|#0*38;?|#x0*26;?)+", re.IGNORECASE)
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _MENTION = re.compile(r"(?<![\w@])@[\w.\-·]+")
-# Control characters; marks that only steer display: soft hyphen, zero-width space, direction marks, byte-order mark; and
-# halves of surrogate pairs, which are no characters. The zero-width joiner stays: emoji and scripts are spelled with it.
+# Control characters; marks that only affect display: soft hyphen, zero-width space, direction marks, byte-order mark; and
+# lone surrogates, which are not characters. The zero-width joiner stays: emoji and some scripts need it.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
 _SPACE = re.compile(r"\s+")
 
 
-MOST_PASSES = 8
-"""Entities nested deeper than this lose their ampersands, so that the work stays linear in the text's length."""
+MAX_PASSES = 8
+"""Entities nested deeper than this lose their ampersands, so that the time stays linear in the length of the text."""
 
 
 def normalize(text: str) -> str:
-    """Return the text as models see it.
+    """Return the text in the form that models read.
 
-    HTML entities are resolved, characters brought to Unicode form NFKC (UAX #15), invisible marks dropped, addresses
-    replaced by `http` and names by `@user` (the convention of TweetEval, Barbieri et al. 2020), and white space
-    folded. Idempotent: normalising twice changes nothing. The result may be empty.
+    HTML entities are unescaped, characters converted to Unicode form NFKC (UAX #15), invisible characters removed, URLs
+    replaced by `http` and user names by `@user` (the convention of TweetEval, Barbieri et al. 2020), and white space
+    collapsed. Normalising twice changes nothing. The result may be empty.
+
+    >>> normalize("@ana LOVE it &lt;3   https://example.org")
+    '@user LOVE it <3 http'
     """
     passes = 0
-    while (simpler := _pass(text)) != text:  # one pass can uncover work for the next: "＆ｌｔ；" becomes "&lt;"
+    while (simpler := _pass(text)) != text:  # a pass can create work for the next: "＆ｌｔ；" becomes "&lt;"
         text = simpler
         passes += 1
-        if passes == MOST_PASSES:
-            # Nobody writes entities within entities this deep but to keep a server busy.
+        if passes == MAX_PASSES:
+            # Only an attack on the server nests entities this deep.
             text = text.replace("&", " ")
     return text
 

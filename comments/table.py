@@ -1,7 +1,7 @@
-"""The comments table: its schema, and setting aside the rows that break it.
+"""The comments table: its schema, and the separation of rows that violate it.
 
-Columns: comment_id, video_id, published_at (UTC), text, label (null where unlabelled), part (null where the source
-brings no split of its own). `text` and `comment_id` are never null.
+Columns: comment_id, video_id, published_at (UTC), text, label (null if unlabelled), part (null if the source
+has no split of its own). `text` and `comment_id` are never null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ PARTS = ("train", "validation", "test")
 
 
 def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameSchema:
-    """The table's schema. Each check's name is the reason written to the reject file."""
+    """The schema of the table. The name of each check is the reason written to the reject file."""
 
     def column(*checks: pa.Check, dtype: str | pd.DatetimeTZDtype = "str", nullable: bool = True) -> pa.Column:
         return pa.Column(dtype, list(checks), nullable=nullable)
@@ -26,7 +26,7 @@ def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameS
         {
             "comment_id": column(
                 pa.Check(lambda ids: ids.str.strip() != "", error="comment_id is blank"),
-                pa.Check(lambda ids: ~ids.duplicated(), error="comment_id stands in an earlier row"),
+                pa.Check(lambda ids: ~ids.duplicated(), error="comment_id is in an earlier row"),
                 nullable=False,
             ),
             "video_id": column(),
@@ -52,8 +52,8 @@ def split_rejects(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows that fit the schema, and the rejects: row (the table's index), reason, text.
 
-    `known` maps rows that are bad already to the reason. Raises CommentwiseError when the table as a whole does not fit
-    (a column is missing or has another type).
+    `known` maps rows that were rejected before to the reason. Raises CommentwiseError if the table as a whole does not
+    fit (a column is missing or has another type).
     """
     reasons = dict(known or {})
     try:
@@ -83,26 +83,26 @@ def _rejects(table: pd.DataFrame, reasons: dict[int, str]) -> pd.DataFrame:
 
 
 def read_comments(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read a comments table that an earlier stage wrote. Raises CommentwiseError when it does not fit the schema."""
+    """Read a comments table written by an earlier stage. Raises CommentwiseError if it does not fit the schema."""
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise CommentwiseError(f"{path} is missing: run `dvc repro`, or get it back with `dvc checkout`") from None
+        raise CommentwiseError(f"{path} is missing: run `commentwise run`, or restore it with `dvc checkout`") from None
     except (OSError, ValueError) as error:
         raise CommentwiseError(
-            f"{path} is not readable Parquet ({str(error).splitlines()[0]}): get it back with `dvc checkout`"
+            f"{path} is not readable Parquet ({str(error).splitlines()[0]}): restore it with `dvc checkout`"
         ) from None
     good, rejects = split_rejects(table, schema)
     if len(rejects):
-        raise CommentwiseError(f"{path}, row {rejects['row'][0]}: {rejects['reason'][0]}: run `dvc repro`")
+        raise CommentwiseError(f"{path}, row {rejects['row'][0]}: {rejects['reason'][0]}: run `commentwise run`")
     return good
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write Parquet without the index, so that equal tables are equal files."""
+    """Write Parquet without the index, so that equal tables give equal files."""
     table.to_parquet(path, index=False)
 
 
 def write_rejects(rejects: pd.DataFrame, path: Path) -> None:
-    """Write the reject file: row, reason and the beginning of the text."""
+    """Write the reject file: row, reason and the first 200 characters of the text."""
     rejects.to_csv(path, index=False)

@@ -1,4 +1,4 @@
-"""What can be said of a comment without keeping it: how long it is, how strange to the tokenizer, in which script."""
+"""Figures about a comment that can be stored without its text: length, unknown words, script, emoji."""
 
 import hashlib
 import json
@@ -11,31 +11,34 @@ from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
-    """A comment's figures. Shares are between 0 and 1."""
+class Traits:
+    """Figures about a comment. Shares are between 0 and 1."""
 
     tokens: int
-    """Those the model reads, special ones included."""
+    """Tokens that the model reads, special tokens included."""
     unknown_share: float
-    """Of the tokens: those the tokenizer has no piece for."""
+    """Tokens that are unknown to the tokenizer, of all tokens without the special ones."""
     split_share: float
-    """Of the words: those the tokenizer does not know whole and reads in pieces."""
+    """Words that the tokenizer splits into several tokens, of all words."""
     latin_share: float
-    """Of the letters: those of the Latin script; 1 where there are no letters."""
+    """Latin letters, of all letters; 1 if there are none."""
     emoji_share: float
-    """Of the characters: emoji and other pictures."""
+    """Emoji and other symbols, of all characters."""
 
 
-def signals_of(text: str, ids: Sequence[int], words: Sequence[int | None], unknown: int | None) -> Signals:
-    """The figures of a normalised text.
+def traits_of(text: str, ids: Sequence[int], words: Sequence[int | None], unknown: int | None) -> Traits:
+    """The traits of a normalised text.
 
-    `ids` and `words` are what the tokenizer says of it (each token's id and the number of its word, None for special
-    tokens); `unknown` is the id of the token for what it does not know.
+    `ids` and `words` are the tokenizer's output: the id of each token and the number of its word, None for special
+    tokens. `unknown` is the id of the unknown token.
+
+    >>> traits_of("great видео", ids=[1, 5, 6, 7, 2], words=[None, 0, 1, 1, None], unknown=7)
+    Traits(tokens=5, unknown_share=0.3333333333333333, split_share=0.5, latin_share=0.5, emoji_share=0.0)
     """
     pieces = Counter(word for word in words if word is not None)
     unknown_tokens = list(ids).count(unknown) if unknown is not None else 0
     latin, emoji = _scripts(text)
-    return Signals(
+    return Traits(
         tokens=len(ids),
         unknown_share=unknown_tokens / max(1, sum(pieces.values())),
         split_share=sum(count > 1 for count in pieces.values()) / max(1, len(pieces)),
@@ -45,7 +48,7 @@ def signals_of(text: str, ids: Sequence[int], words: Sequence[int | None], unkno
 
 
 def unknown_id(tokenizer: Tokenizer) -> int | None:
-    """The id of the token for what the tokenizer does not know; None where it knows every byte."""
+    """The id of the unknown token; None for a tokenizer that knows every byte."""
     model = json.loads(tokenizer.to_str())["model"]
     if isinstance(number := model.get("unk_id"), int):  # of Unigram models
         return number
@@ -54,7 +57,7 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
 
 
 def text_hash(text: str) -> str:
-    """A normalised text's name by content. Short texts can be guessed from it: it is a pseudonym, no secret."""
+    """A hash that identifies a normalised text. Short texts can be guessed from it: it is a pseudonym, not a secret."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 

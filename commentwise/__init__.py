@@ -1,7 +1,8 @@
-"""Commentwise: raw comments in, a sentiment model out that a team can trust in production.
+"""Commentwise turns raw comments into a sentiment model that a team can trust in production.
 
 >>> from commentwise import Classifier
->>> Classifier("artifacts/bundle").predict(["best tutorial ever"])  # doctest: +SKIP
+>>> Classifier("artifacts/bundle").predict(["best tutorial ever"])[0].label  # doctest: +SKIP
+'positive'
 """
 
 from importlib import import_module
@@ -15,7 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = ["AsyncClient", "Classifier", "Client", "__version__"]
 
-_HOMES = {
+_MODULES = {
     "AsyncClient": "commentwise.serving.client",
     "Classifier": "commentwise.models.bundle",
     "Client": "commentwise.serving.client",
@@ -23,7 +24,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: the client needs no ONNX Runtime, the classifier no httpx."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    """Import a public name on first use, so that the client does not need ONNX Runtime, nor the classifier httpx."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

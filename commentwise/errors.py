@@ -1,4 +1,4 @@
-"""The one error type that people see, and the one place that prints it."""
+"""The error that users see, and the function that prints it."""
 
 import errno
 import os
@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 
 class CommentwiseError(Exception):
-    """A problem the person at the keyboard can act on.
+    """An error that the user can act on.
 
-    The message is one line that names the thing, the value and the way out.
+    The message is one line that names the thing, its value and the way out.
     """
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's main function; turn foreseeable failures into one line on stderr.
+    """Run the main function of a command; print a foreseeable failure as one line on stderr.
 
-    Exits with 1 after an error and with 130 after Ctrl-C. Anything else is a bug and keeps its traceback.
+    Exits with 1 after an error and with 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
     """
     try:
         main()
@@ -26,7 +26,7 @@ def run_command(main: Callable[[], None]) -> None:
         print("interrupted: run the same command again to continue", file=sys.stderr)
         sys.exit(130)
     except FileNotFoundError as error:
-        _fail(f"{error.filename or error} is missing: run `dvc repro`, or get it back with `dvc checkout`")
+        _fail(f"{error.filename or error} is missing: run `commentwise run`, or restore it with `dvc checkout`")
     except Exception as error:
         if not _disk_is_full(error):
             raise
@@ -38,7 +38,7 @@ def run_command(main: Callable[[], None]) -> None:
 def _disk_is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    # Libraries in other languages (safetensors, SQLite) raise errors of their own, with these words.
+    # Compiled libraries (safetensors, SQLite) raise exceptions of their own with these words.
     return os.strerror(errno.ENOSPC) in str(error) or "disk is full" in str(error)
 
 

@@ -1,1 +1,1 @@
-"""What a model is: text normalisation, tokenizer, linear classifier, encoder, ONNX export and the bundle."""
+"""Models: bundle, inference engine, tokenizer, encoders in torch, and ONNX graphs."""

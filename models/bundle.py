@@ -1,7 +1,7 @@
-"""The bundle: a folder that holds one classifier, everything needed to run it, and the proof that it is intact.
+"""The bundle: a folder with one classifier, everything needed to run it, and the means to verify it.
 
-Its files are tokenizer.json, one ONNX graph per precision, golden.json (a few texts with the probabilities each graph
-gave where it was exported) and manifest.json, which describes the rest. Nothing in it is ever unpickled.
+Its files are tokenizer.json, one ONNX graph per precision, golden.json (a few texts with the probabilities that each
+graph gave when it was exported) and manifest.json, which describes the rest. Nothing in it is unpickled.
 """
 
 import json
@@ -25,8 +25,8 @@ MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 GOLDEN_TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "int8": 0.1}
-"""How far a probability may stand from the recorded one, by precision. int8 kernels round differently from one
-processor generation to the next; a wrong tokenizer or graph is off by far more."""
+"""Max difference between a probability and the recorded one, by precision. int8 kernels round differently from one
+processor generation to the next; a wrong tokenizer or graph differs by far more."""
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "family": str,
@@ -47,7 +47,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What manifest.json says; the same names, see docs/architecture.md for each."""
+    """The content of manifest.json, with the same names; docs/architecture.md describes each."""
 
     family: str
     checkpoint: str
@@ -56,9 +56,9 @@ class Manifest:
     normalization_version: int
     temperature: float
     devices: dict[str, str]
-    """Device name (`cpu`, `cuda`) to the name of the graph that is best there."""
+    """Device (`cpu`, `cuda`) to the file name of the graph that is best on it."""
     files: dict[str, dict[str, Any]]
-    """File name to sha256, size in bytes and, for graphs, precision and measured parity; a cascade says how it chooses."""
+    """File name to sha256, size in bytes and, for graphs, precision and measured parity; for a cascade, its threshold."""
     metrics: dict[str, Any]
     data: dict[str, Any]
     params: dict[str, Any]
@@ -67,12 +67,12 @@ class Manifest:
 
     @classmethod
     def from_json(cls, path: Path) -> Self:
-        """Read and check a manifest. Raises CommentwiseError naming what does not fit."""
+        """Read and check a manifest. Raises CommentwiseError naming the field that is missing or invalid."""
         try:
             content = read_json(path)
         except FileNotFoundError:
             raise CommentwiseError(
-                f"{path.parent} is no bundle: it has no {MANIFEST}; make one with `dvc repro export`"
+                f"{path.parent} is not a bundle: it has no {MANIFEST}; create one with `commentwise run export`"
             ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CommentwiseError(f"{path} is damaged ({error}): {_WAY_OUT}") from None
@@ -90,14 +90,14 @@ class Manifest:
         for device, graph in content["devices"].items():
             if not isinstance(graph, str) or graph not in content["files"]:
                 raise CommentwiseError(
-                    f"{path} names the graph {graph!r} for {device!r} and does not list it: {_WAY_OUT}"
+                    f"{path} names the graph {graph!r} for {device!r} but does not list it: {_WAY_OUT}"
                 )
         return cls(**{name: content[name] for name in _FIELDS})
 
     def graph_for(self, device: str, folder: Path, cascade: bool = False) -> str:
-        """The graph to run on a device; on the CPU, with `cascade`, the bundle's cascade where it has one.
+        """The file name of the graph for a device; with `cascade`, on the CPU, that of the cascade if there is one.
 
-        Raises CommentwiseError when the bundle in `folder` has no graph for the device.
+        Raises CommentwiseError if the bundle in `folder` has no graph for the device.
         """
         if device not in self.devices:
             raise CommentwiseError(
@@ -107,7 +107,7 @@ class Manifest:
         return cascades[0] if cascades and cascade and device == "cpu" else self.devices[device]
 
 
-_WAY_OUT = "restore it with `dvc checkout`, or export it again with `dvc repro --force export`"
+_WAY_OUT = "restore it with `dvc checkout`, or export it again with `commentwise run --force export`"
 
 
 def _valid_entry(name: str, entry: Any) -> bool:
@@ -122,7 +122,7 @@ def _valid_entry(name: str, entry: Any) -> bool:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One comment's answer. `probabilities` are calibrated and in the order of the bundle's labels."""
+    """The prediction for one comment. `probabilities` are calibrated and in the order of the bundle's labels."""
 
     label: str
     probabilities: dict[str, float]
@@ -130,23 +130,26 @@ class Prediction:
 
 
 class Classifier:
-    """A verified bundle, loaded on one device."""
+    """A verified bundle, loaded on one device.
+
+    >>> Classifier("artifacts/bundle").predict(["best tutorial ever"])[0].label  # doctest: +SKIP
+    'positive'
+    """
 
     def __init__(
-        self, folder: Path, device: str = "cpu", threads: int | None = None, index: int = 0, cascade: bool = False
+        self, folder: Path | str, device: str = "cpu", threads: int | None = None, index: int = 0, cascade: bool = False
     ) -> None:
-        """Verify the bundle in `folder` and load the graph that is best on `device` (`cpu`, or the GPU `index` of `cuda`).
+        """Verify the bundle in `folder` and load the graph for `device`: `cpu`, or `cuda`, the GPU number `index`.
 
-        `cascade` prefers the bundle's cascade on the CPU, where it has one.
-
-        Raises CommentwiseError when a file is missing or altered, the text normalisation is another version, or the
-        golden texts do not come out as recorded.
+        `threads` limits the comments run at once on the CPU (default: the cores). `cascade` uses the bundle's cascade
+        on the CPU, if it has one. Raises CommentwiseError if a file is missing or altered, the text normalisation has
+        another version, or the golden texts do not get the recorded probabilities.
         """
-        self.folder = folder
-        self.manifest = verify_files(folder)
-        self.graph = self.manifest.graph_for(device, folder, cascade)
-        self.tokenizer = load_tokenizer(folder / TOKENIZER, self.manifest.max_tokens)
-        self.engine = Engine(folder / self.graph, device, threads, index)
+        self.folder = Path(folder)
+        self.manifest = verify_files(self.folder)
+        self.graph = self.manifest.graph_for(device, self.folder, cascade)
+        self.tokenizer = load_tokenizer(self.folder / TOKENIZER, self.manifest.max_tokens)
+        self.engine = Engine(self.folder / self.graph, device, threads, index)
         self._check_golden()
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -170,26 +173,24 @@ class Classifier:
     def _check_golden(self) -> None:
         golden = read_json(self.folder / GOLDEN)
         if self.graph not in golden["probabilities"]:
-            raise CommentwiseError(f"{self.folder / GOLDEN} has no answers of {self.graph}: {_WAY_OUT}")
+            raise CommentwiseError(f"{self.folder / GOLDEN} has no probabilities of {self.graph}: {_WAY_OUT}")
         expected = np.array(golden["probabilities"][self.graph])
         precision = self.manifest.files[self.graph]["precision"]
-        off = np.abs(self.probabilities(golden["texts"]) - expected).max(axis=1)
-        if not off.max() <= GOLDEN_TOLERANCE[precision]:  # said so, a NaN is refused too
+        errors = np.abs(self.probabilities(golden["texts"]) - expected).max(axis=1)
+        if not errors.max() <= GOLDEN_TOLERANCE[precision]:  # in this form, NaN is refused too
             raise CommentwiseError(
-                f"{self.folder / self.graph} answers {golden['texts'][int(off.argmax())]!r} with probabilities {off.max():.3f} away from those "
-                f"recorded at export (at most {GOLDEN_TOLERANCE[precision]}): export the bundle again on a machine like this one"
+                f"{self.folder / self.graph} gives {golden['texts'][int(errors.argmax())]!r} probabilities that differ by {errors.max():.3f} from those "
+                f"recorded at export (max {GOLDEN_TOLERANCE[precision]}): export the bundle again on a machine like this one"
             )
 
 
 def verify_files(folder: Path) -> Manifest:
-    """Check every file of a bundle against its manifest and return the manifest.
+    """Verify every file of a bundle against its manifest and return the manifest.
 
     Raises CommentwiseError naming the first file that is missing, truncated or altered, or the version that differs.
     """
     if not folder.is_dir():
-        raise CommentwiseError(
-            f"no bundle at {folder}: make one with `make demo` or `dvc repro`, or name another folder"
-        )
+        raise CommentwiseError(f"no bundle at {folder}: create one with `commentwise run` or name another folder")
     manifest = Manifest.from_json(folder / MANIFEST)
     if manifest.normalization_version != NORMALIZATION_VERSION:
         raise CommentwiseError(
@@ -211,14 +212,14 @@ def verify_files(folder: Path) -> Manifest:
 
 
 def bundle_id(folder: Path) -> str:
-    """The bundle's name by content: sha256 of its manifest, which holds the hashes of all its files."""
+    """The id of the bundle's content: sha256 of its manifest, which holds the hashes of all its files."""
     return file_hash(folder / MANIFEST)
 
 
 def write_manifest(folder: Path, fields: dict[str, Any], graphs: dict[str, dict[str, Any]]) -> None:
-    """Write manifest.json for the files that lie in `folder`.
+    """Write manifest.json for the files in `folder`.
 
-    `graphs` maps each graph's file name to its precision and parity; sizes and hashes are read from the files.
+    `graphs` maps the file name of each graph to its precision and parity; sizes and hashes are taken from the files.
     """
     entries = {name: _entry(folder / name) for name in (TOKENIZER, GOLDEN)}
     entries |= {name: _entry(folder / name) | facts for name, facts in graphs.items()}

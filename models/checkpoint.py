@@ -1,4 +1,4 @@
-"""Finding the pre-trained encoder to start from: embedded, a local folder or a hub id."""
+"""Pre-trained encoders: the embedded one, a local folder or a Hugging Face hub id."""
 
 import importlib.util
 from pathlib import Path
@@ -15,10 +15,10 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 
 
 def resolve_checkpoint(checkpoint: str) -> Path:
-    """Return the local folder of a checkpoint, downloading it first where it is a hub id.
+    """Return the local folder of a checkpoint; a hub id is downloaded first.
 
     `checkpoint` is `embedded`, a folder, or a Hugging Face hub id such as `google-bert/bert-base-uncased` (with
-    `@revision` to pin one). Raises CommentwiseError when there is no such checkpoint or the embedded one was altered.
+    `@revision` to pin one). Raises CommentwiseError if the checkpoint does not exist or the embedded one was altered.
     """
     if checkpoint == EMBEDDED:
         return _embedded()
@@ -37,9 +37,9 @@ def resolve_checkpoint(checkpoint: str) -> Path:
 
 
 def tokenizer_json(checkpoint: str) -> str:
-    """Return the text of the checkpoint's tokenizer.json, converting older vocabulary files where it has none.
+    """Return the text of a checkpoint's tokenizer.json, converted from older vocabulary files if necessary.
 
-    Raises CommentwiseError when the checkpoint has no tokenizer that can be read.
+    Raises CommentwiseError if the checkpoint has no readable tokenizer.
     """
     folder = resolve_checkpoint(checkpoint)
     try:
@@ -50,7 +50,7 @@ def tokenizer_json(checkpoint: str) -> str:
 
             text = str(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
         Tokenizer.from_str(text)
-    except Exception as error:  # both libraries let many kinds through
+    except Exception as error:  # both libraries raise many kinds
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
         ) from None
@@ -58,7 +58,7 @@ def tokenizer_json(checkpoint: str) -> str:
 
 
 def _embedded() -> Path:
-    # Looked up, not imported: importing the package would pull in sentence-transformers.
+    # Found, not imported: importing the package would import sentence-transformers.
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise CommentwiseError("the embedded checkpoint is not installed: run `make setup`, or name a hub id or folder")
@@ -84,7 +84,7 @@ def _from_hub(checkpoint: str) -> Path:
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CommentwiseError(
-            f"checkpoint {checkpoint!r} is neither a folder here nor could it be had from the Hugging Face hub "
+            f"checkpoint {checkpoint!r} is not a folder, and the Hugging Face hub did not provide it "
             f"({_first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
         ) from None
 

@@ -1,21 +1,21 @@
-"""How much of the machine this process may use."""
+"""Processor cores that this process may use."""
 
 import os
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where a container finds its share of the processors."""
+"""Where the kernel shows the limits of a container."""
 
 
 def available_cores() -> int:
-    """Whole cores this process may use, which in a container are fewer than the machine has, and at least one."""
+    """Whole cores that this process may use, at least one; in a container fewer than the machine has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share, period = _quota()
     return cores if share in ("max", "-1") else max(1, min(cores, int(share) // int(period)))
 
 
 def _quota() -> tuple[str, str]:
-    """Microseconds of computing per period: in one file of cgroup v2, or in two of v1. Without a limit, `max` or -1.
+    """CPU time per period, both in microseconds, from one file of cgroup v2 or two of v1; `max` or -1 if unlimited.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/scheduler/sched-bwc.html
     """

@@ -1,4 +1,4 @@
-"""Running a classifier's ONNX graph on the CPU or a GPU with ONNX Runtime."""
+"""Inference with a classifier's ONNX graph on the CPU or a GPU, by ONNX Runtime."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +18,16 @@ GPU_BATCH_SIZE = 64
 
 
 def available_device() -> str:
-    """`cuda` where the installed ONNX Runtime can use it, else `cpu`."""
+    """`cuda` if the installed ONNX Runtime supports it, otherwise `cpu`."""
     return "cuda" if PROVIDERS["cuda"] in onnxruntime.get_available_providers() else "cpu"
 
 
 def padded(rows: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
-    """What a graph takes for these rows: token ids and attention mask of shape (rows, longest row)."""
+    """The inputs of a graph for these rows: input_ids and attention_mask of shape (rows, longest row).
+
+    >>> {name: values.tolist() for name, values in padded([[5, 6], [7]]).items()}
+    {'input_ids': [[5, 6], [7, 0]], 'attention_mask': [[1, 1], [1, 0]]}
+    """
     width = max(len(row) for row in rows)
     input_ids = np.zeros((len(rows), width), dtype=np.int64)
     attention_mask = np.zeros((len(rows), width), dtype=np.int64)
@@ -34,19 +38,18 @@ def padded(rows: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
 
 
 class Engine:
-    """One ONNX graph of the signature `input_ids, attention_mask -> logits`, ready to run.
+    """An ONNX graph with the signature `input_ids, attention_mask -> logits`, loaded on a device.
 
-    On the CPU each comment runs alone on one thread, with as many at a time as there are cores. That needs no padding
-    and no waiting, is as fast as batches at this model size, and keeps an answer independent of its neighbours:
-    dynamic int8 shares one activation scale per batch, so in a batch it would not be.
+    On the CPU each comment runs alone on one thread, as many at a time as there are cores. This needs no padding, is
+    as fast as batches at this model size, and makes the result independent of the other comments: dynamic int8 uses
+    one activation scale per batch, so in a batch it would depend on them.
     """
 
     def __init__(self, model: Path, device: str = "cpu", threads: int | None = None, index: int = 0) -> None:
-        """Load the graph at `model`. `threads` bounds the comments run at once on the CPU (default: the cores).
+        """Load the graph at `model`. `threads` limits the comments run at once on the CPU (default: the cores).
 
-        `index` is the number of the GPU.
-
-        Raises CommentwiseError when the file is no ONNX graph of that signature or the device is not available.
+        `index` is the number of the GPU. Raises CommentwiseError if the file is not an ONNX graph with this signature or
+        the device is not available.
         """
         if PROVIDERS[device] not in onnxruntime.get_available_providers():
             raise CommentwiseError(
@@ -64,8 +67,8 @@ class Engine:
             raise CommentwiseError(
                 f"{model} is not a loadable ONNX model ({reason}): export the bundle again"
             ) from None
-        if PROVIDERS[device] not in self._session.get_providers():  # ONNX Runtime falls back without a word
-            raise CommentwiseError(f"device {device!r} does not work here: mend its driver, or use the device 'cpu'")
+        if PROVIDERS[device] not in self._session.get_providers():  # ONNX Runtime falls back to the CPU silently
+            raise CommentwiseError(f"device {device!r} does not work here: fix its driver, or use the device 'cpu'")
         names = {value.name for value in self._session.get_inputs()}
         if names != {"input_ids", "attention_mask"}:
             raise CommentwiseError(
@@ -84,22 +87,22 @@ class Engine:
         self._pool.shutdown(cancel_futures=True)
 
     def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of shape (rows, labels), in the order of `rows`; each row is a comment's token ids."""
+        """Logits of shape (rows, labels), in the order of `rows`; a row is the token ids of a comment."""
         if self._device == "cpu":
             return np.concatenate(list(self._pool.map(lambda row: self.batch_logits([row]), rows)))
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))  # alike lengths together: little padding
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))  # similar lengths together: less padding
         batches = [order[start : start + GPU_BATCH_SIZE] for start in range(0, len(order), GPU_BATCH_SIZE)]
         answers = np.concatenate([self.batch_logits([rows[index] for index in batch]) for batch in batches])
         return np.asarray(answers[np.argsort(order)])
 
     def batch_logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of shape (rows, labels) from one call, the rows padded to the longest."""
+        """Logits of shape (rows, labels) from one run, with the rows padded to the longest."""
         inputs = padded(rows)
         run = self._on_cpu if self._device == "cpu" else self._bound
         return np.asarray(run(inputs), dtype=np.float32)
 
     def warm_up(self, shapes: Sequence[tuple[int, int]]) -> None:
-        """Run batches of these shapes (rows, tokens), so that memory and kernels are there when the first comment is."""
+        """Run batches of these shapes (rows, tokens), so that memory and kernels are ready for the first request."""
         for rows, tokens in shapes:
             self.batch_logits([[0] * tokens] * rows)
 
@@ -107,7 +110,7 @@ class Engine:
         return self._session.run(["logits"], inputs)[0]
 
     def _bound(self, inputs: dict[str, NDArray[np.int64]]) -> Any:
-        """With inputs and output bound to the device's memory (ONNX Runtime's I/O binding)."""
+        """Run with inputs and outputs bound to device memory (ONNX Runtime's I/O binding)."""
         binding = self._session.io_binding()
         for name, values in inputs.items():
             value = onnxruntime.OrtValue.ortvalue_from_numpy(values, self._device, self._index)

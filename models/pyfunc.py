@@ -1,6 +1,6 @@
-"""The bundle as an MLflow model of the flavour python_function, for whatever loads such: mlflow.pyfunc, Spark.
+"""The bundle as an MLflow model of the flavor python_function, for mlflow.pyfunc and Spark.
 
-MLflow imports this module from the copy that was uploaded with the bundle, and calls `_load_pyfunc`.
+MLflow imports this module from the copy uploaded with the bundle, and calls `_load_pyfunc`.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from commentwise.models.bundle import Classifier, Prediction
 
 
 def answer_types(labels: list[str]) -> dict[str, str]:
-    """The columns of an answer with MLflow's types."""
+    """The columns of the output with their MLflow types."""
     return {"label": "string", "confidence": "double", **{f"p_{label}": "double" for label in labels}}
 
 
 class BundleModel:
-    """A bundle that takes a table and answers with one."""
+    """A bundle that classifies the comments of a table."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -28,17 +28,17 @@ class BundleModel:
     def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Label, confidence and probabilities of the comments in the first column.
 
-        What is no comment has an empty label, since MLflow's function for Spark would turn none into the text "None".
+        Non-text, blank or over-long rows get an empty label: MLflow's function for Spark would turn None into "None".
         """
         texts = [_comment(text) for text in table.iloc[:, 0]]
-        different = list(dict.fromkeys(filter(None, texts)))
-        predictions = dict(zip(different, self._classifier.predict(different), strict=True))
+        distinct = list(dict.fromkeys(filter(None, texts)))
+        predictions = dict(zip(distinct, self._classifier.predict(distinct), strict=True))
         rows = [_answer(predictions[text]) if text else {"label": ""} for text in texts]
         return pd.DataFrame(rows, columns=self._columns, index=table.index)
 
 
 def _comment(text: Any) -> str:
-    """The normalised text, empty where there is nothing to classify."""
+    """The normalised text; empty if there is nothing to classify."""
     return normalize(text) if isinstance(text, str) and len(text) <= MAX_CHARACTERS else ""
 
 
@@ -48,5 +48,5 @@ def _answer(prediction: Prediction) -> dict[str, Any]:
 
 
 def _load_pyfunc(path: str) -> BundleModel:
-    # One comment at a time: Spark runs a task per core.
+    # One thread: Spark runs a task per core.
     return BundleModel(Classifier(Path(path), threads=1))

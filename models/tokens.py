@@ -1,4 +1,4 @@
-"""Word-piece tokenisation from a single tokenizer.json, without transformers."""
+"""Tokenisation from a single tokenizer.json, without transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from commentwise.errors import CommentwiseError
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    """Read a tokenizer.json; sequences are cut at `max_tokens` (special tokens included) and never padded.
+    """Read a tokenizer.json; sequences are truncated to `max_tokens`, special tokens included, and never padded.
 
-    Raises CommentwiseError when the file is missing or is no tokenizer.
+    Raises CommentwiseError if the file is missing or not a tokenizer.
     """
     try:
         return tokenizer_from_text(path.read_text(encoding="utf-8"), max_tokens)
@@ -20,12 +20,12 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
         raise CommentwiseError(f"{path} is missing: restore it, or export the bundle again") from None
     except Exception as error:  # the library raises bare Exception for content it cannot read
         raise CommentwiseError(
-            f"{path} is no readable tokenizer.json ({error}): restore it, or export the bundle again"
+            f"{path} is not a readable tokenizer.json ({error}): restore it, or export the bundle again"
         ) from None
 
 
 def tokenizer_from_text(text: str, max_tokens: int) -> Tokenizer:
-    """The tokenizer that the text of a tokenizer.json describes; cut and not padded as by `load_tokenizer`."""
+    """Build a tokenizer from the text of a tokenizer.json, with truncation as in `load_tokenizer`."""
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
@@ -33,5 +33,5 @@ def tokenizer_from_text(text: str, max_tokens: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Normalise texts and return their token ids, one list per text, special tokens included."""
+    """Normalise texts and return their token ids: one list per text, special tokens included."""
     return [encoding.ids for encoding in tokenizer.encode_batch([normalize(text) for text in texts])]

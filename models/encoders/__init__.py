@@ -1,1 +1,1 @@
-"""Encoders in torch: loading one, and running it on comments without padding."""
+"""Encoders in torch: loading them, and running them on packed comments, without padding."""

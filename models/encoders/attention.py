@@ -1,8 +1,8 @@
-"""Attention inside packed documents: one function, three kernels.
+"""Attention within packed documents: one function, three kernels.
 
-Packed documents stand one after the other in a single row of tokens, with no padding between them. `cu_seqlens`, the
-running sum of their lengths, says where each begins and ends; every token belongs to one document, so that the last
-offset is the number of tokens. A document may be empty.
+Packed documents are concatenated in a single row of tokens, with no padding between them. `cu_seqlens`, the cumulative
+sum of their lengths, marks where each begins and ends; every token belongs to one document, so the last offset is the
+number of tokens. A document may be empty.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,14 @@ from torch.nn import functional as F
 from commentwise.errors import CommentwiseError
 
 Kernel = Literal["auto", "varlen", "nested", "padded"]
-"""How to compute attention; each of them agrees with the others to float tolerance.
+"""Implementations of attention, which agree to float tolerance.
 
-varlen: flash attention over the packed tokens (torch.nn.attention.varlen). CUDA from compute capability 8.0 on, in bf16
-or fp16. The fastest, and the only one that ignores attention dropout: the kernel has none.
-nested: scaled dot-product attention of a nested tensor (torch.nested), without padding and with dropout. What runs
-beneath is torch's choice: fused on CUDA, slow and not compilable on CPU. A sliding window, or first tokens
-only, fall back to padded.
-padded: scaled dot-product attention with every document padded to the longest, everywhere and for everything else.
-auto: varlen where it runs, or else padded.
+varlen: flash attention over the packed tokens (torch.nn.attention.varlen). Needs CUDA with compute capability 8.0 or
+newer, and bf16 or fp16. The fastest, and the only one without attention dropout.
+nested: scaled dot-product attention of a nested tensor (torch.nested), without padding and with dropout. Torch selects
+the kernel: fused on CUDA, slow and not compilable on the CPU. Falls back to padded with a window or `first_only`.
+padded: scaled dot-product attention with every document padded to the longest. Runs everywhere.
+auto: varlen if it can run, otherwise padded.
 """
 
 
@@ -39,15 +38,16 @@ def attention(
     dropout: float = 0.0,
     kernel: Kernel = "auto",
 ) -> Tensor:
-    """What each token sees of its own document, and of no other; of the query's shape (tokens, heads, head_size).
+    """Attention of each token to the tokens of its own document; same shape as the query, (tokens, heads, head_size).
 
-    `cu_seqlens` is int32 of shape (documents + 1,); no document is longer than `max_length` tokens, and nothing here
-    waits for the device to learn more. With `first_only`, only the first token of each document looks, and the query
-    has one row per document, like the answer: all that a classifier needs of its last layer. With a `window`, tokens see no further than that many tokens to either side.
-    `dropout` is the probability to drop an attention weight. Raises CommentwiseError where a forced kernel cannot run.
+    `cu_seqlens` is int32 of shape (documents + 1,), and no document is longer than `max_length` tokens; nothing here
+    synchronises with the device. With `first_only`, only the first token of each document attends, and query and
+    result have one row per document: all that a classifier needs from its last layer. With a `window`, tokens attend
+    to at most that many tokens on either side. `dropout` is the probability of dropping an attention weight. Raises
+    CommentwiseError if a `kernel` was chosen that cannot run.
     """
     if window is not None and window >= max_length - 1:
-        window = None  # it reaches from any token to any other
+        window = None  # it covers every document
     has_varlen = _has_varlen(query)
     if kernel == "varlen" and not has_varlen:
         raise CommentwiseError(
@@ -63,7 +63,7 @@ def attention(
 
 
 def document_numbers(cu_seqlens: Tensor, tokens: int) -> Tensor:
-    """The document that each token belongs to, int64 of shape (tokens,)."""
+    """The number of each token's document, int64 of shape (tokens,)."""
     places = torch.arange(tokens, dtype=cu_seqlens.dtype, device=cu_seqlens.device)
     return torch.bucketize(places, cu_seqlens[1:], right=True)
 
@@ -86,13 +86,13 @@ def _varlen(
     window: int | None,
     dropout: float,
 ) -> Tensor:
-    from torch.nn.attention.varlen import varlen_attn  # where torch is built without CUDA, it need not load
+    from torch.nn.attention.varlen import varlen_attn  # may be missing in a torch built without CUDA
 
     reach = -1 if window is None else window
-    offsets, longest = cu_seqlens, max_length
+    offsets, query_length = cu_seqlens, max_length
     if first_only:
-        offsets, longest = torch.arange(len(cu_seqlens), dtype=torch.int32, device=cu_seqlens.device), 1
-    context = varlen_attn(query, key, value, offsets, cu_seqlens, longest, max_length, window_size=(reach, reach))
+        offsets, query_length = torch.arange(len(cu_seqlens), dtype=torch.int32, device=cu_seqlens.device), 1
+    context = varlen_attn(query, key, value, offsets, cu_seqlens, query_length, max_length, window_size=(reach, reach))
     assert isinstance(context, Tensor)
     return context
 
@@ -108,7 +108,7 @@ def _nested(
     dropout: float,
 ) -> Tensor:
     def nest(packed: Tensor) -> Tensor:
-        # The fused kernels pass empty documents by, but are chosen only where the shortest is said not to be empty.
+        # The fused kernels handle empty documents, but torch selects them only for min_seqlen > 0.
         nested = torch.nested.nested_tensor_from_jagged(
             packed.contiguous(), cu_seqlens, min_seqlen=1, max_seqlen=max_length
         )
@@ -139,7 +139,7 @@ def _padded(
         rows: Tensor = room.index_copy(0, slots, packed).unflatten(0, (documents, max_length))
         return rows.transpose(1, 2)
 
-    mask = _visible(cu_seqlens.diff(), max_length, window)
+    mask = _attention_mask(cu_seqlens.diff(), max_length, window)
     if first_only:
         return _attend(query[:, :, None], pad(key), pad(value), mask[:, :, :1], dropout)[:, :, 0]
     context = _attend(pad(query), pad(key), pad(value), mask, dropout)
@@ -149,21 +149,21 @@ def _padded(
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> Tensor:
     if query.device.type != "cpu":
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    # Written out, since torch's fused kernel for CPUs has a backward pass that takes longer than this.
+    # Written out: the backward pass of torch's fused CPU kernel is slower than this.
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1).to(value.dtype)
     return F.dropout(weights, dropout) @ value
 
 
-def _visible(lengths: Tensor, max_length: int, window: int | None) -> Tensor:
-    """Which key each query of a padded document may see: bool of shape (documents, 1, max_length, max_length)."""
+def _attention_mask(lengths: Tensor, max_length: int, window: int | None) -> Tensor:
+    """The attention mask of padded documents: bool of shape (documents, 1, max_length, max_length), True to attend."""
     places = torch.arange(max_length, device=lengths.device)
     distance = (places - places[:, None]).abs()
-    seen = (places < lengths[:, None])[:, None, None]
+    mask = (places < lengths[:, None])[:, None, None]
     if window is not None:
-        seen = seen & (distance <= window)
-    # Padding sees itself: some kernels make NaN of a query that sees nothing, which would spread through gradients.
-    return seen | (distance == 0)
+        mask = mask & (distance <= window)
+    # Padding attends to itself: some kernels give NaN for a query without keys, which would spread through gradients.
+    return mask | (distance == 0)
 
 
 _KERNELS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, int, bool, int | None, float], Tensor]] = {

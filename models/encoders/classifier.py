@@ -1,4 +1,4 @@
-"""One way to call any sequence classifier of transformers: packed documents in, logits out."""
+"""A common interface to the sequence classifiers of transformers: packed documents in, logits out."""
 
 from typing import Literal
 
@@ -14,11 +14,11 @@ Attention = Kernel | Literal["stock"]
 
 
 def classifier(model: PreTrainedModel, attention: Attention = "auto") -> nn.Module:
-    """The model as a module from Packed to logits of shape (documents, labels).
+    """Wrap a model as a module from Packed to logits of shape (documents, labels).
 
-    `attention` is a kernel of commentwise.models.encoders.attention, or `stock` for transformers' own forward on padded documents, which
-    serves any architecture; `auto` takes it where no other way is known. Raises CommentwiseError where a kernel is
-    forced on a model that is not known.
+    `attention` is a kernel of commentwise.models.encoders.attention, or `stock` for the forward of transformers on
+    padded documents, which works for any architecture; `auto` uses `stock` for architectures that cannot be packed.
+    Raises CommentwiseError if a kernel was chosen for such an architecture.
     """
     if attention == "stock" or (attention == "auto" and not is_packable(model)):
         return StockClassifier(model)
@@ -26,7 +26,7 @@ def classifier(model: PreTrainedModel, attention: Attention = "auto") -> nn.Modu
 
 
 class StockClassifier(nn.Module):
-    """transformers' own forward, the documents padded to the longest of the batch."""
+    """The forward of transformers, with the documents padded to the longest of the batch."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()

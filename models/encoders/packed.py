@@ -1,8 +1,8 @@
 """Sequence classifiers of transformers on packed documents.
 
-transformers' own forwards expect padded rows, and how to talk them out of it changes with its versions. The names of a
-model's parts do not, since they are the names in its checkpoints. So each forward here walks the parts of the model
-itself: same weights, same dropouts, same answers, for transformers 4.57 and 5.
+The forwards of transformers expect padded rows, and the ways around that change with its versions. The names of a
+model's submodules do not change, since checkpoints use them. So each forward here calls the submodules itself: same
+weights, same dropouts, same logits, for transformers 4.57 and 5.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from commentwise.models.encoders.packing import Packed
 
 
 class PackedClassifier(nn.Module):
-    """A classifier that takes packed documents, for what wraps a module's forward: DDP, FSDP and torch.compile.
+    """A classifier of packed documents as a module, for DDP, FSDP and torch.compile.
 
-    Wrap it as a whole: the layers' own forwards are not called, nor what hooks into them, such as gradient
-    checkpointing or FSDP by layer.
+    Wrap it as a whole: the forwards of the layers are not called, nor hooks on them, as gradient checkpointing or FSDP
+    by layer would need.
     """
 
     def __init__(self, model: PreTrainedModel, kernel: Kernel = "auto") -> None:
@@ -39,15 +39,15 @@ class PackedClassifier(nn.Module):
 
 
 def is_packable(model: PreTrainedModel) -> bool:
-    """Whether `packed_logits` knows the model; where it does not, padded batches serve."""
+    """True if `packed_logits` supports the model; other models need padded batches."""
     return type(model).__name__ in _FORWARDS and _is_plain(model.config)
 
 
 def packed_logits(model: PreTrainedModel, batch: Packed, kernel: Kernel = "auto") -> Tensor:
-    """Logits of shape (documents, labels), to float tolerance those that `model` gives the padded documents.
+    """Logits of shape (documents, labels), equal to those of `model` on padded documents to float tolerance.
 
-    Dropout follows the model's modules, except that the varlen kernel has none for attention weights. Raises
-    CommentwiseError where the model is not packable or the kernel cannot run.
+    Dropout follows the modules of the model, except that the varlen kernel has none for attention weights. Raises
+    CommentwiseError if the model is not packable or the kernel cannot run.
     """
     if not is_packable(model):
         raise _not_packable(model)
@@ -63,7 +63,7 @@ def _not_packable(model: PreTrainedModel) -> CommentwiseError:
 
 
 def _is_plain(config: Any) -> bool:
-    """Whether the model has nothing that its forward here leaves out."""
+    """True if the model uses no feature that its forward here lacks."""
     parameters = getattr(config, "rope_parameters", None)  # since transformers 5
     ropes = list(parameters.values()) if parameters else [getattr(config, "rope_scaling", None)]
     return (
@@ -93,7 +93,7 @@ def _bert(model: Any, batch: Packed, attend: _Attend) -> Tensor:
 
 
 def _roberta(model: Any, batch: Packed, attend: _Attend) -> Tensor:
-    # Positions count from after the padding's, which has one of its own.
+    # Positions start after that of the padding token.
     hidden = _embed(model.roberta.embeddings, batch, first_position=model.config.pad_token_id + 1)
     first = _bert_layers(model.roberta, hidden, batch, attend)
     logits: Tensor = model.classifier(first[:, None])
@@ -114,11 +114,11 @@ def _distilbert(model: Any, batch: Packed, attend: _Attend) -> Tensor:
     layers = model.distilbert.transformer.layer
     for number, layer in enumerate(layers, start=1):
         part, ffn, last = layer.attention, layer.ffn, number == len(layers)
-        looking = _first(hidden, batch) if last else hidden
-        query, key, value = part.q_lin(looking), part.k_lin(hidden), part.v_lin(hidden)
+        queried = _first(hidden, batch) if last else hidden
+        query, key, value = part.q_lin(queried), part.k_lin(hidden), part.v_lin(hidden)
         query, key, value = (_heads(states, model.config) for states in (query, key, value))
         context = attend(query, key, value, first_only=last, dropout=_rate(part.dropout))
-        attended = layer.sa_layer_norm(part.out_lin(context.flatten(1)) + looking)
+        attended = layer.sa_layer_norm(part.out_lin(context.flatten(1)) + queried)
         change = ffn.dropout(ffn.lin2(ffn.activation(ffn.lin1(attended))))
         hidden = layer.output_layer_norm(change + attended)
     logits: Tensor = model.classifier(model.dropout(F.relu(model.pre_classifier(hidden))))
@@ -128,14 +128,14 @@ def _distilbert(model: Any, batch: Packed, attend: _Attend) -> Tensor:
 def _modernbert(model: Any, batch: Packed, attend: _Attend) -> Tensor:
     config, body = model.config, model.model
     size = config.hidden_size // config.num_attention_heads
-    turns = {local: _turns(batch.position_ids, _rope_theta(config, local), size) for local in (False, True)}
+    rotations = {local: _rotations(batch.position_ids, _rope_theta(config, local), size) for local in (False, True)}
     hidden = body.embeddings.drop(body.embeddings.norm(body.embeddings.tok_embeddings(batch.input_ids)))
     for number, layer in enumerate(body.layers):
         part, local = layer.attn, _is_local(config, number)
         query, key, value = part.Wqkv(layer.attn_norm(hidden)).unflatten(-1, (3, -1, size)).unbind(1)
         context = attend(
-            _rotate(query, *turns[local]),
-            _rotate(key, *turns[local]),
+            _rotate(query, *rotations[local]),
+            _rotate(key, *rotations[local]),
             value,
             window=config.local_attention // 2 if local else None,
             dropout=part.attention_dropout if part.training else 0.0,
@@ -166,14 +166,14 @@ def _embed(embeddings: Any, batch: Packed, first_position: int = 0) -> Tensor:
 
 
 def _bert_layers(body: Any, hidden: Tensor, batch: Packed, attend: _Attend) -> Tensor:
-    """What the layers make of the first token of each document: shape (documents, hidden_size)."""
+    """The last hidden state of the first token of each document, shape (documents, hidden_size)."""
     for number, layer in enumerate(body.encoder.layer, start=1):
         part, last = layer.attention.self, number == len(body.encoder.layer)
-        looking = _first(hidden, batch) if last else hidden  # nobody reads what the other tokens would become
-        query, key, value = part.query(looking), part.key(hidden), part.value(hidden)
+        queried = _first(hidden, batch) if last else hidden  # the other tokens of the last layer are not used
+        query, key, value = part.query(queried), part.key(hidden), part.value(hidden)
         query, key, value = (_heads(states, body.config) for states in (query, key, value))
         context = attend(query, key, value, first_only=last, dropout=_rate(part.dropout))
-        attended: Tensor = layer.attention.output(context.flatten(1), looking)
+        attended: Tensor = layer.attention.output(context.flatten(1), queried)
         hidden = layer.output(layer.intermediate(attended), attended)
     return hidden
 
@@ -185,12 +185,12 @@ def _heads(hidden: Tensor, config: Any) -> Tensor:
 
 
 def _first(hidden: Tensor, batch: Packed) -> Tensor:
-    """The first token of each document; some token for an empty one."""
+    """The first token of each document; an arbitrary token for an empty one."""
     return hidden.index_select(0, batch.cu_seqlens[:-1].clamp(max=len(hidden) - 1))
 
 
 def _mean(hidden: Tensor, batch: Packed) -> Tensor:
-    """The mean of each document's tokens, summed in fp32; zeros for an empty one."""
+    """The mean of the tokens of each document, computed in fp32; zeros for an empty one."""
     lengths = batch.cu_seqlens.diff()
     sums = torch.zeros(len(lengths), hidden.shape[1], device=hidden.device)
     sums = sums.index_add(0, document_numbers(batch.cu_seqlens, len(hidden)), hidden.float())
@@ -202,7 +202,7 @@ def _rate(dropout: nn.Dropout) -> float:
 
 
 def _is_local(config: Any, number: int) -> bool:
-    """Whether layer `number` attends within the sliding window only."""
+    """True if layer `number` uses sliding-window attention."""
     if types := getattr(config, "layer_types", None):  # since transformers 5
         return bool(types[number] == "sliding_attention")
     return bool(number % config.global_attn_every_n_layers)
@@ -216,14 +216,14 @@ def _rope_theta(config: Any, local: bool) -> float:
     return float(config.global_rope_theta if own is None else own)
 
 
-def _turns(position_ids: Tensor, theta: float, size: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of each position's angles, fp32 of shape (tokens, 1, size / 2)."""
+def _rotations(position_ids: Tensor, theta: float, size: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angles of each position, fp32 of shape (tokens, 1, size / 2)."""
     frequencies = theta ** -(torch.arange(0, size, 2, device=position_ids.device) / size)
     angles = (position_ids[:, None] * frequencies)[:, None]
     return angles.cos(), angles.sin()
 
 
 def _rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair of a head's components (one from either half) by its position's angle."""
+    """Rotate each pair of components of a head, one from either half, by the angle of its position."""
     left, right = heads.float().chunk(2, dim=-1)
     return torch.cat([left * cosine - right * sine, right * cosine + left * sine], dim=-1).to(heads.dtype)

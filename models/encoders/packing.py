@@ -1,4 +1,4 @@
-"""Batches without padding: comments one after the other in a single row of tokens."""
+"""Batches without padding: documents concatenated in a single row of tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ TokenIds = Sequence[int] | NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape that every batch is filled up to, for code that is compiled or captured once.
+    """A fixed shape to which batches are filled, for code that is compiled or captured once.
 
-    `tokens` and `documents` bound what a batch holds, `max_length` the tokens of each document. The packed batch has
-    more documents than that, for the filling.
+    `tokens` and `documents` limit a batch, `max_length` the tokens of each document. A packed batch has more documents
+    than that: the filling.
     """
 
     tokens: int
@@ -27,17 +27,17 @@ class Shape:
 
     @property
     def slots(self) -> int:
-        """Documents of a packed batch, the filling included."""
+        """Documents of a packed batch, including the filling."""
         return self.documents + -(-self.tokens // self.max_length)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Documents one after the other, as `pack` makes them.
+    """Packed documents, as returned by `pack`.
 
-    input_ids and position_ids (counted from 0 in each document) are int64 of shape (tokens,). cu_seqlens is int32 of
-    shape (documents + 1,): document i has the tokens from cu_seqlens[i] up to cu_seqlens[i + 1], and the last ends
-    with the last token. max_length is at least the length of the longest.
+    input_ids and position_ids, which start at 0 in each document, are int64 of shape (tokens,). cu_seqlens is int32 of
+    shape (documents + 1,): document i has the tokens from cu_seqlens[i] up to cu_seqlens[i + 1], and the last document
+    ends with the last token. max_length is at least the length of the longest document.
     """
 
     input_ids: Tensor
@@ -46,7 +46,7 @@ class Packed:
     max_length: int
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Packed":
-        """The same batch on `device`, as Accelerate's loaders ask for it."""
+        """The batch on `device`; called by Accelerate's loaders."""
         return replace(
             self,
             input_ids=self.input_ids.to(device, non_blocking=non_blocking),
@@ -55,7 +55,7 @@ class Packed:
         )
 
     def pin_memory(self) -> "Packed":
-        """The same batch in memory that a GPU reads directly, as torch's data loader asks for it."""
+        """The batch in pinned memory; called by torch's data loader."""
         return replace(
             self,
             input_ids=self.input_ids.pin_memory(),
@@ -67,8 +67,13 @@ class Packed:
 def pack(rows: Sequence[TokenIds], shape: Shape | None = None) -> Packed:
     """Pack the token ids of at least one document; with a `shape`, fill the batch up to it.
 
-    The documents of the filling follow those of `rows`, whose answers are therefore the first ones. They are documents
-    like others, which nothing looks at. Raises CommentwiseError where `rows` do not fit, or one has no token.
+    The filling consists of extra documents after those of `rows`: ignore their logits. Raises CommentwiseError if
+    `rows` do not fit into the shape, or one has no tokens.
+
+    >>> pack([[5, 6, 7], [8]]).cu_seqlens.tolist()
+    [0, 3, 4]
+    >>> pack([[5, 6, 7], [8]], Shape(tokens=8, documents=2, max_length=4)).cu_seqlens.tolist()
+    [0, 3, 4, 8, 8]
     """
     lengths = [len(row) for row in rows]
     if 0 in lengths:
@@ -86,14 +91,14 @@ def pack(rows: Sequence[TokenIds], shape: Shape | None = None) -> Packed:
 
 
 def _filling(lengths: list[int], shape: Shape) -> list[int]:
-    """Lengths of the documents that use up what is left of the shape's tokens, and then its slots."""
-    for name, value, bound in (
+    """Lengths of the documents that fill the remaining tokens of the shape, and then its slots."""
+    for name, value, limit in (
         ("tokens", sum(lengths), shape.tokens),
         ("documents", len(lengths), shape.documents),
         ("max_length", max(lengths), shape.max_length),
     ):
-        if value > bound:
-            raise CommentwiseError(f"packed batch: {name} {value} exceeds the shape's {bound}; raise it, or pack less")
+        if value > limit:
+            raise CommentwiseError(f"packed batch: {name} {value} exceeds the shape's {limit}; raise it, or pack less")
     full, rest = divmod(shape.tokens - sum(lengths), shape.max_length)
     pieces = [shape.max_length] * full + ([rest] if rest else [])
     return pieces + [0] * (shape.slots - len(lengths) - len(pieces))

@@ -1,8 +1,8 @@
-"""Two classifiers as one ONNX graph: the linear one answers what it is sure of, the encoder the rest.
+"""Two classifiers as one ONNX graph: a linear model answers confident comments, an encoder the rest.
 
-The graph has the signature that every family shares, so whatever runs a bundle runs a cascade too. A comment's answer
-depends on itself alone: in a batch the encoder runs once any comment needs it, and only comments that need it get its
-answer.
+The graph has the signature that every family shares, so a cascade runs wherever a bundle does. The result for a comment
+does not depend on the other comments: in a batch the encoder runs if any comment needs it, and only those comments get
+its logits.
 """
 
 from typing import Any
@@ -18,27 +18,26 @@ INPUTS = ("input_ids", "attention_mask")
 def cascade_graph(
     linear: ModelProto, encoder: ModelProto, linear_temperature: float, temperature: float, threshold: float
 ) -> ModelProto:
-    """Build one graph `input_ids, attention_mask -> logits` of a linear model and an encoder of that signature.
+    """Build one graph `input_ids, attention_mask -> logits` from a linear model and an encoder with that signature.
 
-    The linear model answers when its highest probability, calibrated with `linear_temperature`, is at least
-    `threshold`. All logits come out on the encoder's scale: dividing them by `temperature` calibrates both.
-    The choice is ONNX's If operator (https://onnx.ai/onnx/operators/onnx__If.html), so the encoder costs nothing
-    where it is not asked.
+    The linear model answers if its max probability, calibrated with `linear_temperature`, is at least `threshold`.
+    All logits are on the encoder's scale: dividing them by `temperature` calibrates both. The choice is ONNX's If
+    operator (https://onnx.ai/onnx/operators/onnx__If.html), so the encoder costs nothing when no comment needs it.
     """
     operators = {entry.domain: entry.version for entry in encoder.opset_import}
-    first = _apart(version_converter.convert_version(linear, operators[""]), "linear/")
-    second = _apart(encoder, "encoder/")
+    first = _prefixed(version_converter.convert_version(linear, operators[""]), "linear/")
+    second = _prefixed(encoder, "encoder/")
     labels = linear.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     nodes = [
         *first.node,
         helper.make_node("Mul", ["linear/logits", "calibration"], ["calibrated"]),
         helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=-1),
         helper.make_node(
-            "TopK", ["probabilities", "one"], ["confidence", "surest"], axis=-1
-        ),  # the same in every opset
+            "TopK", ["probabilities", "one"], ["confidence", "label"], axis=-1
+        ),  # ReduceMax differs between opsets
         helper.make_node("GreaterOrEqual", ["confidence", "threshold"], ["sure"]),
-        helper.make_node("ReduceMin", ["confidence"], ["least_confidence"], keepdims=0),
-        helper.make_node("GreaterOrEqual", ["least_confidence", "threshold"], ["all_sure"]),
+        helper.make_node("ReduceMin", ["confidence"], ["min_confidence"], keepdims=0),
+        helper.make_node("GreaterOrEqual", ["min_confidence", "threshold"], ["all_sure"]),
         helper.make_node("Mul", ["calibrated", "scale"], ["linear_logits"]),
         helper.make_node(
             "If",
@@ -71,8 +70,8 @@ def cascade_graph(
     return model
 
 
-def _apart(model: ModelProto, prefix: str) -> GraphProto:
-    """The model's graph with names of its own, but for what goes in."""
+def _prefixed(model: ModelProto, prefix: str) -> GraphProto:
+    """The graph of a model with `prefix` before all its names except the inputs."""
     return compose.add_prefix(model, prefix, rename_nodes=False, rename_inputs=False).graph
 
 

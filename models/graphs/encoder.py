@@ -1,4 +1,4 @@
-"""An encoder as ONNX graphs: exported by optimum, then optimised, quantised and halved with ONNX Runtime's own tools."""
+"""ONNX graphs of an encoder: exported by optimum, then optimised, quantised and halved with ONNX Runtime's tools."""
 
 import logging
 import warnings
@@ -19,7 +19,7 @@ SIGNATURE = ("input_ids", "attention_mask")
 
 
 def export_encoder(folder: Path, out: Path) -> None:
-    """Write the encoder that transformers saved in `folder` as an fp32 graph `input_ids, attention_mask -> logits`."""
+    """Export an encoder saved by transformers in `folder` as an fp32 graph `input_ids, attention_mask -> logits`."""
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     make_config = TasksManager.get_exporter_config_constructor(
         "onnx", model=model, task=TASK, library_name="transformers"
@@ -27,7 +27,7 @@ def export_encoder(folder: Path, out: Path) -> None:
     base = type(make_config(model.config))
 
     class Config(base):  # type: ignore[misc, valid-type]
-        """The architecture's own export, without token types: a comment is one segment."""
+        """The export configuration of the architecture, without token types: a comment is one segment."""
 
         @property
         def inputs(self) -> dict[str, dict[int, str]]:
@@ -36,7 +36,7 @@ def export_encoder(folder: Path, out: Path) -> None:
     scratch = out.parent / "export"
     logging.getLogger("optimum").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns about constants that are meant to be constant
+        warnings.simplefilter("ignore")  # the tracer warns about intended constants
         onnx_export_from_model(
             model, scratch, task=TASK, custom_onnx_configs={"model": Config(model.config, task=TASK)}, device="cpu"
         )
@@ -47,7 +47,7 @@ def export_encoder(folder: Path, out: Path) -> None:
 
 
 def attention_shape(folder: Path) -> tuple[int, int]:
-    """Attention heads and hidden size of the encoder in `folder`; 0 where its configuration does not say."""
+    """Attention heads and hidden size of the encoder in `folder`; 0 if its configuration lacks them."""
     config = read_json(folder / "config.json")
     heads = config.get("num_attention_heads") or config.get("n_heads") or 0
     hidden = config.get("hidden_size") or config.get("dim") or 0
@@ -55,7 +55,7 @@ def attention_shape(folder: Path) -> tuple[int, int]:
 
 
 def optimise(graph: Path, out: Path, heads: int, hidden: int) -> None:
-    """Fuse attention, layer normalisation and GELU (ONNX Runtime's transformer optimiser); the weights stay fp32."""
+    """Fuse attention, layer normalisation and GELU with ONNX Runtime's transformer optimiser; weights stay fp32."""
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     optimize_model(str(graph), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0).save_model_to_file(
         str(out)
@@ -63,11 +63,11 @@ def optimise(graph: Path, out: Path, heads: int, hidden: int) -> None:
 
 
 def quantise(graph: Path, out: Path) -> None:
-    """Dynamic int8: weights per channel, activations scaled as they come.
+    """Quantise dynamically to int8: weights per channel, activations with a scale computed at run time.
 
-    The scale is shared by all comments of a call, so the result depends on the batch: serve comments one by one.
+    All comments of a run share that scale, so results depend on the batch: run comments one by one.
     """
-    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
+    logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs advice on the root logger
     quantize_dynamic(
         str(graph),
         str(out),
@@ -78,7 +78,7 @@ def quantise(graph: Path, out: Path) -> None:
 
 
 def halve(graph: Path, out: Path) -> None:
-    """fp16 weights and arithmetic for GPUs; logits still come out as fp32."""
+    """Convert weights and arithmetic to fp16, for GPUs; inputs and logits keep their types."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tiny weights become the smallest fp16 number
+        warnings.simplefilter("ignore")  # it warns that tiny weights are clipped to the smallest fp16 number
         onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True), out)

@@ -1,8 +1,8 @@
-"""SmoothQuant for ONNX graphs: make activations easy to quantise by moving their outliers into the weights.
+"""SmoothQuant for ONNX graphs: moves outliers of activations into the weights, which makes both easy to quantise.
 
 Xiao et al. 2023, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models". A few
-channels of an encoder's activations are far larger than the rest, and one int8 scale for all of them is too coarse.
-Dividing each channel by a factor and multiplying the weights that read it by the same factor changes nothing in fp32.
+channels of an encoder's activations are far larger than the rest, so a single int8 scale is too coarse for them.
+Dividing each channel by a factor and multiplying the weights that read it by the same factor has no effect in fp32.
 """
 
 from collections import defaultdict
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 STRENGTH = 0.8
-"""How much of the difficulty moves from activations to weights (alpha in the paper). Measured on comments with MiniLM:
-0.8 gives the fewest changed labels; the paper's 0.5 gives more than no smoothing at all."""
+"""Migration strength, alpha in the paper: how much of the difficulty moves from activations to weights. Measured on
+comments with MiniLM: 0.8 changes the fewest labels; the paper's 0.5 changes more than no smoothing at all."""
 
 Row = Sequence[int]
 
 
 def smooth(graph: Path, out: Path, calibration: Sequence[Row]) -> None:
-    """Write the fp32 graph with every matrix product of activations and weights smoothed.
+    """Smooth every product of activations and weights in an fp32 graph, and write the result to `out`.
 
-    `calibration` holds the token ids of comments from which each channel's largest value is taken.
+    `calibration` holds the token ids of comments; they give the max absolute value of each channel.
     """
     model = onnx.load(graph)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -33,29 +33,27 @@ def smooth(graph: Path, out: Path, calibration: Sequence[Row]) -> None:
     for node in model.graph.node:
         if node.op_type == "MatMul" and node.input[1] in weights:
             readers[node.input[0]].append(node)
-    largest = _largest_values(model, list(readers), calibration)
+    max_values = _max_values(model, list(readers), calibration)
     for activation, nodes in readers.items():
-        _smooth_one(model.graph, activation, nodes, weights, largest[activation])
+        _smooth_one(model.graph, activation, nodes, weights, max_values[activation])
     onnx.save(model, out)
 
 
-def _largest_values(
-    model: onnx.ModelProto, names: list[str], calibration: Sequence[Row]
-) -> dict[str, NDArray[np.float32]]:
-    """The largest absolute value of each activation's channels, shape (channels,), over all calibration comments."""
+def _max_values(model: onnx.ModelProto, names: list[str], calibration: Sequence[Row]) -> dict[str, NDArray[np.float32]]:
+    """The max absolute value per channel of each activation, shape (channels,), over all calibration comments."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    largest: dict[str, NDArray[np.float32]] = {}
+    max_values: dict[str, NDArray[np.float32]] = {}
     for row in calibration:
         tokens = np.array([row], dtype=np.int64)
         for name, values in zip(
             names, session.run(names, {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}), strict=True
         ):
-            peaks = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
-            largest[name] = np.maximum(largest.get(name, peaks), peaks)
-    return largest
+            row_max = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
+            max_values[name] = np.maximum(max_values.get(name, row_max), row_max)
+    return max_values
 
 
 def _smooth_one(
@@ -63,11 +61,11 @@ def _smooth_one(
     activation: str,
     nodes: list[NodeProto],
     weights: dict[str, TensorProto],
-    peaks: NDArray[np.float32],
+    max_values: NDArray[np.float32],
 ) -> None:
     matrices = [numpy_helper.to_array(weights[node.input[1]]) for node in nodes]
     rows = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
-    factors = (np.maximum(peaks, 1e-5) ** STRENGTH / np.maximum(rows, 1e-5) ** (1 - STRENGTH)).astype(np.float32)
+    factors = (np.maximum(max_values, 1e-5) ** STRENGTH / np.maximum(rows, 1e-5) ** (1 - STRENGTH)).astype(np.float32)
     divided, divisor = f"{activation}_smoothed", f"{activation}_smoothing"
     graph.initializer.append(numpy_helper.from_array(1 / factors, divisor))
     division = helper.make_node("Mul", [activation, divisor], [divided], name=divided)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from commentwise.comments.normalize import normalize
-from commentwise.comments.traits import signals_of, text_hash, unknown_id
+from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import TOKENIZER, Classifier, bundle_id, verify_files
@@ -124,7 +124,7 @@ def logged_signals(bundle: Path, texts: Sequence[str]) -> dict[str, list[float]]
     unknown = unknown_id(tokenizer)
     normalized = [normalize(text) for text in texts]
     found = [
-        signals_of(text, encoding.ids, encoding.word_ids, unknown)
+        traits_of(text, encoding.ids, encoding.word_ids, unknown)
         for text, encoding in zip(normalized, tokenizer.encode_batch(normalized), strict=True)
     ]
     return {name: [float(getattr(signals, name)) for signals in found] for name in LOGGED}

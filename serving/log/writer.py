@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from commentwise.comments.traits import signals_of, text_hash
+from commentwise.comments.traits import text_hash, traits_of
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.models.prediction_log import connect, insert_predictions, prepare, reason
 from commentwise.serving.events import log
@@ -89,7 +89,7 @@ def row_of(entry: tuple[Any, ...], keep_text: bool) -> dict[str, Any]:
         shares,
         seconds,
     ) = entry
-    signals = signals_of(text, ids, words, unknown)
+    signals = traits_of(text, ids, words, unknown)
     return {
         "id": identity,
         "time": when,

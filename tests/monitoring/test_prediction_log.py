@@ -12,7 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import select, text
 
-from commentwise.comments.traits import signals_of, text_hash
+from commentwise.comments.traits import text_hash, traits_of
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import bundle_id
 from commentwise.models.prediction_log import connect, predictions, prepare
@@ -232,8 +232,8 @@ def test_the_log_is_off_unless_it_is_asked_for() -> None:
 
 
 def test_signals_tell_strange_from_plain() -> None:
-    plain = signals_of("a good video", [2, 10, 7, 11, 3], [None, 0, 1, 2, None], 1)
-    strange = signals_of("кино 🔥 wagmi", [2, 1, 1, 20, 21, 3], [None, 0, 1, 2, 2, None], 1)
+    plain = traits_of("a good video", [2, 10, 7, 11, 3], [None, 0, 1, 2, None], 1)
+    strange = traits_of("кино 🔥 wagmi", [2, 1, 1, 20, 21, 3], [None, 0, 1, 2, 2, None], 1)
     assert (plain.tokens, plain.unknown_share, plain.split_share, plain.latin_share, plain.emoji_share) == (
         5,
         0,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from commentwise.errors import CommentwiseError
-from commentwise.models.encoders.attention import Kernel, _visible, attention
+from commentwise.models.encoders.attention import Kernel, _attention_mask, attention
 
 OFFSETS = torch.tensor([0, 7, 8, 28, 28, 40, 43, 43], dtype=torch.int32)
 LONGEST = 20
@@ -50,7 +50,7 @@ def test_first_tokens_alone_see_what_they_see_among_the_others(kernel: Kernel) -
 def test_every_token_and_even_padding_sees_something() -> None:
     lengths = torch.tensor([2, 0, 5])
     for window in (None, 1):
-        assert _visible(lengths, 5, window).expand(3, 1, 5, 5).any(dim=-1).all()
+        assert _attention_mask(lengths, 5, window).expand(3, 1, 5, 5).any(dim=-1).all()
 
 
 def test_the_varlen_kernel_is_refused_on_cpu_and_not_chosen() -> None:
