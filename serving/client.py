@@ -1,9 +1,10 @@
-"""Asking a Commentwise server from Python, at once or in asyncio.
+"""Clients of a Commentwise server, for synchronous code and for asyncio.
 
-  with Client("http://127.0.0.1:8000") as client:
-      print(client.analyze("best tutorial ever").sentiment)
+>>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+...     client.analyze("best tutorial ever").sentiment
+'positive'
 
-Needs the `client` extra. A server that is busy, starting or restarting is asked again.
+Needs the extra `client`. Requests to a server that is busy, starting or restarting are retried.
 """
 
 import asyncio
@@ -21,54 +22,59 @@ import httpx
 from commentwise.errors import CommentwiseError
 
 BATCH = 64
-"""Texts in a request."""
+"""Texts per request."""
 REQUESTS_AT_ONCE = 4
-"""Requests of one `AsyncClient.analyze_many` that the server has at a time."""
+"""Concurrent requests of one `AsyncClient.analyze_many`."""
 BUSY = (429, 503)
 FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 8.0
-"""Seconds before the second attempt, and at most; in between each pause is twice the one before."""
+MAX_PAUSE = 8.0
+"""Seconds to wait before the first retry, and at most. Each pause is twice the one before."""
 
 
 class ClientError(CommentwiseError):
-    """A request that was not answered."""
+    """A request that failed or was refused."""
 
     def __init__(self, message: str, status: int | None = None, error: str = "") -> None:
         super().__init__(message)
         self.status = status
-        """The HTTP status, or None where the server did not answer at all."""
+        """The HTTP status; None if there was no response."""
         self.error = error
-        """The server's reason."""
+        """The reason given by the server."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One comment's sentiment. `probabilities` are calibrated."""
+    """The sentiment of one comment. `probabilities` are calibrated."""
 
     sentiment: str
     confidence: float
     probabilities: dict[str, float]
     unsure: bool = False
-    """Whether the confidence is below what the server calls sure."""
+    """True if the confidence is below the server's --unsure-below."""
     tokens: int = 0
-    """Tokens the model read."""
+    """Tokens that the model read."""
     truncated: bool = False
-    """Whether the comment had more of them."""
+    """True if the comment had more tokens."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why one of several comments was not analysed."""
+    """The reason why one of several comments was not analysed."""
 
     error: str
     error_type: str
 
 
 class Client:
-    """A server, asked one request at a time."""
+    """A synchronous client.
+
+    >>> with Client("http://127.0.0.1:8000", api_key="...") as client:  # doctest: +SKIP
+    ...     [analysis.sentiment for analysis in client.analyze_many(["love it", "when is part 2?"])]
+    ['positive', 'neutral']
+    """
 
     def __init__(self, url: str, api_key: str | None = None, timeout: float = 30.0, max_attempts: int = 5) -> None:
-        """Ask the server at `url`; a request may take `timeout` seconds, all its attempts and pauses included."""
+        """Connect to the server at `url`. A request may take `timeout` seconds, including all attempts and pauses."""
         self._http = httpx.Client(base_url=url, headers=_headers(api_key))
         self._timeout = timeout
         self._max_attempts = max_attempts
@@ -86,31 +92,31 @@ class Client:
         self._http.close()
 
     def analyze(self, text: str) -> Analysis:
-        """The sentiment of one comment. Raises ClientError when the server refuses it or cannot be reached."""
-        return _analysis(self._ask("POST", "analyze", {"text": text}))
+        """The sentiment of one comment. Raises ClientError if the server refuses it or cannot be reached."""
+        return _analysis(self._request("POST", "analyze", {"text": text}))
 
     def analyze_many(self, texts: Iterable[str], batch: int = BATCH) -> list[Analysis | Refusal]:
-        """The sentiment of each comment, or why it was refused, in order; `batch` comments make a request.
+        """The sentiment of each comment, or the reason for a refusal, in order, with `batch` comments per request.
 
-        Raises ClientError when a whole request is refused or the server cannot be reached.
+        Raises ClientError if a whole request is refused or the server cannot be reached.
         """
-        found: list[Analysis | Refusal] = []
+        results: list[Analysis | Refusal] = []
         for part in _batches(texts, batch):
-            found += _results(self._ask("POST", "analyze", {"texts": part}), len(part))
-        return found
+            results += _results(self._request("POST", "analyze", {"texts": part}), len(part))
+        return results
 
     def info(self) -> dict[str, Any]:
-        """What is being served. Raises ClientError when the server cannot be reached."""
-        return self._ask("GET", "info")
+        """Information about the served bundle. Raises ClientError if the server cannot be reached."""
+        return self._request("GET", "info")
 
     def health(self) -> bool:
-        """Whether the server is there and ready, as far as one attempt tells."""
+        """True if the server is ready. Makes one attempt only."""
         try:
             return self._http.get("health", timeout=self._timeout).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         attempts = _Attempts(self._http.base_url, self._timeout, self._max_attempts)
         content = _encoded(body)
         while True:
@@ -121,15 +127,20 @@ class Client:
             else:
                 if response.status_code not in BUSY:
                     return _content(response)
-                pause = attempts.pause_asked_for(response)
+                pause = attempts.pause_requested(response)
             time.sleep(pause)
 
 
 class AsyncClient:
-    """A server, asked several requests at once."""
+    """A client for asyncio.
+
+    >>> async with AsyncClient("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+    ...     (await client.analyze("love it")).sentiment
+    'positive'
+    """
 
     def __init__(self, url: str, api_key: str | None = None, timeout: float = 30.0, max_attempts: int = 5) -> None:
-        """Ask the server at `url`; a request may take `timeout` seconds, all its attempts and pauses included."""
+        """Connect to the server at `url`. A request may take `timeout` seconds, including all attempts and pauses."""
         self._http = httpx.AsyncClient(base_url=url, headers=_headers(api_key))
         self._timeout = timeout
         self._max_attempts = max_attempts
@@ -147,39 +158,39 @@ class AsyncClient:
         await self._http.aclose()
 
     async def analyze(self, text: str) -> Analysis:
-        """The sentiment of one comment. Raises ClientError when the server refuses it or cannot be reached."""
-        return _analysis(await self._ask("POST", "analyze", {"text": text}))
+        """The sentiment of one comment. Raises ClientError if the server refuses it or cannot be reached."""
+        return _analysis(await self._request("POST", "analyze", {"text": text}))
 
     async def analyze_many(self, texts: Iterable[str], batch: int = BATCH) -> list[Analysis | Refusal]:
-        """The sentiment of each comment, or why it was refused, in order; `batch` comments make a request.
+        """The sentiment of each comment, or the reason for a refusal, in order, with `batch` comments per request.
 
-        Raises ClientError when a whole request is refused or the server cannot be reached.
+        Raises ClientError if a whole request is refused or the server cannot be reached.
         """
         limit = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
-        async def ask(part: list[str]) -> list[Analysis | Refusal]:
+        async def send(part: list[str]) -> list[Analysis | Refusal]:
             async with limit:
-                return _results(await self._ask("POST", "analyze", {"texts": part}), len(part))
+                return _results(await self._request("POST", "analyze", {"texts": part}), len(part))
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(part)) for part in _batches(texts, batch)]
+                tasks = [group.create_task(send(part)) for part in _batches(texts, batch)]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return [found for task in tasks for found in task.result()]
+        return [result for task in tasks for result in task.result()]
 
     async def info(self) -> dict[str, Any]:
-        """What is being served. Raises ClientError when the server cannot be reached."""
-        return await self._ask("GET", "info")
+        """Information about the served bundle. Raises ClientError if the server cannot be reached."""
+        return await self._request("GET", "info")
 
     async def health(self) -> bool:
-        """Whether the server is there and ready, as far as one attempt tells."""
+        """True if the server is ready. Makes one attempt only."""
         try:
             return (await self._http.get("health", timeout=self._timeout)).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
-    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         attempts = _Attempts(self._http.base_url, self._timeout, self._max_attempts)
         content = _encoded(body)
         while True:
@@ -190,25 +201,25 @@ class AsyncClient:
             else:
                 if response.status_code not in BUSY:
                     return _content(response)
-                pause = attempts.pause_asked_for(response)
+                pause = attempts.pause_requested(response)
             await asyncio.sleep(pause)
 
 
 class _Attempts:
-    """Whether and when a request is made again."""
+    """The retries of one request: whether, and after which pause."""
 
-    def __init__(self, url: httpx.URL, timeout: float, most: int) -> None:
+    def __init__(self, url: httpx.URL, timeout: float, max_attempts: int) -> None:
         self._url = url
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._left = most
+        self._left = max_attempts
         self._backoff = FIRST_PAUSE
 
     def seconds_left(self) -> float:
-        return max(self._deadline - time.monotonic(), 0.001)  # 0 would be a socket that does not wait at all
+        return max(self._deadline - time.monotonic(), 0.001)  # 0 would mean a non-blocking socket
 
     def pause_after(self, error: httpx.HTTPError) -> float:
-        """Seconds to wait after a failed attempt. Raises ClientError where another one is of no use."""
+        """Seconds to wait after a failed attempt. Raises ClientError if a retry is useless."""
         if isinstance(error, httpx.TimeoutException):
             raise ClientError(f"{self._url} did not answer within {self._timeout:g} seconds")
         failure = ClientError(f"{self._url} cannot be reached: {error}")
@@ -216,14 +227,16 @@ class _Attempts:
             raise failure
         return self._checked(self._next_backoff(), failure)
 
-    def pause_asked_for(self, response: httpx.Response) -> float:
-        """Seconds that a busy server wants the client to wait. Raises ClientError where they are too many."""
-        asked = response.headers.get("Retry-After", "")
-        return self._checked(float(asked) if asked.isdecimal() else self._next_backoff(), _refused(response))
+    def pause_requested(self, response: httpx.Response) -> float:
+        """Seconds that a busy server asks the client to wait. Raises ClientError if they exceed the time left."""
+        retry_after = response.headers.get("Retry-After", "")
+        return self._checked(
+            float(retry_after) if retry_after.isdecimal() else self._next_backoff(), _refused(response)
+        )
 
     def _next_backoff(self) -> float:
-        longest, self._backoff = self._backoff, min(2 * self._backoff, LONGEST_PAUSE)
-        return longest * random.uniform(0.5, 1)  # clients that were turned away together must not come back together
+        pause, self._backoff = self._backoff, min(2 * self._backoff, MAX_PAUSE)
+        return pause * random.uniform(0.5, 1)  # jitter: clients refused together must not retry together
 
     def _checked(self, pause: float, failure: ClientError) -> float:
         self._left -= 1
@@ -237,7 +250,7 @@ def _headers(api_key: str | None) -> dict[str, str]:
 
 
 def _encoded(body: dict[str, Any] | None) -> bytes | None:
-    # Halves of surrogate pairs, which cut texts have, are no UTF-8; the server would drop them anyway.
+    # Lone surrogates, as in truncated texts, cannot be encoded; the server would drop them anyway.
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "ignore") if body else None
 
 
@@ -252,7 +265,7 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def _content(response: httpx.Response) -> dict[str, Any]:
-    """The object in an answer. Raises ClientError when it is an error, or none of our server's answers."""
+    """The object in a response. Raises ClientError if it is an error, or not from a Commentwise server."""
     if not response.is_success:
         raise _refused(response)
     try:
@@ -260,14 +273,14 @@ def _content(response: httpx.Response) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ClientError(f"{response.url} answered with no JSON object: is that a Commentwise server?")
+        raise ClientError(f"{response.url} did not answer with a JSON object: is it a Commentwise server?")
     return content
 
 
 def _refused(response: httpx.Response) -> ClientError:
     try:
         error = str(response.json()["error"])
-    except (ValueError, TypeError, KeyError):  # not from our server, but from what stands before it
+    except (ValueError, TypeError, KeyError):  # from a proxy in front of the server
         error = response.text[:200].strip() or response.reason_phrase
     return ClientError(f"{response.url} answered {response.status_code}: {error}", response.status_code, error)
 
@@ -276,13 +289,13 @@ def _analysis(answer: dict[str, Any]) -> Analysis:
     try:
         return Analysis(**{field.name: answer[field.name] for field in fields(Analysis) if field.name in answer})
     except TypeError:
-        raise ClientError(f"the answer {answer} lacks a field: is that a Commentwise server?") from None
+        raise ClientError(f"the answer {answer} lacks a field: is it a Commentwise server?") from None
 
 
-def _results(answer: dict[str, Any], asked: int) -> list[Analysis | Refusal]:
+def _results(answer: dict[str, Any], count: int) -> list[Analysis | Refusal]:
     results = answer.get("results")
-    if not isinstance(results, list) or len(results) != asked:
-        raise ClientError(f"the answer has no results for {asked} texts: is that a Commentwise server?")
+    if not isinstance(results, list) or len(results) != count:
+        raise ClientError(f"the answer has no results for {count} texts: is it a Commentwise server?")
     return [
         Refusal(entry["error"], entry.get("error_type", "")) if "error" in entry else _analysis(entry)
         for entry in results

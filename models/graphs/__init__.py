@@ -1,1 +1,1 @@
-"""ONNX graphs of one signature, `input_ids, attention_mask -> logits`: linear, encoder, quantised, cascade."""
+"""ONNX graphs with one signature, `input_ids, attention_mask -> logits`: linear, encoder, quantised, cascade."""

@@ -1,4 +1,4 @@
-"""Rows in, answers out: runs of rows are judged, scored and made ready to be written, several runs at once."""
+"""Scoring in chunks: consecutive rows are validated, scored and encoded for writing, several chunks at once."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -14,14 +14,18 @@ from commentwise.models.bundle import Classifier, Prediction, bundle_id
 from commentwise.serving.batch.writers import RowFormat, ScoredChunk, encode_jsonl
 
 CHUNK_ROWS = 2000
-"""Input rows that are scored and written together, and after a kill repeated together."""
+"""Rows of a chunk. A chunk is written as a whole; after a kill, unfinished chunks are scored again."""
 CHUNKS_AT_ONCE = 3
-"""While the last comments of one chunk run, those of the next are tokenised and waiting: no core is ever idle."""
+"""Enough to keep all cores busy: while the last comments of a chunk run, those of the next are tokenised."""
 PROBABILITY_DIGITS = 6
 
 
 def answer_columns(labels: Sequence[str]) -> dict[str, str]:
-    """The columns that scoring adds, with their Arrow types."""
+    """The columns that scoring adds, with their Arrow types.
+
+    >>> list(answer_columns(["no", "yes"]))
+    ['label', 'confidence', 'p_no', 'p_yes', 'bundle']
+    """
     return {
         "label": "string",
         "confidence": "double",
@@ -37,13 +41,13 @@ class Chunk:
     index: int
     rows: list[Row]
     position: int
-    """Bytes of the inputs read by its end."""
+    """Bytes of the inputs that were read when it was complete."""
 
 
 def chunks(rows: Rows, remaining: Iterator[Row], index: int) -> Iterator[Chunk]:
-    """Yield the `remaining` ones of `rows` in chunks, the first of them number `index`.
+    """Divide the `remaining` rows into chunks, numbered from `index`.
 
-    Chunk 0 is there even without rows, since it brings the header.
+    There is always a chunk 0, even without rows, since it writes the header.
     """
     while (chunk := list(islice(remaining, CHUNK_ROWS))) or index == 0:
         yield Chunk(index, chunk, rows.position)
@@ -51,28 +55,31 @@ def chunks(rows: Rows, remaining: Iterator[Row], index: int) -> Iterator[Chunk]:
 
 
 class Scorer:
-    """Turns chunks of rows into what is written about them."""
+    """Scores chunks of rows."""
 
     def __init__(self, classifier: Classifier, column: str, only: frozenset[str] | None, form: RowFormat) -> None:
-        """Score the texts in `column`. Where `form` has fixed columns, rows may bring `only` these."""
+        """Score the texts in `column` and encode the results with `form`.
+
+        `only` are the columns that rows may have, or None if `form` takes any.
+        """
         self.classifier = classifier
         self._column = column
         self._only = only
         self._form = form
         self._answers = frozenset(answer_columns(classifier.manifest.labels))
-        self._bundle = bundle_id(classifier.folder)[:12]  # as much as the server shows
+        self._bundle = bundle_id(classifier.folder)[:12]  # the same prefix as the server shows
 
     def __call__(self, chunk: Chunk) -> ScoredChunk:
         """Score a chunk; rows that cannot be scored become rejects."""
         accepted: list[tuple[Row, str]] = []
         rejects: list[dict[str, Any]] = []
         for row in chunk.rows:
-            text, reason = self._judged(row)
+            text, reason = self._validated(row)
             if reason:
                 rejects.append({"file": row.file, "row": row.number, "reason": reason, "raw": row.raw})
             else:
                 accepted.append((row, text))
-        texts = list(dict.fromkeys(text for _, text in accepted))  # equal comments are computed once
+        texts = list(dict.fromkeys(text for _, text in accepted))  # equal texts run once
         predictions = dict(zip(texts, self.classifier.predict(texts), strict=True))
         rows = [row.values | self._answer(predictions[text]) for row, text in accepted]
         return ScoredChunk(
@@ -83,8 +90,8 @@ class Scorer:
             position=chunk.position,
         )
 
-    def _judged(self, row: Row) -> tuple[str, str]:
-        """A row's normalised text, or the reason why it cannot be scored."""
+    def _validated(self, row: Row) -> tuple[str, str]:
+        """The normalised text of a row, or the reason why it cannot be scored."""
         if reason := row.reason or self._misfit(row.values.keys()):
             return "", reason
         text = row.values.get(self._column)
@@ -95,13 +102,13 @@ class Scorer:
         if len(text) > MAX_CHARACTERS:
             return "", f"the text has {len(text)} characters and the limit is {MAX_CHARACTERS}"
         normalized = normalize(text)
-        return normalized, "" if normalized else "nothing is left of the text but white space and invisible characters"
+        return normalized, "" if normalized else "the text has only white space and invisible characters"
 
     def _misfit(self, columns: Set[str]) -> str:
         if taken := columns & self._answers:
-            return f"column {min(taken)!r} is the name of an answer"
+            return f"column {min(taken)!r} is one that scoring adds"
         if self._only is not None and (extra := columns - self._only):
-            return f"column {min(extra)!r} is in none of the first {PEEKED_ROWS} rows: only .jsonl takes it later"
+            return f"column {min(extra)!r} is not in the first {PEEKED_ROWS} rows: only a .jsonl output accepts it"
         return ""
 
     def _answer(self, prediction: Prediction) -> dict[str, Any]:
@@ -111,7 +118,7 @@ class Scorer:
 
 
 def in_order(pool: ThreadPoolExecutor, scorer: Scorer, chunks: Iterable[Chunk]) -> Iterator[ScoredChunk]:
-    """Score several chunks at once; yield what became of each, in order."""
+    """Score several chunks at once; yield the results in order."""
     running: deque[Future[ScoredChunk]] = deque()
     for chunk in chunks:
         running.append(pool.submit(scorer, chunk))

@@ -1,8 +1,8 @@
-"""Scoring Parquet on a Ray cluster: each device has an actor, which scores one block of rows after another.
+"""Scoring of Parquet files on a Ray cluster, with one actor per device that scores block after block.
 
-What comes out is a folder: `part-FFFFF-BBBBBB.parquet` for block B of input F, with the same columns and answers as
-without a cluster, `_rejects` for rows that cannot be scored, and `_finished` with what is done. Ray's own checkpoints
-know rows by an id, which comments need not have.
+The output is a folder: `part-FFFFF-BBBBBB.parquet` for block B of input F, with the same columns and results as without
+a cluster, `_rejects` for rows that cannot be scored, and `_finished` with the state of finished blocks. Ray's own
+checkpoints identify rows by an id column, which comments need not have.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,8 @@ from rich.progress import track
 from commentwise.comments.files import Row, batch_rows
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, Manifest, bundle_id
-from commentwise.serving.batch.chunks import Chunk, Scorer, answer_columns
+from commentwise.serving.batch.blocks import BLOCK_ROWS, Block, block_batches, survey
+from commentwise.serving.batch.chunks import Chunk, Scorer
 from commentwise.serving.batch.locations import Store, opened, parquet_files
 from commentwise.serving.batch.writers import ParquetFormat, ScoredChunk, Totals
 
@@ -37,68 +38,13 @@ WORK = f"{FINISHED}/work.json"
 COMPLETE = "_SUCCESS"
 RAY_PORT = 6379
 CONNECT_SECONDS = 10
-BLOCK_ROWS = 5_000
-"""Rows of a block: seconds of work, even where a file is a single row group, as most are."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Rows of an input, all of one row group."""
-
-    name: str
-    """Of the parts that come out of it."""
-    uri: str
-    group: int
-    start: int
-    """Rows of the group before it."""
-    before: int
-    """Rows of the input before it."""
-
-
-def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
-    """The columns of all inputs with their Arrow types, and the blocks.
-
-    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
-    """
-    answers = answer_columns(labels)
-    types: dict[str, Any] = {}
-    blocks = []
-    for number, uri in enumerate(uris):
-        with opened(uri) as file:
-            names = file.schema_arrow.names
-            if len(set(names)) < len(names):
-                raise CommentwiseError(f"{uri} has two columns of one name among {names}: rename one")
-            if column not in names:
-                raise CommentwiseError(
-                    f"{uri} has no column {column!r}, only {names}: name the comments' with --column"
-                )
-            if taken := answers.keys() & set(names):
-                raise CommentwiseError(f"{uri} has a column {min(taken)!r}, which is the name of an answer: rename it")
-            for field in file.schema_arrow:
-                if types.setdefault(field.name, field.type) != field.type:
-                    raise CommentwiseError(
-                        f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them apart"
-                    )
-            groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-            for index, place in enumerate(_places(groups)):
-                blocks.append(Block(f"part-{number:05}-{index:06}", Store(uri).place, *place))
-    return types | answers, blocks
-
-
-def _places(group_rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Where the blocks of a file are: group, rows of the group before, rows of the file before."""
-    before = 0
-    for group, rows in enumerate(group_rows):
-        for start in range(0, rows, BLOCK_ROWS):
-            yield group, start, before + start
-        before += rows
 
 
 class BlockScorer:
-    """An actor: it holds the bundle on one device and scores blocks."""
+    """A Ray actor: it holds the bundle on one device and scores blocks."""
 
     def __init__(self, bundle: Any, device: str, cascade: bool, column: str, types: dict[str, Any], out: str) -> None:
-        """`bundle` is the files, in the cluster's memory, since the machines need not share a disk."""
+        """`bundle` refers to the bundle's files in Ray's object store, since the machines need not share a disk."""
         import ray
 
         with TemporaryDirectory(prefix="commentwise-") as folder:  # not needed once the bundle is loaded
@@ -109,13 +55,13 @@ class BlockScorer:
         self._out = Store(out)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Score the blocks of a batch, and write what comes out of each; last, that it is finished."""
+        """Score the blocks of a batch and write the results of each, its state last."""
         done = [self._one(Block(**json.loads(block))) for block in batch["block"]]
         return {"totals": [json.dumps(asdict(totals)) for totals in done]}
 
     def _one(self, block: Block) -> Totals:
         with opened(block.uri) as file:
-            values = chain.from_iterable(map(batch_rows, _batches(file, block)))
+            values = chain.from_iterable(map(batch_rows, block_batches(file, block)))
             rows = [
                 Row(block.uri, number, row, row, reason)
                 for number, (row, reason) in enumerate(values, start=block.before + 1)
@@ -130,18 +76,6 @@ class BlockScorer:
         return totals
 
 
-def _batches(file: Any, block: Block) -> Iterator[Any]:
-    """The record batches of a block; the rows of its group that come before are read past."""
-    row, end = 0, block.start + BLOCK_ROWS
-    for batch in file.iter_batches(BLOCK_ROWS, [block.group]):
-        first, last = max(row, block.start), min(row + batch.num_rows, end)
-        if first < last:
-            yield batch.slice(first - row, last - first)
-        row += batch.num_rows
-        if row >= end:
-            return
-
-
 def score(
     inputs: Sequence[str],
     out: str,
@@ -153,11 +87,11 @@ def score(
     overwrite: bool,
     restart: bool,
 ) -> tuple[Totals, int, float]:
-    """Score what `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
+    """Score the blocks that `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
 
-    `overwrite` replaces what is complete, `restart` also what an unfinished run left. A bar on a terminal's standard
-    error shows the blocks that are done. Raises CommentwiseError when inputs, output or cluster cannot be used; what is
-    to be replaced is then still there.
+    `overwrite` replaces complete output, `restart` also the output of an unfinished run. A progress bar on standard
+    error, if it is a terminal, counts finished blocks. Raises CommentwiseError if inputs, output or cluster cannot be
+    used; existing output is kept then.
     """
     started = time.monotonic()
     manifest = Manifest.from_json(model / "manifest.json")
@@ -167,15 +101,15 @@ def score(
     work = {f"input {number}": Store(uri).facts() for number, uri in enumerate(uris, start=1)} | {
         "--column": column,
         "the bundle": bundle_id(model),
-        "its graph": manifest.graph_for(device, model, cascade),
+        "the graph": manifest.graph_for(device, model, cascade),
         "rows per block": str(BLOCK_ROWS),
     }
-    goes_on = _goes_on(store, work, overwrite, restart)
-    totals, done = _earlier(store) if goes_on else (Totals(), set())
+    resume = _can_resume(store, work, overwrite, restart)
+    totals, done = _earlier(store) if resume else (Totals(), set())
     earlier = totals.rows
     remaining = [block for block in blocks if block.name not in done]
     with _cluster(address) if remaining else nullcontext():
-        if not goes_on:
+        if not resume:
             store.clear()
             store.write(WORK, json.dumps(work).encode())
         files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
@@ -188,13 +122,13 @@ def score(
     return totals, earlier, time.monotonic() - started
 
 
-def _goes_on(store: Store, work: dict[str, str], overwrite: bool, restart: bool) -> bool:
-    """Whether the folder holds a part of this work, which is continued. Raises CommentwiseError when it is taken."""
+def _can_resume(store: Store, work: dict[str, str], overwrite: bool, restart: bool) -> bool:
+    """True if the folder holds unfinished results of this work. Raises CommentwiseError if it holds anything else."""
     before = store.read(WORK)
     if before is None:
         if store.is_empty():
             return False
-        raise CommentwiseError(f"{store.uri} holds what this command did not write: name another folder")
+        raise CommentwiseError(f"{store.uri} holds files that this command did not write: name another folder")
     if restart:
         return False
     if store.read(COMPLETE) is not None:
@@ -204,17 +138,17 @@ def _goes_on(store: Store, work: dict[str, str], overwrite: bool, restart: bool)
     try:
         known: dict[str, str] = json.loads(before)
     except ValueError:
-        raise CommentwiseError(f"{store.uri}/{WORK} is damaged: start anew with --restart") from None
+        raise CommentwiseError(f"{store.uri}/{WORK} is damaged: start again with --restart") from None
     if changed := [name for name in work | known if known.get(name) != work.get(name)]:
         changes = "; ".join(f"{name} was {known.get(name)} and is {work.get(name)}" for name in changed)
         raise CommentwiseError(
-            f"{store.uri} holds the work of another command ({changes}): repeat that one to continue it, or start anew with --restart"
+            f"{store.uri} holds results of another command ({changes}): run that one again to continue it, or start again with --restart"
         )
     return True
 
 
 def _earlier(store: Store) -> tuple[Totals, set[str]]:
-    """What earlier runs of the same work have finished."""
+    """The totals and the names of the blocks that earlier runs have finished."""
     totals, done = Totals(), set()
     for name in store.names(FINISHED):
         if name.startswith("part-") and (content := store.read(f"{FINISHED}/{name}")):
@@ -229,7 +163,7 @@ def _add(totals: Totals, part: Totals) -> None:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """The connection to the cluster. Raises CommentwiseError when there is none, or when it gives up."""
+    """Connect to the cluster. Raises CommentwiseError if that fails, or if Ray fails inside the block."""
     try:
         import ray
         import ray.data
@@ -237,7 +171,7 @@ def _cluster(address: str | None) -> Iterator[None]:
         raise CommentwiseError("--engine ray needs Ray: pip install 'ray[data]', or leave --engine out") from None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # What fails is raised; beyond that Ray's core complains of how Ray Data starts its actors.
+    # Failures are raised. Below that level, Ray's core logs complaints about how Ray Data starts actors.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     _connect(address or os.environ.get("RAY_ADDRESS") or "local")
     try:
@@ -249,7 +183,7 @@ def _cluster(address: str | None) -> Iterator[None]:
 
 
 def _run(blocks: Sequence[Block], bundle: dict[str, bytes], arguments: tuple[Any, ...]) -> Iterator[Totals]:
-    """Have the cluster score the blocks; yield what came of each as it is finished."""
+    """Score the blocks on the cluster; yield the totals of each when it is finished."""
     import ray
     import ray.data
 
@@ -276,7 +210,7 @@ def _connect(address: str) -> None:
     import ray.exceptions
 
     try:
-        if address not in ("local", "auto"):  # Ray would try for a quarter of an hour where nobody answers
+        if address not in ("local", "auto"):  # Ray itself would retry for a quarter of an hour
             place = urlsplit(address if "://" in address else f"//{address}")
             socket.create_connection((place.hostname, place.port or RAY_PORT), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
@@ -292,11 +226,11 @@ def _connect(address: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of what an actor raised; its own where the error is one for people."""
+    """The message of a CommentwiseError raised by an actor, otherwise the last line of the error."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, CommentwiseError):
         return str(cause)
-    return f"the Ray cluster gave up: {_last_line(error)}"
+    return f"the Ray cluster failed: {_last_line(error)}"
 
 
 def _last_line(error: BaseException) -> str:

@@ -1,10 +1,10 @@
 """Score files of comments with a bundle.
 
-  python -m commentwise.serving.batch.score comments.csv -o scored.csv --column Comment
+  commentwise score comments.csv -o scored.csv --column Comment
 
-Reads .csv, .jsonl (either with .gz) and .parquet, several at once, or standard input (-). The output has the columns of
-the input and label, confidence, a probability per label and the bundle. Rows that cannot be scored go to a reject file
-with the reason. A run that was interrupted, or killed, goes on where it was when the same command is given again.
+Reads .csv and .jsonl, plain or .gz, and .parquet, several files at once, or standard input (-). The output has the
+columns of the input, and label, confidence, a probability per label and the bundle. Rows that cannot be scored go to a
+reject file with the reason. Run the same command again to continue a run that was interrupted or killed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from commentwise.serving.batch.writers import (
 
 
 def main() -> None:
-    """Score the inputs on the command line, and say on standard error what was done."""
+    """Score the inputs on the command line; print a summary on standard error."""
     arguments = _parser().parse_args()
     if arguments.engine == "ray":
         _score_on_cluster(arguments)
@@ -68,12 +68,12 @@ def main() -> None:
 
 
 def _score_on_cluster(arguments: argparse.Namespace) -> None:
-    from commentwise.serving.batch.cluster import score  # which takes a library of its own
+    from commentwise.serving.batch.cluster import score  # needs pyarrow and Ray
 
     for flag in ("rejects", "format", "output_format"):
         if getattr(arguments, flag):
             raise CommentwiseError(
-                f"--{flag.replace('_', '-')} is nothing for --engine ray, which writes a folder of Parquet"
+                f"--{flag.replace('_', '-')} does not go with --engine ray, which writes a folder of Parquet files: leave it out"
             )
     manifest = Manifest.from_json(arguments.model / MANIFEST)
     device = _device(arguments.device, manifest)
@@ -94,7 +94,7 @@ def _score_on_cluster(arguments: argparse.Namespace) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors look like all others."""
+    """A parser that reports errors in the form of all others."""
 
     def error(self, message: str) -> NoReturn:
         raise CommentwiseError(f"{message}; see `{self.prog} --help`")
@@ -102,28 +102,38 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m commentwise.serving.batch.score",
+        prog="commentwise score",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IN", help="a file of comments, or - for standard input")
     add("-o", "--output", required=True, metavar="OUT", help="the file to write, or - for standard output")
-    add("--column", default="text", help="the column with the comment (default: %(default)s)")
-    add("--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (default: %(default)s)")
-    add("--cascade", action="store_true", help="on the CPU, let the linear model answer what it is sure of, where the bundle has a cascade")  # fmt: skip
-    add("--format", choices=TEXT_FORMATS, help="format of an input whose name does not tell it")
-    add("--output-format", choices=TEXT_FORMATS, help="format of an output whose name does not tell it")
-    add("--rejects", type=Path, metavar="FILE", help="for rows that cannot be scored (default: OUT.rejects.jsonl)")
+    add("--column", default="text", help="the column with the comments (default: %(default)s)")
+    add("--model", type=Path, default=Path("artifacts/bundle"), help="the folder of the bundle (default: %(default)s)")
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="the device of the model (default: %(default)s)",
+    )
+    add("--cascade", action="store_true", help="use the bundle's cascade on the CPU, if it has one: a linear model answers confident comments")  # fmt: skip
+    add("--format", choices=TEXT_FORMATS, help="the format of an input without a known ending")
+    add("--output-format", choices=TEXT_FORMATS, help="the format of an output without a known ending")
+    add(
+        "--rejects",
+        type=Path,
+        metavar="FILE",
+        help="the file for rows that cannot be scored (default: OUT.rejects.jsonl)",
+    )
     add(
         "--overwrite",
         action="store_true",
-        help="replace OUT: once the new one is complete, or, with --engine ray, when it begins",
+        help="replace OUT when the new output is complete, or, with --engine ray, at the start",
     )
-    add("--engine", choices=("local", "ray"), default="local", help="ray: on a cluster; IN and OUT are Parquet, files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
-    add("--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: that of RAY_ADDRESS, else this machine)")  # fmt: skip
-    add("--restart", action="store_true", help="drop what an unfinished run left, instead of continuing it")
+    add("--engine", choices=("local", "ray"), default="local", help="ray: score on a cluster; IN and OUT are Parquet files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
+    add("--ray-address", metavar="HOST:PORT", help="the Ray cluster (default: RAY_ADDRESS, or else a cluster on this machine)")  # fmt: skip
+    add("--restart", action="store_true", help="discard the results of an unfinished run instead of continuing it")
     return parser
 
 
@@ -132,9 +142,9 @@ def _default_rejects(output: str) -> Path:
 
 
 def _check_paths(inputs: Sequence[str], output: str, rejects: Path, overwrite: bool) -> None:
-    """Raise CommentwiseError where a file would be read twice, or lost."""
+    """Raise CommentwiseError if a file is used twice or would be overwritten."""
     if STANDARD_STREAM in inputs and len(inputs) > 1:
-        raise CommentwiseError("- (standard input) must be the only input: score the files by another command")
+        raise CommentwiseError("- (standard input) must be the only input: score the files with another command")
     out = Path(output)
     used = [*(Path(name).resolve() for name in inputs), rejects.resolve(), out.resolve()]
     for path in (out, rejects):
@@ -143,8 +153,8 @@ def _check_paths(inputs: Sequence[str], output: str, rejects: Path, overwrite: b
         if used.count(path.resolve()) > 1:
             raise CommentwiseError(f"{path} is named twice, for input, output or rejects: name another file")
         if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
-            raise CommentwiseError(f"{path} is no regular file: name another")
-        # A run that was killed as it finished has put the reject file in place already.
+            raise CommentwiseError(f"{path} is not a regular file: name another")
+        # A run that was killed at its very end has already written the reject file.
         if path.exists() and not overwrite and (path == out or not partial_folder(out).exists()):
             raise CommentwiseError(f"{path} exists: name another file, or replace it with --overwrite")
 
@@ -157,32 +167,32 @@ def _device(device: str, manifest: Manifest) -> str:
 
 
 def survey(inputs: Iterable[Input], column: str, answers: Collection[str]) -> dict[str, Any]:
-    """The columns of all inputs in order of appearance, with their Arrow types where they are known.
+    """The columns of all inputs in order of appearance, with their Arrow types, or None if unknown.
 
-    Raises CommentwiseError when an input cannot be read, lacks `column` or has a column that is needed for an answer.
+    Raises CommentwiseError if an input cannot be read, lacks `column` or has a column with the name of a result.
     """
     columns: dict[str, Any] = {}
     for source in inputs:
         with source.opened() as table:
-            # JSON lines without a single readable row have no columns, and nothing to miss.
+            # JSON lines without a readable row have no columns at all.
             if table.columns and column not in table.columns:
-                there = ", ".join(map(repr, table.columns))
+                names = ", ".join(map(repr, table.columns))
                 raise CommentwiseError(
-                    f"{source.name} has no column {column!r}, it has {there}: name one of them with --column"
+                    f"{source.name} has no column {column!r}, only {names}: name one of these with --column"
                 )
             if taken := [name for name in table.columns if name in answers]:
                 raise CommentwiseError(
-                    f"{source.name} has a column {taken[0]!r}, which is the name of an answer: rename that column"
+                    f"{source.name} has a column {taken[0]!r}, which scoring adds: rename that column"
                 )
             columns |= {name: table.types.get(name) for name in table.columns if name not in columns}
     return columns
 
 
 def _row_format(
-    output: str, told: str | None, columns: dict[str, Any], answers: dict[str, str]
+    output: str, given: str | None, columns: dict[str, Any], answers: dict[str, str]
 ) -> tuple[RowFormat, frozenset[str] | None]:
-    """How rows are written, and the only columns that they may bring along, if these are fixed."""
-    form = format_of(output, told, "--output-format")
+    """The format of the output, and the columns that rows may have, or None if any."""
+    form = format_of(output, given, "--output-format")
     names = [*columns, *answers]
     if form.kind == "parquet":
         return ParquetFormat(output, names, columns | answers), frozenset(columns)
@@ -190,7 +200,7 @@ def _row_format(
 
 
 def work_of(inputs: Iterable[Input], column: str, classifier: Classifier) -> dict[str, str]:
-    """All that the result depends on, by the names that people know."""
+    """Everything the output depends on, by names for messages."""
     work = {}
     for number, source in enumerate(inputs, start=1):
         changed = "" if source.name == STANDARD_STREAM else f", changed {_changed(Path(source.name))}"
@@ -199,7 +209,7 @@ def work_of(inputs: Iterable[Input], column: str, classifier: Classifier) -> dic
     return work | {
         "--column": column,
         "the bundle": bundle_id(classifier.folder),
-        "its graph": classifier.graph,
+        "the graph": classifier.graph,
         "rows per chunk": str(CHUNK_ROWS),
     }
 
@@ -209,15 +219,15 @@ def _changed(path: Path) -> str:
 
 
 def run(inputs: Sequence[Input], scorer: Scorer, sink: PartialFile | StandardOutput) -> float:
-    """Score what the sink does not have yet; return the seconds that took."""
+    """Score the rows that the sink does not have yet; return the seconds taken."""
     started = time.monotonic()
     rows = Rows(inputs)
     remaining = iter(rows)
-    deque(islice(remaining, sink.totals.chunks * CHUNK_ROWS), maxlen=0)  # finished by an earlier run
+    deque(islice(remaining, sink.totals.chunks * CHUNK_ROWS), maxlen=0)  # scored by an earlier run
     with (
         _progress(sum(source.size for source in inputs), rows.position, sink.totals) as show,
         ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool,
-        scorer.classifier.engine,  # it ends before the pool, and drops the comments that nobody waits for any more
+        scorer.classifier.engine,  # closed before the pool, so that abandoned comments are dropped
     ):
         for scored in in_order(pool, scorer, chunks(rows, remaining, sink.totals.chunks)):
             sink.add(scored)
@@ -228,7 +238,7 @@ def run(inputs: Sequence[Input], scorer: Scorer, sink: PartialFile | StandardOut
 
 @contextmanager
 def _progress(size: int, position: int, totals: Totals) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; call what this yields with the bytes of the inputs that are done."""
+    """Show a progress bar on a terminal; yield a function that takes the bytes of input done."""
     bar = Progress(
         BarColumn(),
         TaskProgressColumn(),
@@ -254,26 +264,26 @@ def _summary(
 ) -> str:
     before = f", {earlier:,} of them by an earlier run," if earlier else ""
     counts = ", ".join(f"{label} {totals.labels.get(label, 0):,}" for label in labels)
-    aside = f"{totals.rejected:,} set aside" + (f" in {rejects}" if totals.rejected else "")
+    set_aside = f"{totals.rejected:,} set aside" + (f" in {rejects}" if totals.rejected else "")
     return (
         f"scored {totals.rows:,} of {totals.rows + totals.rejected:,} rows{before} in {seconds:.1f} s "
-        f"({(totals.rows - earlier) / seconds:,.0f} comments/s): {counts}; {aside}; "
+        f"({(totals.rows - earlier) / seconds:,.0f} comments/s): {counts}; {set_aside}; "
         f"written to {'standard output' if output == STANDARD_STREAM else output}"
     )
 
 
 class _Stopped(BaseException):
-    """A signal asked the process to end."""
+    """Raised by a signal that asks the process to stop."""
 
 
 @contextmanager
 def _stoppable(resumable: bool) -> Iterator[None]:
-    """End the block at SIGINT or SIGTERM and say how to go on; exit with 128 + signal, as shells expect."""
+    """Stop the block at SIGINT or SIGTERM, print how to continue, and exit with 128 + signal, as shells expect."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int, _: FrameType | None) -> None:
         for each in numbers:
-            signal.signal(each, signal.SIG_IGN)  # a second signal must not cut the ending short
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
         raise _Stopped(number)
 
     for number in numbers:
@@ -285,7 +295,7 @@ def _stoppable(resumable: bool) -> Iterator[None]:
         advice = (
             "run the same command again to continue"
             if resumable
-            else "standard input and output cannot be continued, run the command anew"
+            else "standard input and output cannot be continued: start the command again"
         )
         print(f"{verb}: {advice}", file=sys.stderr)
         sys.exit(128 + stopped.args[0])

@@ -1,4 +1,4 @@
-"""Writing scored rows: as CSV, JSON lines or Parquet, in parts that survive a killed process or to standard output."""
+"""Output of scored rows as CSV, JSON lines or Parquet: to a file, in parts that survive a kill, or to standard output."""
 
 import csv
 import fcntl
@@ -18,25 +18,25 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file, read_json, write_json
 
 JOINED_PARTS = 50
-"""Parts in a row group of a Parquet file: readers want large ones, and memory is what limits them."""
+"""Parts per row group of a Parquet file. Readers prefer large row groups; memory limits them."""
 
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """What became of a run of input rows, ready to be written."""
+    """The results of a chunk of rows, encoded for writing."""
 
     rows: bytes
     rejects: bytes
     labels: dict[str, int]
-    """How many of its comments got each label."""
+    """Comments per label."""
     rejected: int
     position: int
-    """Bytes of the inputs read by its end."""
+    """Bytes of the inputs that were read when the chunk was complete."""
 
 
 @dataclass
 class Totals:
-    """What was written so far."""
+    """Counts of what was written so far."""
 
     chunks: int = 0
     rows: int = 0
@@ -53,34 +53,34 @@ class Totals:
 
 
 class RowFormat(Protocol):
-    """How scored rows become a file."""
+    """A file format of scored rows, written in parts."""
 
     def encode(self, rows: Sequence[dict[str, Any]], first: bool) -> bytes:
-        """One part of the file; `first` where it is the first."""
+        """Encode one part of the file; the `first` has the header."""
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Write the file that the parts make."""
+        """Write the file from its parts."""
 
 
 class TextFormat:
-    """CSV (RFC 4180) with `columns`, or JSON lines with the columns that each row has."""
+    """CSV (RFC 4180) with `columns`, or JSON lines with the columns of each row."""
 
     def __init__(self, form: Format, columns: Sequence[str]) -> None:
         self._form = form
         self._columns = columns
 
     def encode(self, rows: Sequence[dict[str, Any]], first: bool) -> bytes:
-        """One part of the file; the first has the header. Compressed parts make one file when put together."""
+        """Encode one part of the file; the first has the header. Gzip files may be concatenated."""
         text = encode_csv(rows, self._columns, first) if self._form.kind == "csv" else encode_jsonl(rows)
         return gzip.compress(text, mtime=0) if self._form.gz else text
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Put the parts together."""
+        """Concatenate the parts."""
         join_bytes(parts, path)
 
 
 def encode_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], header: bool) -> bytes:
-    """The rows as CSV; a row may lack columns."""
+    """Encode rows as CSV; a row may lack columns."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     if header:
@@ -90,12 +90,12 @@ def encode_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], header: b
 
 
 def encode_jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
-    """The rows as JSON lines."""
+    """Encode rows as JSON lines."""
     return "".join(_json(row) + "\n" for row in rows).encode()
 
 
 def join_bytes(parts: Sequence[Path], path: Path) -> None:
-    """Write one file after the other into `path`."""
+    """Concatenate files into `path`."""
     with path.open("wb") as whole:
         for part in parts:
             with part.open("rb") as stream:
@@ -107,7 +107,7 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """What Parquet holds and JSON does not, as text."""
+    """Text for a value that Parquet can hold and JSON cannot."""
     if isinstance(value, bytes):
         return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
@@ -122,23 +122,23 @@ def _cell(value: Any) -> str:
 
 
 class ParquetFormat:
-    """Parquet with `columns`, which keep their Arrow type where it is known in `types`."""
+    """Parquet with `columns`; those in `types` have a known Arrow type."""
 
     def __init__(self, name: str, columns: Sequence[str], types: dict[str, Any]) -> None:
-        """Raises CommentwiseError naming the file `name` where pyarrow is not installed."""
+        """Raises CommentwiseError naming the file `name` if pyarrow is not installed."""
         self._pyarrow = import_pyarrow(name)
         self._columns = columns
         self._types = types
 
     def encode(self, rows: Sequence[dict[str, Any]], first: bool) -> bytes:
-        """One part: a Parquet file of its own."""
+        """Encode one part, a complete Parquet file."""
         columns = {name: self._column([row.get(name) for row in rows], self._types.get(name)) for name in self._columns}
         sink = self._pyarrow.BufferOutputStream()
         self._pyarrow.parquet.write_table(self._pyarrow.table(columns), sink)
         return bytes(sink.getvalue())
 
     def _column(self, values: list[Any], known: Any) -> Any:
-        """Values as an Arrow array: of the known type, else of one that fits them all, else as text."""
+        """An Arrow array of the known type, or of one that fits all values, or else of text."""
         nested = known is None and any(isinstance(value, list | dict) for value in values)
         try:
             return self._texts(values) if nested else self._pyarrow.array(values, known)
@@ -149,7 +149,7 @@ class ParquetFormat:
         return self._pyarrow.array([None if value is None else _cell(value) for value in values], "string")
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Write the parts as one file; a column whose parts differ in type becomes text."""
+        """Join the parts to one file; a column whose types cannot be unified becomes text."""
         parquet = self._pyarrow.parquet
         schema = functools.reduce(self._common_schema, map(parquet.read_schema, parts))
         with parquet.ParquetWriter(path, schema) as writer:
@@ -172,28 +172,28 @@ class ParquetFormat:
         for column, target in zip(table.columns, schema, strict=True):
             if target.type == self._pyarrow.string() != column.type:
                 columns.append(self._texts(column.to_pylist()))
-            else:  # a whole number too large for a double becomes the nearest
+            else:  # an integer too large for a double is rounded
                 columns.append(column.cast(target.type, safe=False))
         return self._pyarrow.table(columns, schema=schema)
 
 
 def partial_folder(path: Path) -> Path:
-    """Where the parts of an output lie until it is complete."""
+    """The folder with the parts of an output that is not complete."""
     return Path(f"{path}.partial")
 
 
 class PartialFile:
-    """The parts of an output that is not complete, in a folder beside it.
+    """An output file that is written in parts, which are kept in a folder beside it until it is complete.
 
-    state.json says how many parts are finished and whose work they are; what is beyond is of a process that was
-    killed, and is written again.
+    state.json holds the number of finished parts and the work they belong to; further parts were written by a process
+    that was killed, and are overwritten.
     """
 
     def __init__(self, path: Path, rejects: Path, form: RowFormat, work: dict[str, str], restart: bool) -> None:
-        """Go on with the parts beside `path`, or with none where `restart` drops them.
+        """Continue with the parts beside `path`, or without them if `restart`.
 
-        Raises CommentwiseError when they belong to other work than `work`, another process writes them, or nothing
-        can be written there.
+        Raises CommentwiseError if they belong to other work than `work`, another process is writing them, or the folder
+        is not writable.
         """
         self._path = path
         self._rejects = rejects
@@ -209,7 +209,7 @@ class PartialFile:
         self.totals = Totals() if restart or not self._state.exists() else self._earlier()
 
     def _lock(self) -> None:
-        """Keep other processes away until this one ends, however it does."""
+        """Lock the folder until this process ends, even if it is killed."""
         self._lock_file = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -225,8 +225,8 @@ class PartialFile:
         if names:
             changes = "; ".join(f"{name} was {before.get(name)} and is {self._work.get(name)}" for name in names)
             raise CommentwiseError(
-                f"{self._folder} holds unfinished work of another command ({changes}): "
-                "repeat that one to continue it, or start anew with --restart"
+                f"{self._folder} holds unfinished results of another command ({changes}): "
+                "run that one again to continue it, or start again with --restart"
             )
         return Totals(**state["totals"])
 
@@ -238,7 +238,7 @@ class PartialFile:
         write_json(self._state, {"work": self._work, "totals": asdict(self.totals)})
 
     def finish(self) -> None:
-        """Make the output and the reject file of the parts, and remove these."""
+        """Join the parts to the output and the reject file, and delete them."""
         if self.totals.rejected:
             with atomic_file(self._rejects) as temporary:
                 join_bytes(self._parts("rejects"), temporary)
@@ -256,7 +256,7 @@ class PartialFile:
 
 
 class StandardOutput:
-    """Standard output, which takes each chunk's rows as they are finished."""
+    """Standard output: rows are written when their chunk is finished."""
 
     def __init__(self, rejects: Path) -> None:
         self.totals = Totals()
@@ -264,7 +264,7 @@ class StandardOutput:
         rejects.unlink(missing_ok=True)
 
     def add(self, chunk: ScoredChunk) -> None:
-        """Write a chunk. Raises CommentwiseError when nobody reads it."""
+        """Write a chunk. Raises CommentwiseError if standard output was closed."""
         if chunk.rejects:
             with self._rejects.open("ab") as stream:
                 stream.write(chunk.rejects)
@@ -277,4 +277,4 @@ class StandardOutput:
         self.totals.add(chunk)
 
     def finish(self) -> None:
-        """Everything is written."""
+        """Do nothing: everything is written."""

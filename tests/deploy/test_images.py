@@ -1,4 +1,4 @@
-"""The images' files. No image is built here: that takes a container engine."""
+"""The Dockerfiles. No image is built here, since that needs a container engine."""
 
 import re
 import subprocess
@@ -26,14 +26,14 @@ def extras() -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_dockerfiles_are_without_fault(path: Path) -> None:
+def test_dockerfiles_pass_hadolint(path: Path) -> None:
     hadolint = Path(sys.executable).parent / "hadolint"
     done = subprocess.run([hadolint, "--no-color", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
-def test_images_stand_on_a_fixed_base_and_run_as_nobody(path: Path) -> None:
+def test_images_have_a_pinned_base_and_an_unprivileged_user(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     bases = re.findall(r"^(?:FROM|ARG PYTHON=) ?(\S+/?python:\S+|python:\S+)", text, re.MULTILINE)
     assert bases
@@ -42,7 +42,7 @@ def test_images_stand_on_a_fixed_base_and_run_as_nobody(path: Path) -> None:
     assert re.findall(r"^USER (.+)$", final, re.MULTILINE) == ["10001:10001"]
 
 
-def test_images_are_made_of_extras_that_exist() -> None:
+def test_images_install_existing_extras() -> None:
     named = compose()["services"]["server"]["build"]["args"]["EXTRAS"].split(",")
     for path in DOCKERFILES:
         for group in re.findall(r'"\.\[([\w,]+)\]"', path.read_text(encoding="utf-8")):
@@ -50,7 +50,7 @@ def test_images_are_made_of_extras_that_exist() -> None:
     assert set(named) <= extras()
 
 
-def test_what_an_image_is_made_of_goes_to_the_builder() -> None:
+def test_the_build_context_has_everything_that_is_installed() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     sent = {line[1:] for line in ignored if line.startswith("!")}
     packages = {
@@ -61,7 +61,7 @@ def test_what_an_image_is_made_of_goes_to_the_builder() -> None:
 
 
 def test_the_serving_image_stays_below_400_megabytes() -> None:
-    assert SERVE_PYTHON.exists(), "run the tests with `make test`, which makes .venv-serve"
+    assert SERVE_PYTHON.exists(), "run the tests with `make test`, which creates .venv-serve"
     [packages] = (SERVE_PYTHON.parents[1] / "lib").glob("python*/site-packages")
     installers = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence")  # not in the image
     files = [path for entry in packages.iterdir() if not entry.name.startswith(installers) for path in entry.rglob("*")]
@@ -70,8 +70,8 @@ def test_the_serving_image_stays_below_400_megabytes() -> None:
 
 
 @needs_root
-def test_the_server_runs_as_nobody_on_a_read_only_file_system(tiny_bundle: Path, tmp_path: Path) -> None:
-    """As in a container: all read-only but /tmp, user 10001 without rights, and the serving install alone."""
+def test_the_server_runs_unprivileged_on_a_read_only_file_system(tiny_bundle: Path, tmp_path: Path) -> None:
+    """As in a container: everything but /tmp is read-only, user 10001 has no privileges, and only `serve` is installed."""
     port, home = free_port(), Path(sys.base_prefix)
     script = f"""
         set -eu
@@ -81,7 +81,7 @@ def test_the_server_runs_as_nobody_on_a_read_only_file_system(tiny_bundle: Path,
         mount --bind {tiny_bundle} /mnt/bundle
         mount --bind {home} /mnt/python
         mount --bind {SERVE_PYTHON.parents[1]} /mnt/serve
-        mount -t tmpfs -o mode=755 tmpfs /root  # where Python may lie, out of everybody's reach
+        mount -t tmpfs -o mode=755 tmpfs /root  # Python may be there, where user 10001 has no access
         mkdir -p {home} && mount --bind /mnt/python {home}
         mount -t tmpfs tmpfs /tmp
         mount -o remount,ro,bind /
@@ -89,19 +89,19 @@ def test_the_server_runs_as_nobody_on_a_read_only_file_system(tiny_bundle: Path,
         ! touch /refused 2>/dev/null
         exec env -i PATH=/usr/bin:/bin HOME=/tmp COMMENTWISE_MODEL=/mnt/bundle COMMENTWISE_PORT={port} \\
             setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs --bounding-set=-all \\
-            /mnt/serve/bin/python -m commentwise.serving
+            /mnt/serve/bin/python -m commentwise serve
     """
-    said = tmp_path / "said"
-    with said.open("w") as log:
+    output = tmp_path / "output"
+    with output.open("w") as log:
         server = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=log, stderr=log)
     try:
         until(lambda: server.poll() is not None or _is_ready(port))
-        assert server.poll() is None, said.read_text()
+        assert server.poll() is None, output.read_text()
         assert psutil.Process(server.pid).uids().real == 10001
     finally:
         server.terminate()
         server.wait(30)
-    assert server.returncode == 0, said.read_text()
+    assert server.returncode == 0, output.read_text()
 
 
 def _is_ready(port: int) -> bool:

@@ -116,7 +116,7 @@ PREPARE: Cases = {
         ["label 'neutral': its 1 comments leave none for the", "part; add comments"],
     ),
     "comments overwritten": (written(RAW, b"garbage"), [f"{RAW} is not readable Parquet", "dvc checkout"]),
-    "comments missing": (removed(RAW), [f"{RAW} is missing", "dvc repro"]),
+    "comments missing": (removed(RAW), [f"{RAW} is missing", "commentwise run"]),
 }
 
 LINEAR: Cases = {
@@ -153,7 +153,7 @@ PUBLISH: Cases = {
     ),
     "bundle missing": (
         lambda project: shutil.rmtree(project.folder / BUNDLE),
-        ["no bundle at artifacts/bundle", "dvc repro"],
+        ["no bundle at artifacts/bundle", "commentwise run"],
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The serving install alone: no training library in it, and it answers."""
+"""An environment with only the extra `serve`: it has no training library, and serves a bundle."""
 
 import json
 import os
@@ -14,8 +14,8 @@ TRAINING_ONLY = ("torch", "transformers", "mlflow", "pandas", "sklearn", "dvc", 
 
 @pytest.fixture(scope="module")
 def serve_python() -> Path:
-    """The interpreter of the serving install, which `make test` makes."""
-    assert PYTHON.exists(), "run the tests with `make test`, which makes .venv-serve"
+    """The Python of the environment that `make test` creates for serving."""
+    assert PYTHON.exists(), "run the tests with `make test`, which creates .venv-serve"
     return PYTHON
 
 
@@ -35,8 +35,8 @@ def test_no_training_library_is_installed(serve_python: Path, tmp_path: Path) ->
     assert json.loads(run(serve_python, tmp_path, "-c", code)) == []
 
 
-def test_it_loads_a_bundle_and_answers_over_http(serve_python: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    # Run outside the repository: what answers is what was installed.
+def test_it_serves_a_bundle_over_http(serve_python: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    # Run outside of the repository, so that the installed code runs.
     printed = run(
         serve_python,
         tmp_path,

@@ -38,26 +38,29 @@ def truncate(path: Path) -> None:
 
 
 def escape(folder: Path, name: str) -> None:
-    """List the graph under another name, where an intact copy of it lies."""
+    """List the graph under another name, at which there is an intact copy."""
     shutil.copy(folder / GRAPH, folder / name)
     files = json.loads((folder / "manifest.json").read_text())["files"]
     edit_manifest(folder, files=files | {name: files[GRAPH]})
 
 
 def replace_graph(folder: Path, strength: float) -> None:
-    """Put other weights in the graph's place, and a manifest that fits them."""
+    """Replace the weights of the graph, and write a manifest that matches."""
     onnx.save(tiny_graph(strength), folder / GRAPH)
     write_tiny_manifest(folder)
 
 
-def say_otherwise(folder: Path) -> None:
+def alter_tokenizer(folder: Path) -> None:
     path = folder / "tokenizer.json"
     path.write_text(path.read_text().replace('"good"', '"goof"'))
 
 
 REFUSALS: dict[str, tuple[Damage, list[str]]] = {
-    "missing folder": (shutil.rmtree, ["no bundle at", "dvc repro"]),
-    "missing manifest": (lambda folder: (folder / "manifest.json").unlink(), ["manifest.json", "dvc repro export"]),
+    "missing folder": (shutil.rmtree, ["no bundle at", "commentwise run"]),
+    "missing manifest": (
+        lambda folder: (folder / "manifest.json").unlink(),
+        ["manifest.json", "commentwise run export"],
+    ),
     "broken manifest": (
         lambda folder: (folder / "manifest.json").write_text('{"schema_version": 1,'),
         ["manifest.json is damaged", "dvc checkout"],
@@ -81,7 +84,7 @@ REFUSALS: dict[str, tuple[Damage, list[str]]] = {
     "missing graph": (lambda folder: (folder / GRAPH).unlink(), [GRAPH, "dvc checkout"]),
     "truncated graph": (lambda folder: truncate(folder / GRAPH), [GRAPH, "bytes instead of", "dvc checkout"]),
     "one flipped byte": (lambda folder: flip_a_byte(folder / GRAPH), [GRAPH, "was altered", "dvc checkout"]),
-    "altered tokenizer": (say_otherwise, ["tokenizer.json", "was altered", "dvc checkout"]),
+    "altered tokenizer": (alter_tokenizer, ["tokenizer.json", "was altered", "dvc checkout"]),
     "graph not listed": (lambda folder: edit_entry(folder, GRAPH, None), ["does not list", GRAPH, "dvc checkout"]),
     "golden texts not listed": (
         lambda folder: edit_entry(folder, "golden.json", None),
@@ -92,7 +95,7 @@ REFUSALS: dict[str, tuple[Damage, list[str]]] = {
         lambda folder: edit_entry(folder, GRAPH, {"size": 1, "sha256": "0", "precision": "fp3"}),
         [GRAPH, "entry", "dvc checkout"],
     ),
-    "file outside the folder": (lambda folder: escape(folder, "../x"), ["'../x'", "dvc checkout"]),
+    "file outside of the folder": (lambda folder: escape(folder, "../x"), ["'../x'", "dvc checkout"]),
     "other weights": (
         lambda folder: replace_graph(folder, -6.0),
         [GRAPH, "probabilities", "export the bundle again"],
@@ -101,7 +104,7 @@ REFUSALS: dict[str, tuple[Damage, list[str]]] = {
 
 
 @pytest.mark.parametrize(("damage", "messages"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_unfit_bundle_is_refused(bundle_copy: Path, damage: Damage, messages: list[str]) -> None:
+def test_an_invalid_bundle_is_refused(bundle_copy: Path, damage: Damage, messages: list[str]) -> None:
     damage(bundle_copy)
     with pytest.raises(CommentwiseError) as refused:
         Classifier(bundle_copy)
@@ -112,29 +115,32 @@ def test_unfit_bundle_is_refused(bundle_copy: Path, damage: Damage, messages: li
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_graph_that_answers_nan_is_refused(bundle_copy: Path) -> None:
+def test_a_graph_with_nan_logits_is_refused(bundle_copy: Path) -> None:
     replace_graph(bundle_copy, float("nan"))
     with pytest.raises(CommentwiseError):
         Classifier(bundle_copy)
 
 
-def test_device_without_a_graph_is_refused(tiny_bundle: Path) -> None:
+def test_a_device_without_a_graph_is_refused(tiny_bundle: Path) -> None:
     with pytest.raises(CommentwiseError, match=r"no graph for device 'cuda', only for \['cpu'\]"):
         Classifier(tiny_bundle, "cuda")
 
 
-def test_a_cascade_answers_where_it_is_asked_for(bundle_copy: Path) -> None:
+def test_a_cascade_is_used_on_request(bundle_copy: Path) -> None:
     add_cascade(bundle_copy, threshold=0.9)
-    texts = ["good great love", "good a video"]  # sure, and not so sure
-    assert [found.label for found in Classifier(bundle_copy).predict(texts)] == ["positive", "positive"]
-    assert [found.label for found in Classifier(bundle_copy, cascade=True).predict(texts)] == ["positive", "neutral"]
+    texts = ["good great love", "good a video"]  # confident, and less so
+    assert [prediction.label for prediction in Classifier(bundle_copy).predict(texts)] == ["positive", "positive"]
+    assert [prediction.label for prediction in Classifier(bundle_copy, cascade=True).predict(texts)] == [
+        "positive",
+        "neutral",
+    ]
 
 
-def test_a_bundle_without_a_cascade_answers_with_its_graph(tiny_bundle: Path) -> None:
+def test_a_bundle_without_a_cascade_uses_its_graph(tiny_bundle: Path) -> None:
     assert Classifier(tiny_bundle, cascade=True).graph == GRAPH
 
 
-def test_classifier_answers_in_order(tiny_bundle: Path) -> None:
+def test_predictions_are_in_the_order_of_the_texts(tiny_bundle: Path) -> None:
     predictions = Classifier(tiny_bundle).predict(["good", "a bad video", "a video"])
     assert [prediction.label for prediction in predictions] == ["positive", "negative", "neutral"]
     assert [prediction.tokens for prediction in predictions] == [3, 5, 4]
@@ -145,16 +151,16 @@ def test_classifier_answers_in_order(tiny_bundle: Path) -> None:
     assert predictions[0].probabilities["positive"] > 0.9
 
 
-def test_no_texts_have_no_probabilities(tiny_bundle: Path) -> None:
+def test_no_texts_give_no_predictions(tiny_bundle: Path) -> None:
     classifier = Classifier(tiny_bundle)
     assert classifier.predict([]) == []
     assert classifier.probabilities([]).shape == (0, len(LABELS))
 
 
-def test_temperature_softens_the_answer(tiny_bundle: Path, bundle_copy: Path) -> None:
+def test_a_higher_temperature_lowers_confidence(tiny_bundle: Path, bundle_copy: Path) -> None:
     golden = json.loads((bundle_copy / "golden.json").read_text())
-    calm = np.log(np.array(golden["probabilities"][GRAPH])) / 2
-    golden["probabilities"][GRAPH] = (np.exp(calm) / np.exp(calm).sum(axis=1, keepdims=True)).tolist()
+    logits = np.log(np.array(golden["probabilities"][GRAPH])) / 2
+    golden["probabilities"][GRAPH] = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).tolist()
     (bundle_copy / "golden.json").write_text(json.dumps(golden))
     write_tiny_manifest(bundle_copy, temperature=3.0)  # twice that of the tiny bundle
     (sharp,) = Classifier(tiny_bundle).predict(["good"])
@@ -163,12 +169,12 @@ def test_temperature_softens_the_answer(tiny_bundle: Path, bundle_copy: Path) ->
     assert soft.probabilities["positive"] < sharp.probabilities["positive"]
 
 
-def test_bundle_id_follows_the_content(tiny_bundle: Path, bundle_copy: Path) -> None:
+def test_the_bundle_id_depends_on_the_content(tiny_bundle: Path, bundle_copy: Path) -> None:
     assert bundle_id(bundle_copy) == bundle_id(tiny_bundle)
     replace_graph(bundle_copy, 5.0)
     assert bundle_id(bundle_copy) != bundle_id(tiny_bundle)
 
 
-def test_manifest_names_what_the_bundle_is(tiny_bundle: Path) -> None:
+def test_the_manifest_describes_the_bundle(tiny_bundle: Path) -> None:
     manifest = verify_files(tiny_bundle)
     assert (manifest.family, manifest.labels, manifest.devices) == ("logreg", LABELS, {"cpu": GRAPH})

@@ -1,4 +1,4 @@
-"""A linear model before an encoder: who answers what, at which cost, and that neighbours do not matter."""
+"""A cascade of a linear model and an encoder: which of them answers, and that batches do not matter."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from commentwise.models.probabilities import softmax
 from tests.tiny import TEMPERATURE, VOCABULARY, tiny_graph
 
 LINEAR_TEMPERATURE = 2.0
-SURE, UNSURE = "good good great", "a video"
+CONFIDENT, UNCERTAIN = "good good great", "a video"
 
 
 def rows(*texts: str) -> list[list[int]]:
@@ -21,16 +21,16 @@ def rows(*texts: str) -> list[list[int]]:
 
 
 def failing(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with a step in it that no comment survives."""
+    """The graph with a node that fails on every comment."""
     (last,) = (node for node in graph.graph.node if "logits" in node.output)
-    last.output[0] = "sound"
+    last.output[0] = "unreshaped"
     graph.graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "vector"))
     graph.graph.node.extend(
         [
             helper.make_node("ReduceSum", ["input_ids"], ["sum"], keepdims=0),
             helper.make_node("Reshape", ["sum", "vector"], ["width"]),
             helper.make_node("Concat", ["width", "width"], ["impossible"], axis=0),
-            helper.make_node("Reshape", ["sound", "impossible"], ["logits"]),
+            helper.make_node("Reshape", ["unreshaped", "impossible"], ["logits"]),
         ]
     )
     return graph
@@ -42,41 +42,41 @@ def saved(folder: Path, encoder: onnx.ModelProto, threshold: float = 0.8) -> Pat
     return folder / "cascade.onnx"
 
 
-def answers(graph: Path, *texts: str) -> np.ndarray:
+def logits(graph: Path, *texts: str) -> np.ndarray:
     with Engine(graph) as engine:
         return np.asarray(engine.batch_logits(rows(*texts)))
 
 
 @pytest.fixture
-def contrary(tmp_path: Path) -> Path:
-    """A cascade before an encoder that is mistaken about every opinion, which shows who answered."""
+def opposed(tmp_path: Path) -> Path:
+    """A cascade whose encoder gives the opposite labels, which shows which model answered."""
     return saved(tmp_path, tiny_graph(-6.0))
 
 
 def single(folder: Path, graph: onnx.ModelProto, text: str) -> np.ndarray:
     onnx.save(graph, folder / "single.onnx")
-    return np.asarray(answers(folder / "single.onnx", text)[0])
+    return np.asarray(logits(folder / "single.onnx", text)[0])
 
 
-def test_the_linear_model_answers_what_it_is_sure_of(contrary: Path, tmp_path: Path) -> None:
-    linear = softmax(single(tmp_path, tiny_graph(), SURE), LINEAR_TEMPERATURE)
+def test_the_linear_model_answers_confident_comments(opposed: Path, tmp_path: Path) -> None:
+    linear = softmax(single(tmp_path, tiny_graph(), CONFIDENT), LINEAR_TEMPERATURE)
     assert linear.max() >= 0.8
-    np.testing.assert_allclose(softmax(answers(contrary, SURE)[0], TEMPERATURE), linear, atol=1e-6)
+    np.testing.assert_allclose(softmax(logits(opposed, CONFIDENT)[0], TEMPERATURE), linear, atol=1e-6)
 
 
-def test_the_encoder_answers_the_rest(contrary: Path, tmp_path: Path) -> None:
-    assert softmax(single(tmp_path, tiny_graph(), UNSURE), LINEAR_TEMPERATURE).max() < 0.8
-    np.testing.assert_allclose(answers(contrary, UNSURE)[0], single(tmp_path, tiny_graph(-6.0), UNSURE), atol=1e-6)
+def test_the_encoder_answers_the_rest(opposed: Path, tmp_path: Path) -> None:
+    assert softmax(single(tmp_path, tiny_graph(), UNCERTAIN), LINEAR_TEMPERATURE).max() < 0.8
+    np.testing.assert_allclose(logits(opposed, UNCERTAIN)[0], single(tmp_path, tiny_graph(-6.0), UNCERTAIN), atol=1e-6)
 
 
-def test_no_answer_depends_on_its_neighbours(contrary: Path) -> None:
-    texts = [SURE, UNSURE, "bad bad hate", "good bad", "the video is great", UNSURE]
-    alone = np.concatenate([answers(contrary, text) for text in texts])
-    np.testing.assert_allclose(answers(contrary, *texts), alone, atol=1e-6)
+def test_no_result_depends_on_the_other_comments_of_a_batch(opposed: Path) -> None:
+    texts = [CONFIDENT, UNCERTAIN, "bad bad hate", "good bad", "the video is great", UNCERTAIN]
+    alone = np.concatenate([logits(opposed, text) for text in texts])
+    np.testing.assert_allclose(logits(opposed, *texts), alone, atol=1e-6)
 
 
-def test_the_encoder_is_not_run_for_what_is_sure(tmp_path: Path) -> None:
+def test_the_encoder_does_not_run_for_confident_comments(tmp_path: Path) -> None:
     graph = saved(tmp_path, failing(tiny_graph()))
-    assert answers(graph, SURE, "bad bad hate").shape == (2, 3)
+    assert logits(graph, CONFIDENT, "bad bad hate").shape == (2, 3)
     with pytest.raises(Exception, match="Reshape"):
-        answers(graph, UNSURE)
+        logits(graph, UNCERTAIN)

@@ -10,7 +10,7 @@ HERE = len(os.sched_getaffinity(0))
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the kernel would tell of limits."""
+    """A folder in place of the kernel's cgroup files."""
     monkeypatch.setattr(cores, "CGROUPS", tmp_path)
     return tmp_path
 
@@ -19,18 +19,18 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ("limit", "expected"),
     [("max 100000", HERE), ("100000 100000", 1), ("50000 100000", 1), ("199999 100000", 1), ("6400000 100000", HERE)],
 )
-def test_a_containers_share_counts_as_whole_cores(limit: str, expected: int, folder: Path) -> None:
+def test_a_limit_of_cgroup_v2_counts_as_whole_cores(limit: str, expected: int, folder: Path) -> None:
     (folder / "cpu.max").write_text(f"{limit}\n", encoding="ascii")
     assert cores.available_cores() == expected
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", HERE), ("100000", 1), ("6400000", HERE)])
-def test_so_it_does_where_groups_are_of_the_first_version(quota: str, expected: int, folder: Path) -> None:
+def test_a_limit_of_cgroup_v1_counts_as_whole_cores(quota: str, expected: int, folder: Path) -> None:
     (folder / "cpu").mkdir()
     (folder / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n", encoding="ascii")
     (folder / "cpu/cpu.cfs_period_us").write_text("100000\n", encoding="ascii")
     assert cores.available_cores() == expected
 
 
-def test_without_a_container_all_cores_count() -> None:
+def test_without_a_limit_all_cores_count() -> None:
     assert cores.available_cores() == HERE

@@ -1,4 +1,4 @@
-"""Encoders of several architectures come out of the export with one signature and the same logits."""
+"""Exported encoders of several architectures have one signature and the logits of torch."""
 
 from pathlib import Path
 
@@ -43,8 +43,8 @@ def distilbert() -> PreTrainedModel:
 @pytest.fixture(params=[bert, roberta, distilbert])
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
     torch.manual_seed(0)
-    made: PreTrainedModel = request.param().eval()
-    return made
+    model: PreTrainedModel = request.param().eval()
+    return model
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ def torch_logits(model: PreTrainedModel) -> np.ndarray:
     )
 
 
-def test_every_precision_answers_like_torch(model: PreTrainedModel, tmp_path: Path) -> None:
+def test_every_precision_gives_the_logits_of_torch(model: PreTrainedModel, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "model")
     expected = torch_logits(model)
     fp32, optimised = tmp_path / "fp32.onnx", tmp_path / "optimised.onnx"
@@ -66,12 +66,12 @@ def test_every_precision_answers_like_torch(model: PreTrainedModel, tmp_path: Pa
     for name, tolerance in {"fp32": 1e-5, "optimised": 1e-5, "fp16": 0.01, "int8": 0.05, "int8-plain": 0.05}.items():
         with Engine(tmp_path / f"{name}.onnx") as engine:
             np.testing.assert_allclose(engine.logits(ROWS), expected, atol=tolerance, err_msg=name)
-            if not name.startswith("int8"):  # whose scale the batch shares
+            if not name.startswith("int8"):  # whose activation scale depends on the batch
                 np.testing.assert_allclose(engine.batch_logits(ROWS), expected, atol=tolerance, err_msg=name)
     assert (tmp_path / "int8.onnx").stat().st_size < fp32.stat().st_size
 
 
-def test_smoothing_changes_nothing_in_fp32_and_helps_int8(tmp_path: Path) -> None:
+def test_smoothing_keeps_fp32_and_improves_int8(tmp_path: Path) -> None:
     """A model with one activation channel far larger than the others, as trained encoders have."""
     torch.manual_seed(0)
     model = bert().eval()
@@ -80,7 +80,7 @@ def test_smoothing_changes_nothing_in_fp32_and_helps_int8(tmp_path: Path) -> Non
             if name.endswith("attention.output.LayerNorm.weight"):
                 weight[3] = 60.0
             elif "dense.weight" in name:
-                weight *= 10  # random weights are so small that nothing would depend on the products
+                weight *= 10  # random weights are so small that the products would not matter
     model.save_pretrained(tmp_path / "model")
     expected = torch_logits(model)
     onnx_export.export_encoder(tmp_path / "model", tmp_path / "fp32.onnx")

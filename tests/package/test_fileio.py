@@ -1,4 +1,4 @@
-"""Nothing half-written, whatever happens meanwhile; and one line on stderr for what can be foreseen."""
+"""Atomic writes, whatever happens meanwhile, and one line on stderr for foreseeable failures."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_file, atomic_folder, file_hash, read_json, write_json, write_text
 
 FULL_DEVICE = Path("/dev/full")
-"""A device whose writes fail as on a full disk. Never rename a file onto it."""
+"""A device on which writes fail as on a full disk. Never rename a file onto it."""
 
 
 def listing(folder: Path) -> dict[str, str]:
@@ -58,7 +58,7 @@ def fill_the_disk() -> None:
 
 
 @pytest.mark.parametrize(("fail", "error"), [(interrupt, KeyboardInterrupt), (fill_the_disk, OSError)])
-def test_after_an_error_the_old_content_stands_alone(
+def test_after_an_error_only_the_old_content_is_there(
     tmp_path: Path, fail: Callable[[], None], error: type[BaseException]
 ) -> None:
     write_text(tmp_path / "file.txt", "old")
@@ -99,8 +99,8 @@ FULL = "error: the disk is full: free some space and run the same command again;
 FAILURES: dict[str, tuple[Callable[[], None], str]] = {
     "foreseen": (fail_on_purpose, "error: params.yaml: seed = -1\n"),
     "full disk": (fill_the_disk, FULL),
-    "full disk, found in Rust": (fill_the_disk_from_rust, FULL),
-    "full disk, found by SQLite": (fill_the_database, FULL),
+    "full disk, reported by Rust": (fill_the_disk_from_rust, FULL),
+    "full disk, reported by SQLite": (fill_the_database, FULL),
 }
 
 
@@ -114,7 +114,7 @@ def test_a_foreseeable_failure_is_one_line(
     assert capsys.readouterr().err == line
 
 
-def test_a_full_disk_names_the_file_where_the_system_does(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_file_if_known(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     def main() -> None:
         raise OSError(28, "No space left on device", "model.onnx")
 
@@ -142,7 +142,7 @@ with atomic_folder(Path("folder")) as folder, atomic_file(Path("file.txt")) as f
 """
 
 
-def test_what_a_killed_process_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_deleted_by_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL

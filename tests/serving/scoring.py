@@ -1,4 +1,4 @@
-"""The command `python -m commentwise.serving.batch.score` as a process, and the comments that tests give it."""
+"""The command `commentwise score` as a process, and comments for it."""
 
 import csv
 import gzip
@@ -19,14 +19,14 @@ from tests.serving.process import PATIENCE, ROOT
 TEXTS = ["a good video", 'bad, "awful"\r\nvideo', "the video", "great \U0001f600 été", "i hate\rit", "a good video"]
 ANSWERS = ["label", "confidence", "p_negative", "p_neutral", "p_positive", "bundle"]
 MANY = 20_000
-"""Comments, no two alike, that keep the command busy for seconds: ten chunks."""
+"""Distinct comments that keep the command busy for seconds: ten chunks."""
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that has ended."""
+    """A finished command."""
 
     code: int
     output: bytes
@@ -41,9 +41,9 @@ def spawn(
     stderr: int = subprocess.PIPE,
     modules: Path = ROOT,
 ) -> subprocess.Popen[bytes]:
-    """Start the command in a folder; `modules` come before those of Python."""
+    """Start the command in a folder, with `modules` first on the import path."""
     return subprocess.Popen(
-        [sys.executable, "-m", "commentwise.serving.batch.score", "--model", str(bundle), *arguments],
+        [sys.executable, "-m", "commentwise", "score", "--model", str(bundle), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"},
         stdin=stdin,
@@ -53,7 +53,7 @@ def spawn(
 
 
 def score(folder: Path, bundle: Path, *arguments: str, text: bytes = b"", modules: Path = ROOT) -> Ended:
-    """Run the command to its end, with `text` as standard input."""
+    """Run the command, with `text` as standard input."""
     process = spawn(folder, bundle, *arguments, stdin=subprocess.PIPE, modules=modules)
     output, errors = process.communicate(text, timeout=PATIENCE)
     return Ended(process.returncode, output, errors.decode())

@@ -1,4 +1,4 @@
-"""The Python client, against a small server that speaks the contract and says what it was told to, and the real one."""
+"""The Python clients, with a fake server that gives prepared responses, and with the real one."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ EMPTY = {"error": "texts[1] is '': nothing is left of it", "error_type": "Valida
 
 @dataclass
 class Reply:
-    """An answer to be given; without a status the connection is reset."""
+    """A prepared response; without a status the connection is reset."""
 
     status: int | None = 200
     body: Any = None
@@ -33,8 +33,8 @@ class Reply:
 
 
 @dataclass
-class StandIn:
-    """A server that answers with `replies`, then properly, and keeps the requests."""
+class FakeServer:
+    """A server that sends `replies`, then regular responses, and records the requests."""
 
     url: str = ""
     replies: list[Reply] = field(default_factory=list)
@@ -45,7 +45,7 @@ class StandIn:
         return [body for _, _, _, body in self.requests]
 
 
-def proper(path: str, body: Any) -> Reply:
+def regular(path: str, body: Any) -> Reply:
     if path == "/analyze" and "texts" in body:
         results = [GOOD | {"sentiment": text} if text else EMPTY for text in body["texts"]]
         return Reply(body={"results": results, "bundle_id": "5a3f"})
@@ -53,8 +53,8 @@ def proper(path: str, body: Any) -> Reply:
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
-    stand_in = StandIn()
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -62,9 +62,9 @@ def server() -> Iterator[StandIn]:
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = json.loads(content) if content else None
-            stand_in.requests.append((self.command, self.path, dict(self.headers), body))
-            stand_in.before_answer()
-            reply = stand_in.replies.pop(0) if stand_in.replies else proper(self.path, body)
+            fake.requests.append((self.command, self.path, dict(self.headers), body))
+            fake.before_answer()
+            reply = fake.replies.pop(0) if fake.replies else regular(self.path, body)
             if reply.status is None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
@@ -82,14 +82,14 @@ def server() -> Iterator[StandIn]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(Handler) as stand_in.url:
-        yield stand_in
+    with serving(Handler) as fake.url:
+        yield fake
 
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listener:
-        listener.handle_error = lambda *_: None  # type: ignore[method-assign]  # a reset connection is no news here
+        listener.handle_error = lambda *_: None  # type: ignore[method-assign]  # reset connections are expected
         listener.daemon_threads = True
         listener.block_on_close = False
         thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
@@ -106,42 +106,42 @@ def busy(status: int, retry_after: str | None = "0") -> Reply:
     return Reply(status, {"error": "too many comments are waiting", "error_type": "Overloaded"}, headers)
 
 
-def test_one_text(server: StandIn) -> None:
+def test_one_text(server: FakeServer) -> None:
     server.replies = [Reply(body=GOOD), Reply(body=FULL)]
     with Client(server.url) as client:
         assert client.analyze("a") == Analysis("positive", 0.9, {"negative": 0.1, "positive": 0.9}, False, 0, False)
         found = client.analyze("é \U0001f600 \ud83d")
     assert (found.unsure, found.tokens, found.truncated) == (True, 5, True)
-    assert server.bodies() == [{"text": "a"}, {"text": "é \U0001f600 "}]  # a lone half of a pair is no character
+    assert server.bodies() == [{"text": "a"}, {"text": "é \U0001f600 "}]  # a lone surrogate is dropped
     with pytest.raises(FrozenInstanceError):
         found.tokens = 6  # type: ignore[misc]
 
 
-def test_many_texts_keep_their_order(server: StandIn) -> None:
+def test_many_texts_keep_their_order(server: FakeServer) -> None:
     texts = [f"text {i}" for i in range(150)]
     texts[70] = ""
     with Client(server.url) as client:
-        found = client.analyze_many(text for text in texts)
+        results = client.analyze_many(text for text in texts)
         assert client.analyze_many([]) == []
     assert [len(body["texts"]) for body in server.bodies()] == [64, 64, 22]
-    assert found[70] == Refusal(EMPTY["error"], "Validation")
-    assert [entry.sentiment for entry in found if isinstance(entry, Analysis)] == [text for text in texts if text]
+    assert results[70] == Refusal(EMPTY["error"], "Validation")
+    assert [entry.sentiment for entry in results if isinstance(entry, Analysis)] == [text for text in texts if text]
 
 
-def test_many_texts_are_several_requests_at_once(server: StandIn) -> None:
+def test_many_texts_are_several_requests_at_once(server: FakeServer) -> None:
     texts = [str(i) for i in range(10 * REQUESTS_AT_ONCE)]
-    together = threading.Barrier(REQUESTS_AT_ONCE, timeout=PATIENCE)  # passed by so many requests at once
+    together = threading.Barrier(REQUESTS_AT_ONCE, timeout=PATIENCE)  # opens for this many concurrent requests
     server.before_answer = together.wait
 
-    async def ask() -> list[Analysis | Refusal]:
+    async def send() -> list[Analysis | Refusal]:
         async with AsyncClient(server.url) as client:
             return await client.analyze_many(texts, batch=5)
 
-    assert [entry.sentiment for entry in asyncio.run(ask()) if isinstance(entry, Analysis)] == texts
+    assert [entry.sentiment for entry in asyncio.run(send()) if isinstance(entry, Analysis)] == texts
     assert len(server.requests) == 2 * REQUESTS_AT_ONCE
 
 
-def test_texts_must_be_several_and_so_must_be_a_batch(server: StandIn) -> None:
+def test_a_single_text_or_an_empty_batch_is_refused(server: FakeServer) -> None:
     with Client(server.url) as client:
         with pytest.raises(TypeError, match="single text"):
             client.analyze_many("text")
@@ -149,7 +149,7 @@ def test_texts_must_be_several_and_so_must_be_a_batch(server: StandIn) -> None:
             client.analyze_many(["text"], batch=0)
 
 
-def test_key_info_and_health(server: StandIn) -> None:
+def test_key_info_and_health(server: FakeServer) -> None:
     with Client(f"{server.url}/", api_key="secret") as client:
         assert client.health()
         assert client.info() == {"labels": ["a"]}
@@ -164,36 +164,36 @@ def test_key_info_and_health(server: StandIn) -> None:
         assert not client.health()
 
 
-AGAIN = {
+RETRIED = {
     "busy": [busy(429), busy(503)],
-    "busy without saying how long": [busy(503, None)],
-    "busy until a date": [busy(429, "Wed, 21 Oct 2015 07:28:00 GMT")],
+    "busy without Retry-After": [busy(503, None)],
+    "busy with a date in Retry-After": [busy(429, "Wed, 21 Oct 2015 07:28:00 GMT")],
     "reset": [Reply(None), Reply(None)],
 }
 
 
-@pytest.mark.parametrize("replies", AGAIN.values(), ids=AGAIN.keys())
-def test_what_passes_is_tried_again(server: StandIn, replies: list[Reply]) -> None:
+@pytest.mark.parametrize("replies", RETRIED.values(), ids=RETRIED.keys())
+def test_transient_failures_are_retried(server: FakeServer, replies: list[Reply]) -> None:
     server.replies = list(replies)
     with Client(server.url) as client:
         assert client.analyze("text").sentiment == "positive"
     assert server.bodies() == [{"text": "text"}] * (len(replies) + 1)
 
 
-@pytest.mark.parametrize("replies", AGAIN.values(), ids=AGAIN.keys())
-def test_what_passes_is_tried_again_in_asyncio(server: StandIn, replies: list[Reply]) -> None:
-    async def ask() -> Analysis:
+@pytest.mark.parametrize("replies", RETRIED.values(), ids=RETRIED.keys())
+def test_transient_failures_are_retried_in_asyncio(server: FakeServer, replies: list[Reply]) -> None:
+    async def send() -> Analysis:
         async with AsyncClient(server.url) as client:
             assert await client.health()
             assert await client.info() == {"labels": ["a"]}
             server.replies = list(replies)
             return await client.analyze("text")
 
-    assert asyncio.run(ask()).sentiment == "positive"
+    assert asyncio.run(send()).sentiment == "positive"
     assert len(server.requests) == len(replies) + 3
 
 
-def test_attempts_end(server: StandIn) -> None:
+def test_attempts_are_limited(server: FakeServer) -> None:
     server.replies = [busy(429)] * 9
     with Client(server.url, max_attempts=3) as client, pytest.raises(ClientError, match="too many comments") as raised:
         client.analyze("text")
@@ -201,14 +201,14 @@ def test_attempts_end(server: StandIn) -> None:
     assert len(server.requests) == 3
 
 
-def test_pause_longer_than_the_timeout_is_not_begun(server: StandIn) -> None:
+def test_a_pause_beyond_the_timeout_is_an_error_at_once(server: FakeServer) -> None:
     server.replies = [busy(503, "3600")]
     with Client(server.url) as client, pytest.raises(ClientError, match="answered 503"):
         client.analyze("text")
     assert len(server.requests) == 1
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port_is_an_error() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with (
         Client(url, max_attempts=2) as client,
@@ -218,29 +218,29 @@ def test_nobody_listens() -> None:
     assert raised.value.status is None
 
 
-def test_server_that_does_not_answer(server: StandIn) -> None:
-    asked = threading.Event()
-    server.before_answer = lambda: asked.wait(PATIENCE)
+def test_a_silent_server_is_an_error(server: FakeServer) -> None:
+    done = threading.Event()
+    server.before_answer = lambda: done.wait(PATIENCE)
     with Client(server.url, timeout=0.2) as client:
         with pytest.raises(ClientError, match=r"did not answer within 0\.2 seconds"):
             client.analyze("text")
         assert not client.health()
-    asked.set()
+    done.set()
 
 
 ERRORS = {
     "wrong key": (Reply(401, {"error": "the key is wrong", "error_type": "Unauthorized"}), 401, "the key is wrong"),
     "too long": (Reply(413, {"error": "the body is too long", "error_type": "Validation"}), 413, "body is too long"),
-    "unfit": (Reply(422, EMPTY), 422, "nothing is left of it"),
-    "too late": (Reply(504, {"error": "it took too long", "error_type": "Timeout"}), 504, "it took too long"),
+    "invalid": (Reply(422, EMPTY), 422, "nothing is left of it"),
+    "timeout": (Reply(504, {"error": "it took too long", "error_type": "Timeout"}), 504, "it took too long"),
     "proxy": (Reply(502, "<html>Bad Gateway</html>"), 502, "Bad Gateway"),
-    "no JSON": (Reply(200, "<html>Welcome</html>"), None, "is that a Commentwise server"),
-    "other JSON": (Reply(200, {"hello": "you"}), None, "is that a Commentwise server"),
+    "no JSON": (Reply(200, "<html>Welcome</html>"), None, "is it a Commentwise server"),
+    "other JSON": (Reply(200, {"hello": "you"}), None, "is it a Commentwise server"),
 }
 
 
 @pytest.mark.parametrize(("reply", "status", "message"), ERRORS.values(), ids=ERRORS.keys())
-def test_other_errors_are_final(server: StandIn, reply: Reply, status: int | None, message: str) -> None:
+def test_other_errors_are_final(server: FakeServer, reply: Reply, status: int | None, message: str) -> None:
     server.replies = [reply]
     with Client(server.url) as client, pytest.raises(ClientError, match=message) as raised:
         client.analyze("text")
@@ -251,19 +251,19 @@ def test_other_errors_are_final(server: StandIn, reply: Reply, status: int | Non
     assert len(server.requests) == 2
 
 
-def test_error_of_one_request_ends_the_others(server: StandIn) -> None:
+def test_an_error_of_one_request_cancels_the_others(server: FakeServer) -> None:
     server.replies = [Reply(422, EMPTY)]
 
-    async def ask() -> None:
+    async def send() -> None:
         async with AsyncClient(server.url) as client:
             await client.analyze_many([str(i) for i in range(100)], batch=1)
 
     with pytest.raises(ClientError, match="nothing is left of it"):
-        asyncio.run(ask())
+        asyncio.run(send())
     assert len(server.requests) < 100
 
 
-def test_real_server(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_real_server(tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle)) as server, Client(server.url) as client:
         assert client.health()
         assert client.info()

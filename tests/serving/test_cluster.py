@@ -1,4 +1,4 @@
-"""`python -m commentwise.serving.batch.score --engine ray` on a cluster of this machine: the local engine's rows and labels."""
+"""`commentwise score --engine ray` on a cluster on this machine gives the rows and labels of the local engine."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from tests.waiting import until
 TEXTS = ["a good video", "bad video", "", "the video", "great été", None, "i hate it", "x" * 20_001]
 ROWS = 6_000
 GROUP = 700
-COMMAND = (sys.executable, "-m", "commentwise.serving.batch.score", "--column", "Comment")
+COMMAND = (sys.executable, "-m", "commentwise", "score", "--column", "Comment")
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    """A client of an S3 server with an empty bucket. The environment leads there, also that of what is started."""
+    """A client of an S3 server with an empty bucket. The environment, also of child processes, points to the server."""
     server = ThreadedMotoServer(port=0)
     server.start()
     with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +43,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def ray_address(s3: Any) -> Iterator[str]:
-    """A cluster with two processors, as `ray start --head` makes one."""
+    """A cluster with two CPUs, like one of `ray start --head`."""
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200_000_000, log_to_driver=False)
@@ -53,7 +53,7 @@ def ray_address(s3: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def comments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two files: one of several row groups, one of a single row group that is more than a block."""
+    """Two files: one with several row groups, one with a single row group larger than a block."""
     folder = tmp_path_factory.mktemp("comments")
     for number in range(2):
         texts = [
@@ -66,7 +66,7 @@ def comments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score(bundle: Path, *arguments: str | Path, code: int = 0, **variables: str) -> str:
-    """Run the command; return what it said."""
+    """Run the command; return its standard error."""
     done = subprocess.run(
         [*COMMAND, "--model", str(bundle), *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
@@ -90,18 +90,18 @@ def rejects(text: str) -> list[dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def local(comments: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What the local engine makes of the comments, and what it says."""
+    """The output of the local engine for the comments, and its standard error."""
     out = tmp_path_factory.mktemp("local") / "scored.parquet"
     return out, score(tiny_bundle, comments / "0.parquet", comments / "1.parquet", "-o", out)
 
 
 def summary(said: str) -> tuple[str, str]:
-    """The rows and the labels of the last line, without what differs between runs: Ray may say something before."""
+    """Rows and labels in the last line, without what differs between runs. Ray may print lines before it."""
     rows, _, rest = said.splitlines()[-1].partition(" rows")
     return rows, rest.partition("comments/s): ")[2].partition(";")[0]
 
 
-def test_a_run_that_was_killed_goes_on_and_leaves_the_local_engines_rows_labels_and_rejects(
+def test_a_killed_run_is_continued_and_equals_the_local_engine(
     ray_address: str, comments: Path, tiny_bundle: Path, local: tuple[Path, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -120,7 +120,7 @@ def test_a_run_that_was_killed_goes_on_and_leaves_the_local_engines_rows_labels_
     times = {name: (out / f"{name}.parquet").stat().st_mtime_ns for name in done}
 
     for other in ((comments / "0.parquet",), (comments, "--column", "id", "--overwrite")):
-        assert "holds the work of another command (" in on_cluster(ray_address, tiny_bundle, *other, "-o", out, code=1)
+        assert "holds results of another command (" in on_cluster(ray_address, tiny_bundle, *other, "-o", out, code=1)
     said = on_cluster(ray_address, tiny_bundle, comments, "-o", out)
     assert "of them by an earlier run" in said
     assert all((out / f"{name}.parquet").stat().st_mtime_ns == at for name, at in times.items())
@@ -134,12 +134,12 @@ def test_a_run_that_was_killed_goes_on_and_leaves_the_local_engines_rows_labels_
     assert "is complete" in on_cluster(ray_address, tiny_bundle, comments, "-o", out, code=1)
     nowhere = on_cluster("127.0.0.1:1", tiny_bundle, comments, "-o", out, "--overwrite", code=1)
     assert nowhere.startswith("error: no Ray cluster")
-    assert pq.read_table(out).equals(pq.read_table(expected)), "what is to be replaced is gone"
+    assert pq.read_table(out).equals(pq.read_table(expected)), "the output to replace is gone"
     assert "earlier run" not in on_cluster(ray_address, tiny_bundle, comments / "0.parquet", "-o", out, "--overwrite")
 
 
 @pytest.mark.slow
-def test_an_input_that_changed_is_not_mixed_with_what_was_scored_before(
+def test_a_changed_input_is_not_mixed_with_earlier_results(
     ray_address: str, comments: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     source, out = tmp_path / "comments.parquet", tmp_path / "out"
@@ -150,7 +150,7 @@ def test_an_input_that_changed_is_not_mixed_with_what_was_scored_before(
     said = on_cluster(ray_address, tiny_bundle, source, "-o", out, code=1)
     assert f"input 1 was {source} (" in said
     (out / "_finished/work.json").write_bytes(b"")
-    assert "start anew with --restart" in on_cluster(ray_address, tiny_bundle, source, "-o", out, code=1)
+    assert "start again with --restart" in on_cluster(ray_address, tiny_bundle, source, "-o", out, code=1)
     assert "earlier run" not in on_cluster(ray_address, tiny_bundle, source, "-o", out, "--restart")
 
 
@@ -158,10 +158,10 @@ def test_parquet_in_s3_is_scored_into_s3(
     ray_address: str, s3: Any, comments: Path, tiny_bundle: Path, local: tuple[Path, str]
 ) -> None:
     s3.upload_file(str(comments / "0.parquet"), "bucket", "comments/0.parquet")
-    for name in ("_finished/work.json", "part-00009-00000.parquet"):  # of other work
+    for name in ("_finished/work.json", "part-00009-00000.parquet"):  # of another command
         s3.put_object(Bucket="bucket", Key=f"scored/{name}", Body=b"{}")
     command = (ray_address, tiny_bundle, "s3://bucket/comments", "-o", "s3://bucket/scored")
-    assert "holds the work of another command" in on_cluster(*command, code=1)
+    assert "holds results of another command" in on_cluster(*command, code=1)
     said = on_cluster(*command, "--restart")
     assert "set aside in s3://bucket/scored/_rejects;" in said
     expected = pq.read_table(local[0])
@@ -171,18 +171,16 @@ def test_parquet_in_s3_is_scored_into_s3(
     assert "check the name, the address and the credentials" in nobody
 
 
-def test_what_cannot_be_done_is_said_in_a_line(
-    ray_address: str, comments: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_mistakes_are_reported_in_one_line(ray_address: str, comments: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "comments.csv").write_text("Comment\na\n", encoding="utf-8")
     for arguments, reason in (
         ((comments, "-o", out, "--column", "text"), "has no column 'text'"),
-        ((tmp_path / "none.parquet", "-o", out), "there is no file"),
-        ((tmp_path / "comments.csv", "-o", out), "reads nothing else"),
-        ((comments, "-o", comments), "holds what this command did not write"),
-        ((comments, "-o", comments, "--overwrite"), "holds what this command did not write"),
-        ((comments, "-o", out, "--rejects", tmp_path / "r"), "--rejects is nothing for --engine ray"),
+        ((tmp_path / "none.parquet", "-o", out), "does not exist"),
+        ((tmp_path / "comments.csv", "-o", out), "reads only these"),
+        ((comments, "-o", comments), "holds files that this command did not write"),
+        ((comments, "-o", comments, "--overwrite"), "holds files that this command did not write"),
+        ((comments, "-o", out, "--rejects", tmp_path / "r"), "--rejects does not go with --engine ray"),
     ):
         said = on_cluster(ray_address, tiny_bundle, *arguments, code=1)
         assert said.startswith("error: "), said

@@ -1,4 +1,4 @@
-"""The command `python -m commentwise.serving.batch.score`, run as a process on the tiny bundle."""
+"""The command `commentwise score`, run as a process on the tiny bundle."""
 
 import gzip
 import json
@@ -57,7 +57,7 @@ def test_every_format_round_trips(tiny_bundle: Path, tmp_path: Path, source: str
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, target])
 
 
-def test_closing_line_says_what_was_done(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_last_line_is_a_summary(tiny_bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, ""]])
     ended = score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv")
     figures = r"scored 6 of 7 rows in [\d.]+ s \([\d,]+ comments/s\): negative 2, neutral 1, positive 3; "
@@ -98,16 +98,16 @@ def test_parquet_values_become_text_elsewhere(tiny_bundle: Path, tmp_path: Path)
     assert list(second.values())[1:7] == [None, time, None, [], "y", ""]
 
 
-def test_json_values_find_a_parquet_type(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_json_values_get_a_parquet_type(tiny_bundle: Path, tmp_path: Path) -> None:
     rows: Rows = [
-        {"text": "good", "whole": 1, "share": 1, "mixed": 1, "nested": {"a": [1]}, "flag": True, "nothing": None}
+        {"text": "good", "integer": 1, "share": 1, "mixed": 1, "nested": {"a": [1]}, "flag": True, "nothing": None}
     ] * 2000
-    rows.append({"text": "good", "whole": 2, "share": 1.5, "mixed": "x", "nested": {"b": 2}, "flag": None})
+    rows.append({"text": "good", "integer": 2, "share": 1.5, "mixed": "x", "nested": {"b": 2}, "flag": None})
     write_rows(tmp_path / "in.jsonl", rows)
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.parquet").code == 0
     table = pq.read_table(tmp_path / "out.parquet")
     assert [
-        str(table.schema.field(name).type) for name in ("whole", "share", "mixed", "nested", "flag", "nothing")
+        str(table.schema.field(name).type) for name in ("integer", "share", "mixed", "nested", "flag", "nothing")
     ] == [
         "int64",
         "double",
@@ -117,7 +117,7 @@ def test_json_values_find_a_parquet_type(tiny_bundle: Path, tmp_path: Path) -> N
         "null",
     ]
     last = table.to_pylist()[-1]
-    assert (last["whole"], last["share"], last["mixed"], last["nested"], last["flag"]) == (
+    assert (last["integer"], last["share"], last["mixed"], last["nested"], last["flag"]) == (
         2,
         1.5,
         "x",
@@ -144,14 +144,14 @@ def test_several_inputs_make_one_output(tiny_bundle: Path, tmp_path: Path) -> No
     assert reject == {"file": "c.jsonl", "row": 2, "reason": "no text", "raw": '{"text": ""}'}
 
 
-def test_columns_that_come_late(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_columns_after_the_first_rows(tiny_bundle: Path, tmp_path: Path) -> None:
     rows: Rows = [{"text": "good"}] * 1000
     rows += [{"text": "good", "late": 1}, {"text": "good", "label": "mine"}]
     write_rows(tmp_path / "in.jsonl", rows)
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv").code == 0
-    found = rejects_of(tmp_path / "out.csv.rejects.jsonl")
-    assert "'late' is in none of the first 1000 rows" in found[1001][0]
-    assert "'label' is the name of an answer" in found[1002][0]
+    rejects = rejects_of(tmp_path / "out.csv.rejects.jsonl")
+    assert "'late' is not in the first 1000 rows" in rejects[1001][0]
+    assert "'label' is one that scoring adds" in rejects[1002][0]
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0
     assert rows_of(tmp_path / "out.jsonl")[-1]["late"] == 1
     assert list(rejects_of(tmp_path / "out.jsonl.rejects.jsonl")) == [1002]
@@ -168,7 +168,7 @@ def test_standard_input_to_standard_output(tiny_bundle: Path, tmp_path: Path) ->
     assert rejects_of(tmp_path / "bad.jsonl") == {2: ("no text", ",2")}
 
 
-def test_standard_output_is_the_file(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_standard_output_equals_the_file(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     source = str(many / "many.csv")
     assert score(tmp_path, tiny_bundle, source, "-o", "out.csv").code == 0
     ended = score(tmp_path, tiny_bundle, source, "-o", "-", "--output-format", "csv")
@@ -176,7 +176,7 @@ def test_standard_output_is_the_file(many: Path, tiny_bundle: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
-def test_nobody_reads_standard_output(busy: Path, tiny_bundle: Path) -> None:
+def test_closed_standard_output_is_an_error(busy: Path, tiny_bundle: Path) -> None:
     process = spawn(busy, tiny_bundle, "many.csv", "-o", "-", "--output-format", "csv")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -188,7 +188,7 @@ def test_nobody_reads_standard_output(busy: Path, tiny_bundle: Path) -> None:
     ]
 
 
-def test_bar_is_shown_on_a_terminal_only(busy: Path, tiny_bundle: Path) -> None:
+def test_the_progress_bar_needs_a_terminal(busy: Path, tiny_bundle: Path) -> None:
     master, slave = pty.openpty()
     process = spawn(busy, tiny_bundle, "many.csv", "-o", "-", "--output-format", "csv", stderr=slave)
     os.close(slave)
@@ -207,29 +207,29 @@ def test_bar_is_shown_on_a_terminal_only(busy: Path, tiny_bundle: Path) -> None:
 CSV_LINES = {
     b"1,good,x": "",
     b"2,,x": "no text",
-    b"3,good": "2 fields where the header has 3",
-    b"4,good,x,y": "4 fields where the header has 3",
+    b"3,good": "2 fields, and the header has 3",
+    b"4,good,x,y": "4 fields, and the header has 3",
     b"5,caf\xe9,x": "not UTF-8",
-    b'6," \xe2\x80\x8b",x': "nothing is left of the text",
+    b'6," \xe2\x80\x8b",x': "the text has only white space and invisible characters",
     b"7," + b"g" * 20_001 + b",x": "20001 characters and the limit is 20000",
     b'8,"a ""good""\r\nvideo",x': "",
     b'9,"good"y,x': "invalid CSV",
     b"10,good," + b"x" * 200_000: "field larger than field limit",
     b"11," + b"g" * 20_000 + b",x": "",
-    b'12,"never closed,x': "invalid CSV: unexpected end of data",
+    b'12,"unclosed,x': "invalid CSV: unexpected end of data",
 }
 JSON_LINES = {
     b'{"text": "good"}': "",
     b'{"text": "bad"': "invalid JSON",
-    b"[1]": "a JSON list where an object is expected",
+    b"[1]": "a JSON list instead of an object",
     b'{"other": 1}': "no text",
     b'{"text": null}': "no text",
     b'{"text": 5}': "the text is of type int",
     b'{"text": "caf\xe9"}': "not UTF-8",
-    b'{"text": "half \\ud83d"}': "half a surrogate pair",
+    b'{"text": "half \\ud83d"}': "a lone surrogate",
     b'{"text": "whole \\ud83d\\ude00"}': "",
     b'{"text": "bad", "n": ' + b"[" * 100_000: "invalid JSON",
-    b'{"text": "bad", "n": ' + b"[" * 100 + b"]" * 100 + b"}": "JSON of more than 100 levels",
+    b'{"text": "bad", "n": ' + b"[" * 100 + b"]" * 100 + b"}": "JSON with more than 100 levels",
     b'{"text": "good", "n": ' + b"[" * 99 + b"]" * 99 + b"}": "",
     b'{"text": "good", "n": [' + b"[], " * 500 + b"1]}": "",
     b'{"text": "bad", "n": ' + b"1" * 5000 + b"}": "invalid JSON",
@@ -255,14 +255,14 @@ def test_no_row_is_lost(tiny_bundle: Path, tmp_path: Path, name: str, head: byte
     assert len(found) == len(lines) - good
 
 
-def test_blank_lines_are_no_rows(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_blank_lines_are_skipped(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_bytes(b"text,id\r\n\r\ngood,1\r\n\r\n")
     (tmp_path / "in.jsonl").write_bytes(b'\n{"text": "good"}\n  \n')
     ended = score(tmp_path, tiny_bundle, "in.csv", "in.jsonl", "-o", "out.csv")
     assert "scored 2 of 2 rows" in ended.errors
 
 
-def test_bad_rows_of_parquet(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_invalid_rows_of_parquet(tiny_bundle: Path, tmp_path: Path) -> None:
     text = pa.StringArray.from_buffers(
         3, pa.py_buffer(bytes([0, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0])), pa.py_buffer(b"goodcaf\xe9fine")
     )
@@ -289,7 +289,7 @@ def test_input_without_rows(tiny_bundle: Path, tmp_path: Path, target: str) -> N
         assert pq.read_schema(tmp_path / target).names == ["id", "text", *ANSWERS]
 
 
-def test_output_is_replaced_only_where_that_is_wanted(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_output_is_replaced_only_on_request(tiny_bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "in.csv", [{"text": "good"}])
     for name in ("out.csv", "out.csv.rejects.jsonl"):
         (tmp_path / name).write_text("old")
@@ -307,33 +307,36 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no such column": (["in.csv", "-o", "out.csv", "--column", "Comment"], ["no column 'Comment'", "'id', 'text'"]),
     "no such column of json": (["in.jsonl", "-o", "out.csv", "--column", "x"], ["in.jsonl", "'x'", "'text'"]),
     "second input lacks the column": (["in.csv", "other.csv", "-o", "out.csv"], ["other.csv", "'text'", "'words'"]),
-    "column of an answer": (["scored.csv", "-o", "out.csv"], ["scored.csv", "'p_neutral'", "rename"]),
-    "two columns of one name": (["twice.csv", "-o", "out.csv"], ["twice.csv", "'text', 'text'"]),
+    "column that scoring adds": (["scored.csv", "-o", "out.csv"], ["scored.csv", "'p_neutral'", "rename"]),
+    "two columns with the same name": (["twice.csv", "-o", "out.csv"], ["twice.csv", "'text', 'text'"]),
     "no header": (["empty.csv", "-o", "out.csv"], ["empty.csv has no CSV header"]),
     "other encoding": (["latin.csv", "-o", "out.csv"], ["latin.csv is not UTF-8", "iconv"]),
     "unknown ending": (["in.txt", "-o", "out.csv"], ["'in.txt'", ".parquet", "--format"]),
     "unknown output": (["in.csv", "-o", "-"], ["'-'", "--output-format"]),
     "input is output": (["in.csv", "-o", "in.csv", "--overwrite"], ["in.csv is named twice"]),
     "output is rejects": (["in.csv", "-o", "out.csv", "--rejects", "out.csv"], ["out.csv is named twice"]),
-    "output is a folder": (["in.csv", "-o", "folder.csv", "--overwrite"], ["folder.csv is no regular file"]),
+    "output is a folder": (["in.csv", "-o", "folder.csv", "--overwrite"], ["folder.csv is not a regular file"]),
     "output is a device": (
         ["in.csv", "-o", "/dev/null", "--output-format", "csv", "--overwrite"],
-        ["/dev/null is no regular file"],
+        ["/dev/null is not a regular file"],
     ),
-    "input is a device": (["/dev/null", "-o", "out.csv", "--format", "csv"], ["/dev/null is no regular file", "pipe"]),
-    "standard input and more": (["-", "in.csv", "-o", "out.csv"], ["only input"]),
+    "input is a device": (
+        ["/dev/null", "-o", "out.csv", "--format", "csv"],
+        ["/dev/null is not a regular file", "pipe"],
+    ),
+    "standard input and a file": (["-", "in.csv", "-o", "out.csv"], ["only input"]),
     "damaged gzip": (["cut.csv.gz", "-o", "out.csv"], ["cut.csv.gz is a damaged gzip file"]),
     "damaged parquet": (["cut.parquet", "-o", "out.csv"], ["cut.parquet is not readable Parquet"]),
     "no such device": (["in.csv", "-o", "out.csv", "--device", "cuda"], ["no graph for device 'cuda'"]),
-    "no place": (["in.csv", "-o", "/proc/none/out.csv"], ["cannot write beside /proc/none/out.csv"]),
-    "no bundle": (["in.csv", "-o", "out.csv", "--model", "nowhere"], ["nowhere is no bundle"]),
+    "output not writable": (["in.csv", "-o", "/proc/none/out.csv"], ["cannot write beside /proc/none/out.csv"]),
+    "no bundle": (["in.csv", "-o", "out.csv", "--model", "nowhere"], ["nowhere is not a bundle"]),
 }
 
 
 @pytest.fixture(scope="module")
-def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with inputs to be refused."""
-    folder = tmp_path_factory.mktemp("mistaken")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with invalid inputs."""
+    folder = tmp_path_factory.mktemp("inputs")
     (folder / "in.csv").write_text("id,text\n1,good\n")
     (folder / "in.jsonl").write_text('{"text": "good"}\n')
     (folder / "other.csv").write_text("id,words\n1,good\n")
@@ -348,9 +351,9 @@ def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("arguments", "messages"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_mistakes_are_named(mistaken: Path, tiny_bundle: Path, arguments: list[str], messages: list[str]) -> None:
-    assert_refused(score(mistaken, tiny_bundle, *arguments), *messages)
-    assert not (mistaken / "out.csv").exists()
+def test_mistakes_are_reported(inputs: Path, tiny_bundle: Path, arguments: list[str], messages: list[str]) -> None:
+    assert_refused(score(inputs, tiny_bundle, *arguments), *messages)
+    assert not (inputs / "out.csv").exists()
 
 
 def test_parquet_without_pyarrow(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -365,17 +368,18 @@ def test_parquet_without_pyarrow(tiny_bundle: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tiny_bundle: Path, tmp_path: Path) -> None:
     peaks = [peak_memory(tmp_path, tiny_bundle, rows) for rows in (6000, 120_000)]
-    assert peaks[1] < 1.25 * peaks[0]  # the larger file alone is larger than the peak
+    assert peaks[1] < 1.25 * peaks[0]  # the larger file is larger than the peak
 
 
 def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
-    """Score that many rows of a kilobyte and return the most memory that took, in kilobytes."""
+    """Score rows of one kilobyte each and return the peak memory in kilobytes."""
     with (folder / "in.csv").open("w") as stream:
         stream.write("more,text\n")
         stream.writelines(f"{'x' * 1000},good\n" for _ in range(rows))
     command = [
         "-m",
-        "commentwise.serving.batch.score",
+        "commentwise",
+        "score",
         "--model",
         str(bundle),
         "in.csv",
@@ -383,7 +387,7 @@ def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
         "out.csv",
         "--overwrite",
     ]
-    # Started by a small process: Linux counts what the one before it held as the command's own.
+    # Started by a small process: after a fork, Linux counts the memory of the parent too.
     starter = (
         "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
@@ -395,7 +399,7 @@ def peak_memory(folder: Path, bundle: Path, rows: int) -> int:
     return int(found.stdout)
 
 
-def test_command_needs_no_heavy_library() -> None:
+def test_the_command_imports_no_heavy_library() -> None:
     heavy = "{'torch', 'transformers', 'mlflow', 'pandas', 'onnx', 'sklearn', 'pyarrow', 'litserve'}"
     code = f"import sys, commentwise.serving.batch.score; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`python -m commentwise.serving.batch.score` killed, stopped, run twice at once: what it leaves, and how it goes on."""
+"""`commentwise score` killed, stopped or run twice at once: what it leaves, and how it continues."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.waiting import until
 
 
 def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> None:
-    """Kill the command once it has finished that many chunks."""
+    """Kill the command when it has finished `chunks` chunks."""
     state = partial / "state.json"
     until(lambda: state.exists() and json.loads(state.read_text())["totals"]["chunks"] >= chunks)
     process.kill()
@@ -27,7 +27,7 @@ def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> 
 
 @pytest.mark.parametrize("target", ["out.csv", "out.jsonl.gz", "out.parquet"])
 @pytest.mark.slow
-def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, target: str) -> None:
+def test_a_killed_run_is_continued_with_the_same_output(busy: Path, tiny_bundle: Path, target: str) -> None:
     (busy / "many.csv").open("a").write("no text,\n")
     assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}").code == 0
     for chunks in (1, 4):
@@ -41,12 +41,12 @@ def test_killed_run_ends_as_if_it_had_not_been(busy: Path, tiny_bundle: Path, ta
 
 
 @pytest.mark.slow
-def test_finished_chunks_are_not_computed_again(busy: Path, tiny_bundle: Path) -> None:
+def test_finished_chunks_are_not_scored_again(busy: Path, tiny_bundle: Path) -> None:
     assert score(busy, tiny_bundle, "many.csv", "-o", "whole.csv").code == 0
     kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv"), busy / "out.csv.partial", 2)
     part = busy / "out.csv.partial" / "000000.rows"
     first = part.read_bytes()
-    marked = first.replace(b",positive,", b",as it was,")
+    marked = first.replace(b",positive,", b",unchanged,")
     part.write_bytes(marked)
     assert score(busy, tiny_bundle, "many.csv", "-o", "out.csv").code == 0
     whole = (busy / "whole.csv").read_bytes()
@@ -68,13 +68,13 @@ def other_bundle(folder: Path) -> None:
 CHANGES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "input touched": (touch, [], ["input 1 was", "many.csv"]),
     "input longer": (longer, [], ["input 1 was", "many.csv"]),
-    "bundle": (other_bundle, [], ["the bundle was"]),
-    "column": (lambda _: None, ["--column", "id"], ["--column was text and is id"]),
+    "other bundle": (other_bundle, [], ["the bundle was"]),
+    "other column": (lambda _: None, ["--column", "id"], ["--column was text and is id"]),
 }
 
 
 @pytest.mark.parametrize(("change", "flags", "messages"), CHANGES.values(), ids=CHANGES.keys())
-def test_unfinished_work_is_not_mixed_with_other(
+def test_unfinished_output_is_not_mixed_with_other_work(
     busy: Path, bundle_copy: Path, change: Callable[[Path], object], flags: list[str], messages: list[str]
 ) -> None:
     command = ["many.csv", "-o", "out.csv"]
@@ -90,7 +90,7 @@ STOPS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"
 
 
 @pytest.mark.parametrize(("number", "code", "verb"), STOPS)
-def test_signal_ends_the_run_and_says_how_to_continue(
+def test_a_signal_stops_the_run_and_prints_how_to_continue(
     busy: Path, tiny_bundle: Path, number: signal.Signals, code: int, verb: str
 ) -> None:
     process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.jsonl")
@@ -104,22 +104,22 @@ def test_signal_ends_the_run_and_says_how_to_continue(
     assert [row["id"] for row in rows_of(busy / "out.jsonl")] == [str(i) for i in range(MANY)]
 
 
-def test_signal_while_standard_input_waits(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_signal_while_waiting_for_standard_input(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     flags = ["--format", "csv", "-o", "-", "--output-format", "csv"]
     process = spawn(tmp_path, tiny_bundle, "-", *flags, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     lines = (many / "many.csv").read_bytes().splitlines(keepends=True)
-    process.stdin.write(b"".join(lines[: CHUNKS_AT_ONCE * CHUNK_ROWS + 100]))  # what is read before anything is written
+    process.stdin.write(b"".join(lines[: CHUNKS_AT_ONCE * CHUNK_ROWS + 100]))  # read before the first output
     process.stdin.flush()
     assert process.stdout.readline().startswith(b"id,text,label")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert errors.decode() == "interrupted: standard input and output cannot be continued, run the command anew\n"
+    assert errors.decode() == "interrupted: standard input and output cannot be continued: start the command again\n"
 
 
-def test_two_commands_do_not_write_one_output(busy: Path, tiny_bundle: Path) -> None:
+def test_two_commands_cannot_write_the_same_output(busy: Path, tiny_bundle: Path) -> None:
     process = spawn(busy, tiny_bundle, "many.csv", "-o", "out.csv")
     until((busy / "out.csv.partial" / "state.json").exists)
     process.send_signal(signal.SIGSTOP)

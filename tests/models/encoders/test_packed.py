@@ -1,4 +1,4 @@
-"""Packed documents get the answers and the gradients that transformers gives them padded, and never see each other."""
+"""Packed documents get the logits and gradients of padded ones, and do not affect each other."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def modernbert(
 
 
 def random_model(name: str, attention_dropout: float = 0.0, hidden_dropout: float = 0.0) -> PreTrainedModel:
-    """A model whose every weight counts: none is zero as it would be at first."""
+    """A model in which every weight matters: none is zero, as biases are at first."""
     config = ENCODERS[name](attention_probs_dropout_prob=attention_dropout, hidden_dropout_prob=hidden_dropout)
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
@@ -95,29 +95,29 @@ SHAPE = Shape(tokens=80, documents=8, max_length=24)
 
 
 def gradients(model: PreTrainedModel, logits: Tensor) -> dict[str, Tensor]:
-    """Gradients by weight of a loss that tells the documents, their order and the labels apart."""
+    """Gradients by weight of a loss that depends on the documents, their order and the labels."""
     model.zero_grad()
     torch.nn.functional.cross_entropy(logits, torch.arange(len(logits)) % 3).backward()
     return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
 def offsets(batch: Packed) -> tuple[list[int], list[int]]:
-    """Where each document begins and ends."""
+    """First and last offset of each document."""
     return batch.cu_seqlens[:-1].tolist(), batch.cu_seqlens[1:].tolist()
 
 
 def word_embeddings(model: PreTrainedModel) -> list[Tensor]:
-    """A list that gets the word embeddings of the forwards to come, with the gradients they will have."""
-    seen: list[Tensor] = []
+    """A list that collects the word embeddings of later forwards, with their gradients."""
+    collected: list[Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         output.retain_grad()
-        seen.append(output)
+        collected.append(output)
 
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, torch.nn.Module)
     embeddings.register_forward_hook(keep)
-    return seen
+    return collected
 
 
 @every_encoder
@@ -126,7 +126,7 @@ def test_logits_and_gradients_are_those_of_the_padded_model(name: str, kernel: K
     model = random_model(name)
     expected = StockClassifier(model)(pack(ROWS))
     expected_gradients = gradients(model, expected)
-    assert expected.std(dim=0).max() > 0.1  # documents differ, or there would be nothing to confuse
+    assert expected.std(dim=0).max() > 0.1  # documents differ, so that confusing them would show
     for shape in (None, SHAPE):
         logits = packed_logits(model, pack(ROWS, shape), kernel)[: len(ROWS)]
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
@@ -135,7 +135,7 @@ def test_logits_and_gradients_are_those_of_the_padded_model(name: str, kernel: K
 
 @every_encoder
 @every_kernel
-def test_documents_never_see_each_other(name: str, kernel: Kernel) -> None:
+def test_documents_do_not_affect_each_other(name: str, kernel: Kernel) -> None:
     model = random_model(name)
     before = packed_logits(model, pack(ROWS, SHAPE), kernel)
     changed = [*ROWS[:2], random_rows(18)[0], *ROWS[3:]]
@@ -164,8 +164,8 @@ def test_the_order_of_documents_does_not_matter(name: str) -> None:
 def test_the_filling_gets_no_gradient(name: str, kernel: Kernel) -> None:
     model = random_model(name)
     embedded = word_embeddings(model)
-    found = gradients(model, packed_logits(model, pack(ROWS, SHAPE), kernel)[: len(ROWS)])
-    assert all(gradient.isfinite().all() for gradient in found.values())
+    gradient_of = gradients(model, packed_logits(model, pack(ROWS, SHAPE), kernel)[: len(ROWS)])
+    assert all(gradient.isfinite().all() for gradient in gradient_of.values())
     assert not embedded[0].grad[sum(map(len, ROWS)) :].any()  # type: ignore[index]
 
 
@@ -176,7 +176,7 @@ def test_dropout_follows_the_models_mode(name: str, kernel: Kernel, dropout: dic
     model = random_model(name, **dropout)
     for module in model.modules():
         if "attention_dropout" in dropout and hasattr(module, "out_drop"):
-            module.out_drop = torch.nn.Identity()  # ModernBERT's rate is for the layer's output too
+            module.out_drop = torch.nn.Identity()  # ModernBERT applies the rate to the output of attention too
     batch = pack(ROWS)
     assert not packed_logits(model, batch, kernel).allclose(packed_logits(model, batch, kernel))
     model.eval()
@@ -184,7 +184,7 @@ def test_dropout_follows_the_models_mode(name: str, kernel: Kernel, dropout: dic
 
 
 @every_encoder
-def test_no_dropout_of_the_model_is_left_out(name: str) -> None:
+def test_every_dropout_of_the_model_is_applied(name: str) -> None:
     model = random_model(name, hidden_dropout=0.5)
     calls: Counter[str] = Counter()
     for path, module in model.named_modules():
@@ -198,20 +198,20 @@ def test_no_dropout_of_the_model_is_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bert", "modernbert-mean"])
-def test_batches_of_one_shape_compile_once_and_whole(name: str) -> None:
+def test_batches_of_one_shape_compile_once_as_one_graph(name: str) -> None:
     torch.compiler.reset()
     model = random_model(name)
     classify = torch.compile(PackedClassifier(model), backend="aot_eager", fullgraph=True, dynamic=False)
     for rows in (ROWS, random_rows(24, 2)):
         with torch._dynamo.config.patch(error_on_recompile=rows is not ROWS):
             logits = classify(pack(rows, SHAPE))[: len(rows)]
-        found = gradients(model, logits)
+        gradient_of = gradients(model, logits)
         expected = packed_logits(model, pack(rows))
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(found, gradients(model, expected), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(gradient_of, gradients(model, expected), atol=1e-5, rtol=1e-4)
 
 
-def refused() -> list[PretrainedConfig]:
+def unsupported() -> list[PretrainedConfig]:
     decoder, relative, scaled = (
         ENCODERS[name](attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0)
         for name in ("bert", "bert", "modernbert")
@@ -227,8 +227,8 @@ def refused() -> list[PretrainedConfig]:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_models_that_would_answer_otherwise_are_refused(number: int) -> None:
-    model = AutoModelForSequenceClassification.from_config(refused()[number])
+def test_models_with_unsupported_features_are_refused(number: int) -> None:
+    model = AutoModelForSequenceClassification.from_config(unsupported()[number])
     assert not is_packable(model)
     with pytest.raises(CommentwiseError, match="use padded batches"):
         packed_logits(model, pack(ROWS))

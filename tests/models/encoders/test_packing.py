@@ -1,4 +1,4 @@
-"""Packed batches hold what they were given, in one shape where one is asked for."""
+"""Packed batches hold their documents, in a fixed shape on request."""
 
 import pytest
 import torch
@@ -14,16 +14,16 @@ def rows_of(*lengths: int) -> list[list[int]]:
     return [list(range(number, number + length)) for number, length in enumerate(lengths)]
 
 
-def test_documents_lie_one_after_the_other() -> None:
+def test_documents_are_concatenated() -> None:
     batch = pack([[5, 6, 7], [8], [9, 5]])
     assert batch.input_ids.tolist() == [5, 6, 7, 8, 9, 5]
     assert batch.position_ids.tolist() == [0, 1, 2, 0, 0, 1]
     assert batch.cu_seqlens.tolist() == [0, 3, 4, 6]
-    assert batch.cu_seqlens.dtype == torch.int32  # as flash attention wants it
+    assert batch.cu_seqlens.dtype == torch.int32  # required by flash attention
     assert batch.max_length == 3
 
 
-def test_filled_batches_have_one_shape() -> None:
+def test_filled_batches_have_the_same_shape() -> None:
     for rows in (rows_of(7, 1, 20, 12, 3), rows_of(24, 24, 24), rows_of(*[10] * 8)):
         batch = pack(rows, SHAPE)
         assert batch.input_ids.shape == batch.position_ids.shape == (80,)
@@ -42,7 +42,7 @@ def test_documents_that_do_not_fit_are_refused(lengths: list[int], name: str) ->
         pack(rows_of(*lengths), SHAPE)
 
 
-def test_a_batch_moves_to_a_device_as_accelerate_asks() -> None:
+def test_accelerate_moves_a_batch_to_a_device() -> None:
     moved: Packed = send_to_device({"batch": pack(rows_of(7, 20, 3))}, torch.device("meta"), non_blocking=True)["batch"]
     assert {moved.input_ids.device.type, moved.position_ids.device.type, moved.cu_seqlens.device.type} == {"meta"}
     assert moved.max_length == 20
