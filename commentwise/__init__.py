@@ -5,12 +5,17 @@
 'positive'
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from commentwise.models.bundle import Classifier
     from commentwise.serving.client import AsyncClient, Client
+
+# pandera and MLflow import PySpark if it is installed, and PySpark warns about pandas 3 at each import. Here, the filter
+# is set before any module of ours imports them.
+warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,1 @@
 """From raw comments to a chosen bundle: one module per pipeline stage."""
-
-import warnings
-
-# pandera and MLflow import PySpark wherever it is installed, and PySpark warns of pandas 3 each time.
-warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
