@@ -58,8 +58,6 @@ def _command(name: str) -> Command:
 
 def _run(command: Command, arguments: list[str]) -> None:
     sys.argv = [f"commentwise {command.name}", *arguments]
-    if not command.arguments:
-        _parse_nothing(command, arguments)
     try:
         module = import_module(f"commentwise.{command.module}")
     except ModuleNotFoundError as error:
@@ -70,11 +68,3 @@ def _run(command: Command, arguments: list[str]) -> None:
             f"({error.name} is not installed)"
         ) from None
     module.main()
-
-
-def _parse_nothing(command: Command, arguments: list[str]) -> None:
-    """Answer `--help`, and refuse any other argument, for a command that takes none."""
-    import argparse
-
-    summary = f"{command.help[0].upper()}{command.help[1:]}."
-    argparse.ArgumentParser(prog=f"commentwise {command.name}", description=summary).parse_args(arguments)

@@ -15,26 +15,16 @@ class Command(NamedTuple):
     help: str
     extra: str = ""
     """Extras of the package that bring its libraries, separated by commas; empty where the package alone is enough."""
-    arguments: bool = True
-    """False for a module that parses no arguments: the command line tool answers `--help` in its place."""
 
 
 GROUPS = {
     "Pipeline": (
         Command("run", "pipeline", "run the pipeline: train, compare, select and export", "train"),
-        Command(
-            "report", "training.choice.comparison", "compare the candidates of the last run", "train", arguments=False
-        ),
+        Command("report", "training.choice.comparison", "compare the candidates of the last run", "train"),
         Command("collect", "training.data.collect", "download the comments of YouTube videos", "train"),
     ),
     "Registry": (
-        Command(
-            "publish",
-            "training.registry.publish",
-            "register the bundle; a better one becomes champion",
-            "train",
-            arguments=False,
-        ),
+        Command("publish", "training.registry.publish", "register the bundle; a better one becomes champion", "train"),
         Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
         Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
         Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),

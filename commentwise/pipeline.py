@@ -15,6 +15,8 @@ from pathlib import Path
 import dvc.cli
 
 from commentwise.errors import CommentwiseError
+from commentwise.training.choice import comparison
+from commentwise.training.project import Project
 
 COMPARED = {"select", "export"}
 """Stages after which there is something new to compare."""
@@ -35,10 +37,8 @@ def main() -> None:
     arguments = parser.parse_args()
     run_dvc(dvc_arguments(arguments.targets, arguments.set_param, arguments.force))
     if not arguments.targets or COMPARED & set(arguments.targets):
-        from commentwise.training.choice import comparison
-
         print()
-        comparison.main()
+        comparison.show(Project())
 
 
 def dvc_arguments(targets: list[str], params: list[str], force: bool) -> list[str]:

@@ -69,7 +69,7 @@ def test_a_new_choice_is_shown(monkeypatch: pytest.MonkeyPatch, targets: list[st
     commands: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["commentwise run", *targets])
     monkeypatch.setattr(pipeline, "run_dvc", commands.append)
-    monkeypatch.setattr(comparison, "main", lambda: shown.append(True))
+    monkeypatch.setattr(comparison, "show", lambda _: shown.append(True))
     pipeline.main()
     assert (commands, bool(shown)) == ([["repro", *targets]], compared)
 

@@ -1,5 +1,6 @@
 """Print the comparison of the candidates, the winner and the reason."""
 
+import argparse
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from commentwise.training.project import Project
 
 def main() -> None:
     """Print the report of the pipeline's last run."""
+    argparse.ArgumentParser(prog="commentwise report", description=__doc__).parse_args()
     show(Project())
 
 

@@ -281,9 +281,7 @@ def main() -> None:
     """Run the command."""
     about = "Collect the comments of YouTube videos; the same command goes on with an interrupted collection."
     variables = "YOUTUBE_API_KEY holds the API key; YOUTUBE_API_URL, where set, another address of the API."
-    parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.data.collect", description=about, epilog=variables
-    )
+    parser = argparse.ArgumentParser(prog="commentwise collect", description=about, epilog=variables)
     add = parser.add_argument
     add("videos", nargs="+", type=video_id, metavar="VIDEO", help="id or URL; an id that begins with - goes after --")
     add("--out", type=Path, default=Path("data/collected"), help="folder of the .jsonl files (default: %(default)s)")

@@ -60,16 +60,13 @@ STEPS_BETWEEN_LOOKS = 10
 def main() -> None:
     """Adapt the checkpoint of params.yaml, or another, and write it to a folder."""
     project = Project()
-    settings = load_settings(project.params)
     parser = argparse.ArgumentParser(
-        "accelerate launch -m commentwise.training.studies.adapt",
+        prog="commentwise adapt",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("comments", nargs="*", type=Path, help="files with comments (default: those of data/prepared)")
-    parser.add_argument(
-        "--checkpoint", default=settings.checkpoint, help="where to start (default: that of params.yaml)"
-    )
+    parser.add_argument("--checkpoint", help="where to start (default: that of params.yaml)")
     parser.add_argument(
         "--out", type=Path, default=project.build / "adapted", help="folder to write (default: %(default)s)"
     )
@@ -79,6 +76,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if min(arguments.epochs, arguments.batch) < 1 or arguments.learning_rate <= 0:
         raise CommentwiseError("--epochs and --batch must be 1 or more, and --learning-rate above 0")
+    settings = load_settings(project.params)
+    arguments.checkpoint = arguments.checkpoint or settings.checkpoint
     texts = [text for path in arguments.comments for text in _file_texts(path, settings)] or _prepared_texts(project)
     adapt(project.build, texts, settings, arguments)
 
