@@ -67,7 +67,7 @@ class Environment(NamedTuple):
     def run(self, folder: Path, *arguments: str, **variables: str) -> str:
         """Run its Python in `folder`; return what it prints."""
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)} | variables
-        command = [self.python, *arguments]
+        command = [str(self.python), *arguments]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

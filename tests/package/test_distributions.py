@@ -12,7 +12,8 @@ from mlflow.tracking import MlflowClient  # noqa: F401  # named by the fixtures'
 from tests.package.conftest import SHORT_NAMES, Distributions, Environment
 from tests.package.extras import ROOT
 from tests.training.conftest import work  # noqa: F401  # fixture
-from tests.training.test_spark import client, published, store  # noqa: F401  # fixtures
+from tests.training.test_publish import client, store  # noqa: F401  # fixtures
+from tests.training.test_spark import published  # noqa: F401  # fixture
 
 OWN = f"""
 import {", ".join(SHORT_NAMES)}
@@ -52,7 +53,16 @@ def test_an_sdist_holds_the_package_and_its_metadata_alone(distributions: Distri
 
 @pytest.fixture
 def installed(foreign: Environment, distributions: Distributions) -> Environment:
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", foreign.python, "install"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--python",
+        str(foreign.python),
+        "install",
+    ]
     subprocess.run([*pip, "--no-index", "--no-deps", "--ignore-installed", distributions.wheel], check=True)
     return foreign
 
@@ -82,7 +92,15 @@ def test_a_consumer_sees_the_types(installed: Environment, tmp_path: Path) -> No
         "wrong: int = Client('http://127.0.0.1').analyze('text').sentiment\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--python-executable", installed.python]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--python-executable",
+        str(installed.python),
+    ]
     done = subprocess.run(
         [*command, "consumer.py"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
     )  # fmt: skip
