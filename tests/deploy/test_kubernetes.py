@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from commentwise.serving.http.middleware import PROBES
+from commentwise.serving.http.routes import route_table
 from commentwise.serving.settings import PREFIX, Settings
 from tests.deploy.manifests import DEPLOY, KUBERNETES, SETTINGS, needs_kustomize, of_kind, read_yaml, rendered
 
@@ -116,7 +116,7 @@ def test_probes_ask_what_answers_without_a_key() -> None:
                     if name in container:
                         asked.add(container[name]["httpGet"]["path"])
     assert asked == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
-    assert asked <= set(PROBES)
+    assert asked <= route_table().probes
     assert Settings.model_fields["open_health"].default is True
 
 

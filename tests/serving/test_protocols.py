@@ -171,7 +171,7 @@ MLFLOW_REFUSALS: dict[str, tuple[Any, str]] = {
     "no format": ({"text": "good"}, "exactly one of"),
     "no text column": ({"dataframe_records": [{"body": "good"}]}, "dataframe_records[0] has no text"),
     "number": ({"inputs": ["good", 5]}, "inputs[1] has no text"),
-    "params": ({"inputs": ["good"], "params": {"truncate": "no"}}, "truncate is read"),
+    "params": ({"inputs": ["good"], "params": {"truncate": "no"}}, "the only one is truncate"),
     "columns": ({"dataframe_split": {"columns": "text"}}, "columns and data"),
     "empty": ({"inputs": []}, "at least one text"),
 }

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commentwise.models.bundle import Classifier
+from commentwise.serving.runtime.messages import Done, Message, Work
 from commentwise.serving.runtime.metrics import Metrics
-from commentwise.serving.runtime.scheduler import MOST_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
+from commentwise.serving.runtime.scheduler import MAX_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
 from tests.serving.process import started
 from tests.serving.test_faults import figure
 
@@ -43,7 +44,7 @@ def test_batch_holds_the_oldest_within_budget_and_with_little_padding(lengths: l
         chosen = [len(each.row) for each in batch]
         padded = len(chosen) * max(chosen)
         assert padded <= BUDGET
-        assert padded - sum(chosen) <= MOST_PADDING * padded
+        assert padded - sum(chosen) <= MAX_PADDING * padded
         # Nothing that would have been as good was left out.
         rest = [each for each in waiting if each not in batch]
         assert not [each for each in rest if len(each.row) == max(chosen) and padded + max(chosen) <= BUDGET]
@@ -79,7 +80,7 @@ async def test_a_lone_comment_goes_at_once_and_others_when_there_is_room() -> No
         queue.submit(each)
     assert [rows for _, _, rows in link.sent] == [[[1] * 3], [[1] * 4]]
     number = link.sent[0][0]
-    queue.take(link, (number, [[0.5, 0.5]], 0.01))
+    queue.finish(link, Done(number, [[0.5, 0.5]], 0.01))
     assert jobs[0].answer.result().logits == [0.5, 0.5]
     assert len(link.sent) == 3
 
@@ -101,7 +102,7 @@ async def test_batch_forms_only_while_the_device_is_busy() -> None:
     for _ in range(5):
         queue.submit(job(8))
     assert [len(rows) for _, _, rows in link.sent] == [1]
-    queue.take(link, (link.sent[0][0], [[0.0]], 0.01))
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
     assert [len(rows) for _, _, rows in link.sent] == [1, 4]
 
 
@@ -119,7 +120,7 @@ async def test_what_nobody_waits_for_is_neither_run_nor_counted() -> None:
         queue.release(each)
     queue.check_room(2, soon(2))
     assert all(each.answer.cancelled() for each in rest)
-    queue.take(link, (link.sent[0][0], [[0.0]], 0.01))
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
     assert len(link.sent) == 1
 
 
@@ -131,7 +132,7 @@ async def test_what_would_wait_too_long_is_refused_though_there_are_places() -> 
         queue.submit(job(3))
     queue.check_room(1, soon(2))
     for number in range(10):
-        queue.take(link, (number, [[0.0]], 3.0))  # comments turn out to take seconds
+        queue.finish(link, Done(number, [[0.0]], 3.0))  # comments turn out to take seconds
     with pytest.raises(Overloaded):
         queue.check_room(1, soon(2))
     queue.check_room(1, soon(3600))  # who has the time may wait
@@ -147,7 +148,7 @@ async def test_lost_worker_fails_what_it_had_and_nothing_else() -> None:
         queue.submit(each)
     queue.remove(links[0])
     assert isinstance(jobs[0].answer.exception(), WorkerLost)
-    queue.take(links[1], (links[1].sent[0][0], [[0.0]], 0.01))
+    queue.finish(links[1], Done(links[1].sent[0][0], [[0.0]], 0.01))
     assert jobs[1].answer.result()
     assert len(links[1].sent) == 2
 
@@ -158,7 +159,7 @@ async def test_worker_that_came_too_late_says_so() -> None:
     queue.add(link, 1)
     late = job(3)
     queue.submit(late)
-    queue.take(link, (link.sent[0][0], None, 0.0))
+    queue.finish(link, Done(link.sent[0][0], None, 0.0))
     assert isinstance(late.answer.exception(), TimeoutError)
 
 
@@ -174,4 +175,4 @@ def test_batches_of_a_real_server_keep_their_order_and_their_answers(slow_bundle
     expected = [prediction.probabilities for prediction in Classifier(slow_bundle).predict(texts)]
     assert [result["probabilities"] for result in answer["results"]] == expected
     assert batches < len(texts) / 2
-    assert padding <= MOST_PADDING * (tokens + padding)
+    assert padding <= MAX_PADDING * (tokens + padding)

@@ -48,7 +48,7 @@ def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: py
         (["--api-keys-file", "keys"], ["there is no file keys"]),
         (
             ["--api-keys", "me:secret"],
-            ["the API key entry 'me'… is not NAME:SHA256", "python -m commentwise.serving.http.access"],
+            ["the API key entry 'me'… is not NAME:SHA256", "commentwise keys NAME"],
         ),
         (["--cors-origins", "*"], ["takes no '*'"]),
         (["--host", "0.0.0.0"], ["lets other machines in", "--allow-anonymous"]),

@@ -110,7 +110,7 @@ def test_unfit_bundle_is_refused_and_the_old_one_goes_on(server: Server, model: 
     damage(model)
     answer = reload(server)
     assert answer.status_code == 424
-    assert answer.json()["error"].startswith("the bundle that runs goes on: ")
+    assert answer.json()["error"].startswith("the running bundle stays: ")
     assert sentiment(server) == "positive"
     assert figure(server, 'commentwise_bundle_loads_total{outcome="failed"}') == 1
     until(lambda: server.workers() == before)
@@ -142,7 +142,7 @@ def test_worker_replaced_after_its_bundle_was_exchanged_does_not_answer_with_the
     write(model, -6.0)
     first, *rest = server.workers()
     first.kill()
-    until(lambda: "was replaced: have it loaded anew" in server.log.read_text())
+    until(lambda: "was replaced: reload it" in server.log.read_text())
     if rest:
         assert sentiment(server) == "positive"
     assert reload(server).json()["swapped"] is True
