@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commentwise.models.bundle import Classifier
-from commentwise.serving.runtime.messages import Done, Message, Work
+from commentwise.serving.runtime.messages import Done
 from commentwise.serving.runtime.metrics import Metrics
 from commentwise.serving.runtime.scheduler import MAX_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
 from tests.serving.process import started
