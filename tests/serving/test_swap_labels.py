@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from commentwise.models.bundle import Classifier, bundle_id
 from tests.serving.process import PATIENCE, Server, started
 from tests.serving.test_faults import figure
-from tests.serving.test_swap import exchange, reload, sentiment
+from tests.serving.test_swap import reload, replace, sentiment
 from tests.tiny import LABELS, write_tiny_bundle, write_tiny_manifest
 from tests.waiting import until
 
@@ -125,7 +125,7 @@ def test_every_answer_comes_from_one_bundle_while_bundles_are_swapped(tmp_path: 
             try:
                 loads = {name: pool.submit(load, *how) for name, how in formats.items()}
                 for number in range(1, SWAPS + 1):
-                    exchange(model, shutil.copytree(folders[number % 2], tmp_path / "next"))
+                    replace(model, shutil.copytree(folders[number % 2], tmp_path / "next"))
                     assert reload(server).json() == {"swapped": True, "bundle_id": bundles[number % 2].bundle_id}
             finally:
                 ended.set()
@@ -161,7 +161,7 @@ def model(tmp_path: Path) -> Path:
 def test_bundle_with_other_labels_is_refused(model: Path, tmp_path: Path, labels: list[str]) -> None:
     before = bundle_id(model)
     with started(tmp_path, "--model", str(model)) as server:
-        exchange(model, write(tmp_path / "next", labels))
+        replace(model, write(tmp_path / "next", labels))
         refused = reload(server)
         assert refused.status_code == 424
         assert refused.json()["error"].startswith(
@@ -183,12 +183,12 @@ def assert_refusal_is_counted_and_logged(server: Server) -> None:
 
 def test_polling_refuses_other_labels_too_and_takes_the_next_bundle(model: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(model), "--poll", "0.1") as server:
-        exchange(model, write(tmp_path / "next", PERMUTED))
+        replace(model, write(tmp_path / "next", PERMUTED))
         until(lambda: figure(server, 'commentwise_bundle_loads_total{outcome="failed"}') > 1)
         assert httpx.get(f"{server.url}/info", trust_env=False).json()["labels"] == LABELS
         (tmp_path / "next").mkdir()
         write_tiny_bundle(tmp_path / "next", -6.0)
-        exchange(model, tmp_path / "next")
+        replace(model, tmp_path / "next")
         until(lambda: sentiment(server) == "neutral")
 
 
@@ -199,10 +199,10 @@ def test_shadow_is_not_compared_with_a_bundle_of_other_labels(model: Path, tmp_p
         until(lambda: '"shadow loaded"' in server.log.read_text())
         assert sentiment(server) == "positive"
         until(lambda: figure(server, "commentwise_shadow_comments_total") == 1)
-        exchange(model, write(tmp_path / "next", ["bad", "so-so", "good"]))
+        replace(model, write(tmp_path / "next", ["bad", "so-so", "good"]))
         assert reload(server).json()["swapped"] is True
         assert sentiment(server) == "good"
-        exchange(model, write(tmp_path / "back", LABELS))
+        replace(model, write(tmp_path / "back", LABELS))
         assert reload(server).json()["swapped"] is True
         assert sentiment(server) == "positive"
         until(lambda: figure(server, "commentwise_shadow_comments_total") >= 2)
