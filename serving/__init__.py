@@ -1,1 +1,1 @@
-"""The bundle behind HTTP."""
+"""Serving a bundle: over HTTP, and over files."""

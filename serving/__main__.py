@@ -1,4 +1,4 @@
-"""Serve a bundle over HTTP: `python -m commentwise.serving --model artifacts/bundle --port 8000`."""
+"""Serve a bundle over HTTP: `commentwise serve --model artifacts/bundle --port 8000`."""
 
 import sys
 from contextlib import suppress
@@ -8,9 +8,9 @@ from commentwise.serving.settings import read_settings
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until SIGTERM or Ctrl-C."""
     settings = read_settings(sys.argv[1:])
-    # What follows takes a second to load: `--help` and a wrong flag need not wait for it.
+    # The imports below take a second, which `--help` and a wrong flag need not wait for.
     from commentwise.serving.runtime.supervisor import end_on_signals, prepare_to_fork
 
     with suppress(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Start the real server, ask it about comments over HTTP, print its answers and stop it."""
+"""Start the real server, classify comments over HTTP, print the answers and stop it."""
 
 import argparse
 import json
@@ -19,11 +19,11 @@ START_SECONDS = 120
 STOP_SECONDS = 30
 REQUEST_SECONDS = 60
 
-_open = build_opener(ProxyHandler({})).open  # no proxy stands between this machine and itself
+_open = build_opener(ProxyHandler({})).open  # requests to this machine bypass any proxy
 
 
 def main() -> None:
-    """Answer the texts on the command line."""
+    """Classify the texts on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.serving.demo", description=__doc__)
     parser.add_argument(
         "--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)"
@@ -54,14 +54,14 @@ def running_server(model: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on right now."""
+    """Return a port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def analyze(url: str, text: str) -> dict[str, Any]:
-    """Ask the server about one comment. Raises CommentwiseError with the server's reason when it refuses the text."""
+    """Classify one comment. Raises CommentwiseError with the server's reason when it refuses the text."""
     body = json.dumps({"text": text}).encode()
     request = Request(f"{url}/analyze", body, {"Content-Type": "application/json"})
     try:
@@ -75,7 +75,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise CommentwiseError(f"the server ended with exit code {process.returncode}; its reason stands above")
+            raise CommentwiseError(f"the server ended with exit code {process.returncode}: fix the error above")
         if _is_ready(url):
             return
         time.sleep(0.1)

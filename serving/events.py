@@ -1,4 +1,4 @@
-"""What happens, as JSON lines on standard error. Never a comment's text, never a key."""
+"""The server's log: events as JSON lines on standard error, never with a comment's text or a key."""
 
 import json
 import sys
@@ -6,19 +6,19 @@ import time
 from typing import Any
 
 _LEVELS = {"info": 0, "warning": 1, "error": 2}
-_least = 0
+_min_level = 0
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def set_level(level: str) -> None:
-    """Leave out what matters less than `level`."""
-    global _least
-    _least = _LEVELS[level]
+    """Leave out events below `level`."""
+    global _min_level
+    _min_level = _LEVELS[level]
 
 
 def log(event: str, level: str = "info", **facts: Any) -> None:
-    """Write one line."""
-    if _LEVELS[level] >= _least:
+    """Write an event with its facts, on one line."""
+    if _LEVELS[level] >= _min_level:
         line = {"time": round(time.time(), 3), "level": level, "event": event, **facts}
         sys.stderr.write(_encode(line) + "\n")
         sys.stderr.flush()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from commentwise.training.choice.torch_engine import TorchEngine
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
@@ -22,7 +23,6 @@ from commentwise.models.engine import Engine, padded
 from commentwise.models.graphs import encoder as onnx_export
 from commentwise.models.graphs.smoothquant import smooth
 from commentwise.training.choice.parity import Runner
-from commentwise.training.choice.torch_engine import TorchEngine
 
 REFERENCE = "fp32.onnx"
 SERVED = "dynamic int8, smoothed"

@@ -1,1 +1,1 @@
-"""The HTTP application: routes, limits, access, and the request context."""
+"""The HTTP application: declaration of routes, middleware, access, request context."""

@@ -1,16 +1,24 @@
-"""What everybody who works on a request needs to know of it."""
+"""The request context: the facts of a request that middleware, routes, logging and metrics share.
+
+The middleware creates one per request and puts it into `scope["state"]`; a route's function gets it as a parameter of
+type CurrentContext.
+"""
 
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from commentwise.serving.http.refusals import ErrorBody, ErrorModel
+
 
 @dataclass
-class Exchange:
-    """A request and its answer, as far as everybody who works on it needs to know."""
+class RequestContext:
+    """A request and the state of its answer."""
 
     request_id: str
+    error: type[ErrorModel] = ErrorBody
+    """The form of an error body, as the route's format declares it."""
     deadline: float = 0.0
     """On the clock of time.monotonic."""
     caller: str = ""
@@ -18,18 +26,21 @@ class Exchange:
     texts: int = 0
     tokens: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-    """What tokenising, waiting and running took; empty where nothing was computed."""
+    """Duration of each stage (tokenization, queue, inference, total); empty where nothing was computed."""
     status: int = 0
+    """The HTTP status, once the response has started."""
     kind: str = ""
-    """The error's, of a request that was not answered."""
+    """The kind of error where the request was refused or failed."""
     complete: bool = False
+    """Whether the response has been sent."""
     disconnected: bool = False
+    """Whether the client closed the connection before."""
 
 
-def _of(request: Request) -> Exchange:
-    exchange: Exchange = request.state.exchange
-    return exchange
+def _of(request: Request) -> RequestContext:
+    context: RequestContext = request.state.context
+    return context
 
 
-CurrentExchange = Annotated[Exchange, Depends(_of)]
-"""How a route's function asks for it."""
+CurrentContext = Annotated[RequestContext, Depends(_of)]
+"""The type of a route function's parameter that gets the context."""

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with patience for a request's head that ends."""
+"""uvicorn's HTTP protocol, with a time limit for a request's head."""
 
 import asyncio
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
-"""Within which a new connection's first request, and the head of each later one, has to arrive whole."""
+"""Time limit for a new connection's first request head, and for each later head once it has begun."""
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """Closes connections whose head comes in drop by drop, or not at all (the attack called Slowloris)."""
+class HeadTimeoutProtocol(HttpToolsProtocol):
+    """Closes connections whose request head arrives too slowly, or not at all (the Slowloris attack)."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin (asyncio calls it)."""
+        """Start the timer (called by asyncio)."""
         super().connection_made(transport)
         self._start()
 
     def on_message_begin(self) -> None:
-        """Note that a head begins (the parser calls it)."""
+        """Start the timer for the next head (called by the parser)."""
         super().on_message_begin()
         self._start()
 
     def on_headers_complete(self) -> None:
-        """Note that a head is whole (the parser calls it)."""
+        """Stop the timer (called by the parser)."""
         self._end()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End (asyncio calls it)."""
+        """Stop the timer (called by asyncio)."""
         self._end()
         super().connection_lost(exc)
 

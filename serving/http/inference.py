@@ -1,21 +1,31 @@
-"""From a request's texts to their answers, whichever format they came in."""
+"""The classification of a request's texts, the same for every wire format."""
 
 import asyncio
 import reprlib
 import time
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from fastapi import Depends, Request
 from tokenizers import Encoding
 
 from commentwise.comments.normalize import normalize
-from commentwise.serving.http.context import Exchange
+from commentwise.serving.http.context import RequestContext
 from commentwise.serving.http.refusals import Refusal, overloaded
+from commentwise.serving.log.feedback_store import FeedbackStore
 from commentwise.serving.log.recorder import PredictionLog
 from commentwise.serving.runtime.deployment import Deployment
 from commentwise.serving.runtime.metrics import Metrics
 from commentwise.serving.runtime.scheduler import InferenceFailed, Overloaded, WorkerLost
-from commentwise.serving.runtime.served import CHARACTERS_AT_ONCE, Classified, Cut, token_count
+from commentwise.serving.runtime.served import (
+    CHARACTERS_AT_ONCE,
+    Answered,
+    Bundle,
+    Classification,
+    Classified,
+    Cut,
+    token_count,
+)
 from commentwise.serving.settings import Settings
 
 Old = TypeVar("Old")
@@ -23,7 +33,7 @@ New = TypeVar("New")
 
 
 class Inference:
-    """Answers texts with the bundle that is live."""
+    """Classifies texts with the live bundle, and records what it answers."""
 
     def __init__(
         self, settings: Settings, deployment: Deployment, metrics: Metrics, prediction_log: PredictionLog | None = None
@@ -32,22 +42,31 @@ class Inference:
         self.deployment = deployment
         self.metrics = metrics
         self.prediction_log = prediction_log
+        self.feedback = FeedbackStore(settings.prediction_log) if settings.prediction_log else None
 
-    async def classify(self, exchange: Exchange, field: str, texts: Sequence[str], cut: Cut) -> list[Classified]:
-        """Answer the texts of a request's `field`, in order. Raises Refusal with the first text's reason not to."""
+    async def check_ready(self) -> None:
+        """Raise Refusal unless the model answers."""
+        if not await self.deployment.ready():
+            raise Refusal("Unhealthy", "the model is not ready")
+
+    async def classify(
+        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut
+    ) -> Classification[Classified]:
+        """Classify the texts of a request's `field`. Raises Refusal with the reason of the first text that fails."""
+        classification = await self.classify_each(context, field, texts, cut)
         answers = []
-        for answer in await self.classify_each(exchange, field, texts, cut):
+        for answer in classification.answers:
             if isinstance(answer, Refusal):
                 raise answer
             answers.append(answer)
-        return answers
+        return Classification(classification.bundle, answers)
 
     async def classify_each(
-        self, exchange: Exchange, field: str, texts: Sequence[str], cut: Cut
-    ) -> list[Classified | Refusal]:
-        """Answer the texts of a request's `field`, in order, each with its answer or the reason for none.
+        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut
+    ) -> Classification[Classified | Refusal]:
+        """Classify the texts of a request's `field`; a text that fails gets its refusal as answer.
 
-        Raises Refusal where there are none or too many, or the server has no room for them.
+        Raises Refusal where there are no texts or too many, or the queue has no room for them.
         """
         if not texts:
             raise Refusal("Empty", f"{field} is empty: give at least one text")
@@ -61,47 +80,47 @@ class Inference:
         with served.in_use():
             encoded = _filled(accepted, await served.encode(_kept(accepted), cut))
             fitting = [
-                self._fitting(name, encoding, cut) if isinstance(encoding, Encoding) else encoding
+                _fitting(name, encoding, cut, served.bundle) if isinstance(encoding, Encoding) else encoding
                 for name, encoding in zip(names, encoded, strict=True)
             ]
             rows = _kept(fitting)
-            exchange.texts = len(rows)
-            exchange.tokens = sum(len(row.ids) for row in rows)
-            exchange.seconds["tokenization"] = time.perf_counter() - start
+            context.texts = len(rows)
+            context.tokens = sum(len(row.ids) for row in rows)
+            context.seconds["tokenization"] = time.perf_counter() - start
             try:
-                answers = _filled(fitting, await served.classify(rows, exchange.deadline))
+                classification = await served.classify(rows, context.deadline)
             except Overloaded as error:
                 raise overloaded(error.retry_after) from None
-        results = [answer if isinstance(answer, Classified | Refusal) else _failure(answer) for answer in answers]
-        pairs = [
-            (text, answer)
-            for text, answer in zip(accepted, results, strict=True)
-            if isinstance(text, str) and isinstance(answer, Classified)
+        answers = [
+            answer if isinstance(answer, Classified | Refusal) else _failure(answer)
+            for answer in _filled(fitting, classification.answers)
         ]
-        self._record(exchange, [answer for _, answer in pairs])
-        self.deployment.compare(pairs)
-        if self.prediction_log:
-            self.prediction_log.add(exchange, served.bundle, accepted, fitting, results)
-        return results
+        answered = [
+            Answered(position, text, encoding, answer)
+            for position, (text, encoding, answer) in enumerate(zip(accepted, fitting, answers, strict=True))
+            if isinstance(text, str) and isinstance(encoding, Encoding) and isinstance(answer, Classified)
+        ]
+        self._record(context, classification.bundle, answered)
+        return Classification(classification.bundle, answers)
 
     async def _accepted(self, names: Sequence[str], texts: Sequence[str]) -> list[str | Refusal]:
-        """The texts, normalised, or why not."""
+        """The texts, normalised, or their refusals."""
         pairs = list(zip(names, texts, strict=True))
         if sum(map(len, texts)) <= CHARACTERS_AT_ONCE:
-            return [self._judged(*pair) for pair in pairs]
-        return await asyncio.to_thread(lambda: [self._judged(*pair) for pair in pairs])
+            return [self._accepted_or_refusal(*pair) for pair in pairs]
+        return await asyncio.to_thread(lambda: [self._accepted_or_refusal(*pair) for pair in pairs])
 
-    def _judged(self, name: str, text: str) -> str | Refusal:
+    def _accepted_or_refusal(self, name: str, text: str) -> str | Refusal:
         try:
             return self.acceptable(name, text)
         except Refusal as refusal:
             return refusal
 
     def acceptable(self, name: str, text: str) -> str:
-        """A text, normalised. Raises Refusal when it is too long, or nothing is left of it."""
-        most = self.settings.max_characters
-        if len(text) > most:
-            raise Refusal("Validation", f"{name} has {len(text)} characters and the limit is {most}: shorten it")
+        """Return a text, normalised. Raises Refusal when it is too long, or empty once normalised."""
+        limit = self.settings.max_characters
+        if len(text) > limit:
+            raise Refusal("Validation", f"{name} has {len(text)} characters and the limit is {limit}: shorten it")
         normalized = normalize(text)
         if not normalized:
             raise Refusal(
@@ -110,24 +129,40 @@ class Inference:
             )
         return normalized
 
-    def _fitting(self, name: str, encoding: Encoding, cut: Cut) -> Encoding | Refusal:
-        if cut.allowed or not encoding.overflowing:
-            return encoding
-        most = self.deployment.live.bundle.manifest.max_tokens
-        return Refusal(
-            "Validation",
-            f"{name} has {token_count(encoding)} tokens and the model takes {most}: shorten it, or allow it to be cut with truncate",
-        )
-
-    def _record(self, exchange: Exchange, answers: Sequence[Classified]) -> None:
+    def _record(self, context: RequestContext, bundle: Bundle, answered: Sequence[Answered]) -> None:
+        """Count the answers, log them, and pass them to the shadow."""
+        if not answered:
+            return
+        answers = [each.answer for each in answered]
         for answer in answers:
             self.metrics.predictions.labels(answer.label).inc()
             self.metrics.confidence.observe(max(answer.probabilities))
             if answer.truncated:
                 self.metrics.truncated.inc()
-        if answers:
-            exchange.seconds["queue"] = max(answer.queue_seconds for answer in answers)
-            exchange.seconds["inference"] = max(answer.inference_seconds for answer in answers)
+        context.seconds["queue"] = max(answer.queue_seconds for answer in answers)
+        context.seconds["inference"] = max(answer.inference_seconds for answer in answers)
+        self.deployment.compare(bundle, answered)
+        if self.prediction_log:
+            self.prediction_log.add(context.request_id, bundle, answered)
+
+
+def _of(request: Request) -> Inference:
+    inference: Inference = request.app.state.inference
+    return inference
+
+
+CurrentInference = Annotated[Inference, Depends(_of)]
+"""The type of a route function's parameter that gets the application's Inference."""
+
+
+def _fitting(name: str, encoding: Encoding, cut: Cut, bundle: Bundle) -> Encoding | Refusal:
+    if cut.allowed or not encoding.overflowing:
+        return encoding
+    limit = bundle.manifest.max_tokens
+    return Refusal(
+        "Validation",
+        f"{name} has {token_count(encoding)} tokens and the model takes {limit}: shorten it, or allow truncation with truncate",
+    )
 
 
 def _kept(items: Iterable[Old | Refusal]) -> list[Old]:
@@ -135,14 +170,14 @@ def _kept(items: Iterable[Old | Refusal]) -> list[Old]:
 
 
 def _filled(items: Iterable[Old | Refusal], values: Iterable[New]) -> list[New | Refusal]:
-    """The items with a value in the place of each that is no refusal."""
+    """Replace each item that is no refusal by the next value."""
     rest = iter(values)
     return [item if isinstance(item, Refusal) else next(rest) for item in items]
 
 
 def _failure(error: Exception) -> Refusal:
     if isinstance(error, WorkerLost):
-        return Refusal("Unhealthy", f"{error}: ask again", headers={"Retry-After": "1"})
+        return Refusal("Unhealthy", f"{error}: retry", headers={"Retry-After": "1"})
     if isinstance(error, InferenceFailed):
         return Refusal("Backend", f"the model could not answer: {error}")
     if isinstance(error, TimeoutError):

@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""The server's description of itself."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from commentwise.serving.settings import Settings
 
 
 def info(bundle: Bundle, settings: Settings) -> dict[str, Any]:
-    """Facts about the bundle and the limits; those of Text Embeddings Inference under its names."""
+    """Describe the bundle and the limits, with the field names of Text Embeddings Inference where it has them."""
     manifest = bundle.manifest
     return {
         "model_id": manifest.checkpoint,
@@ -16,8 +16,8 @@ def info(bundle: Bundle, settings: Settings) -> dict[str, Any]:
         "model_dtype": manifest.files[bundle.graph]["precision"],
         "model_type": {
             "classifier": {
-                "id2label": {str(index): label for index, label in enumerate(manifest.labels)},
-                "label2id": {label: index for index, label in enumerate(manifest.labels)},
+                "id2label": {str(index): label for index, label in enumerate(bundle.labels)},
+                "label2id": {label: index for index, label in enumerate(bundle.labels)},
             }
         },
         "max_concurrent_requests": settings.max_queue,
@@ -27,7 +27,7 @@ def info(bundle: Bundle, settings: Settings) -> dict[str, Any]:
         "auto_truncate": settings.truncate,
         "version": __version__,
         "family": manifest.family,
-        "labels": manifest.labels,
+        "labels": bundle.labels,
         "device": bundle.device,
         "graph": bundle.graph,
         "bundle_id": bundle.bundle_id,

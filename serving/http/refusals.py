@@ -1,10 +1,10 @@
-"""What goes wrong with a request, and what the client reads.
+"""Requests that are refused or fail, and the error bodies that clients read.
 
-The body has the form of Hugging Face's Text Embeddings Inference, which its clients show to people; MLflow's routes
-use MLflow's.
+The body has the form of Hugging Face's Text Embeddings Inference, whose clients show the message to their users. A wire format may
+declare another form.
 """
 
-from typing import Any, Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
@@ -25,41 +25,47 @@ _STATUS: dict[ErrorType, int] = {
 }
 
 
-class ErrorBody(BaseModel):
-    """An error, in words and as a kind."""
-
-    error: str = Field(examples=["text is '': nothing is left of it"])
-    error_type: ErrorType
-
-
 class Refusal(Exception):
     """A request, or one of its texts, that is not answered."""
 
     def __init__(
         self, kind: ErrorType, message: str, status: int | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        """`status` where it is not the one usual for the kind."""
+        """`status` overrides the kind's usual HTTP status."""
         super().__init__(message)
         self.kind = kind
         self.status = status or _STATUS[kind]
         self.headers = headers or {}
 
-    def body(self) -> ErrorBody:
-        """What the client reads."""
-        return ErrorBody(error=str(self), error_type=self.kind)
+
+class ErrorModel(BaseModel):
+    """The form of an error body."""
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        """Return the body for a refusal."""
+        raise NotImplementedError
+
+
+class ErrorBody(ErrorModel):
+    """An error: its message and its kind."""
+
+    error: str = Field(examples=["text is '': nothing is left of it"])
+    error_type: ErrorType
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        """Return the body for a refusal."""
+        return cls(error=str(refusal), error_type=refusal.kind)
 
 
 def overloaded(retry_after: int) -> Refusal:
-    """What a request is told that finds the queue full; in so many seconds it should be empty."""
+    """Return the refusal for a full queue, which should have emptied after `retry_after` seconds."""
     return Refusal(
-        "Overloaded", "too many comments are waiting: ask again later", headers={"Retry-After": str(retry_after)}
+        "Overloaded", "too many comments are waiting: retry later", headers={"Retry-After": str(retry_after)}
     )
 
 
-def error_response(path: str, refusal: Refusal) -> JSONResponse:
-    """The answer to a request for `path`."""
-    body: dict[str, Any] = refusal.body().model_dump()
-    if path == "/invocations":
-        code = "INTERNAL_ERROR" if refusal.status >= 500 else "BAD_REQUEST"
-        body = {"error_code": code, "message": str(refusal)}
-    return JSONResponse(body, refusal.status, refusal.headers)
+def error_response(refusal: Refusal, error: type[ErrorModel]) -> JSONResponse:
+    """Return the response for a refusal, with a body of the form `error`."""
+    return JSONResponse(error.of(refusal).model_dump(), refusal.status, refusal.headers)

@@ -1,4 +1,4 @@
-"""Traces for an OpenTelemetry collector: FastAPI makes the spans, this says where they go."""
+"""Traces for an OpenTelemetry collector: FastAPI creates the spans, this module exports them."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -7,10 +7,9 @@ from commentwise.errors import CommentwiseError
 
 
 def start_tracing(endpoint: str) -> Callable[[], None]:
-    """Send spans to the OTLP/HTTP collector at `endpoint`; returns what sends the last ones.
+    """Export spans to the OTLP/HTTP collector at `endpoint`; return the function that flushes them at shutdown.
 
-    To be called in the process that makes the spans, since a thread sends them.
-    Raises CommentwiseError when the SDK is not installed.
+    Call it in the process that creates the spans: a thread exports them. Raises CommentwiseError when the SDK is not installed.
     """
     try:
         trace = import_module("opentelemetry.trace")

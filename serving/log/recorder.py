@@ -1,11 +1,11 @@
-"""Handing what was answered to the process that logs it.
+"""The recorder of predictions: the server's end of the prediction log.
 
-A request costs an append to a buffer. A thread takes the buffer several times a second, gives it to the writer
-(serving/log/writer.py) and waits until that has it in the database. What is lost:
+A request costs an append to a buffer. A thread sends the buffer several times a second to the log writer
+(writer.py), and waits until it is in the database. Lost are:
 
-- nothing while the database is away, up to BUFFER_ROWS rows; what comes beyond is dropped and counted;
-- nothing when the writer dies: the batch it had goes to the next one, and no row is written twice;
-- when the server itself is killed, the rows of the last FLUSH_SECONDS, and what waited for a database that was away.
+- while the database is away: nothing up to BUFFER_ROWS entries; further ones are dropped and counted;
+- when the log writer dies: nothing, and no entry is written twice; its batch goes to the next writer;
+- when the server is killed: the entries of the last FLUSH_SECONDS, and those that waited for the database.
 """
 
 import random
@@ -15,18 +15,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
-
-from tokenizers import Encoding
 
 from commentwise.comments.traits import unknown_id
 from commentwise.errors import CommentwiseError
 from commentwise.serving.events import log
-from commentwise.serving.http.context import Exchange
-from commentwise.serving.http.refusals import Refusal
+from commentwise.serving.log.entry import LogEntry
+from commentwise.serving.runtime.channel import Channel
+from commentwise.serving.runtime.messages import EntriesWritten, OpenLog, WriteEntries
 from commentwise.serving.runtime.metrics import Metrics
-from commentwise.serving.runtime.pipe import receive, send
-from commentwise.serving.runtime.served import Bundle, Classified
+from commentwise.serving.runtime.served import Answered, Bundle
 
 BUFFER_ROWS = 10_000
 BATCH_ROWS = 500
@@ -36,78 +33,69 @@ CLOSE_SECONDS = 5.0
 
 
 class PredictionLog:
-    """The server's end of the log. Everything but its thread belongs to the event loop."""
+    """The buffer of entries, and the thread that sends them. All methods belong to the event loop, except the thread's."""
 
     def __init__(self, url: str, keep_text: bool, metrics: Metrics) -> None:
         self._url = url
         self._keep_text = keep_text
         self._metrics = metrics
-        self._buffer: deque[tuple[Any, ...]] = deque()
+        self._buffer: deque[LogEntry] = deque()
         self._unknown_ids: dict[str, int | None] = {}
         self._closing = threading.Event()
         self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="prediction-log")
-        self._writer: subprocess.Popen[bytes] | None = None
+        self._writer: _WriterProcess | None = None
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
-    def add(
-        self,
-        exchange: Exchange,
-        bundle: Bundle,
-        texts: Sequence[str | Refusal],
-        encodings: Sequence[Encoding | Refusal],
-        answers: Sequence[Classified | Refusal],
-    ) -> None:
-        """Log a request's answers. A prediction's id is the request's, and its place where there are several."""
+    def add(self, request_id: str, bundle: Bundle, answered: Sequence[Answered]) -> None:
+        """Log the answers that `bundle` gave to a request."""
         now = time.time()
         if bundle.bundle_id not in self._unknown_ids:
             self._unknown_ids[bundle.bundle_id] = unknown_id(bundle.tokenizers["right"])
         unknown = self._unknown_ids[bundle.bundle_id]
-        for position, (text, encoding, answer) in enumerate(zip(texts, encodings, answers, strict=True)):
-            if not isinstance(encoding, Encoding) or not isinstance(answer, Classified):
-                continue
+        for position, text, encoding, answer in answered:
             if len(self._buffer) >= BUFFER_ROWS:
                 self._metrics.log_rows.labels("dropped").inc()
                 continue
             self._buffer.append(
-                (
-                    f"{random.getrandbits(128):032x}",
-                    now,
-                    exchange.request_id,
-                    position,
-                    bundle.bundle_id,
-                    text,
-                    encoding.ids,
-                    encoding.word_ids,
-                    unknown,
-                    answer.truncated,
-                    answer.label,
-                    bundle.manifest.labels,
-                    answer.probabilities,
-                    answer.queue_seconds + answer.inference_seconds,
+                LogEntry(
+                    id=f"{random.getrandbits(128):032x}",
+                    time=now,
+                    request_id=request_id,
+                    position=position,
+                    bundle_id=bundle.bundle_id,
+                    text=text,
+                    token_ids=encoding.ids,
+                    word_ids=encoding.word_ids,
+                    unknown_id=unknown,
+                    truncated=answer.truncated,
+                    label=answer.label,
+                    labels=bundle.labels,
+                    probabilities=answer.probabilities,
+                    seconds=answer.queue_seconds + answer.inference_seconds,
                 )
             )
 
     def close(self) -> None:
-        """Write what is buffered, for CLOSE_SECONDS at most, and end the writer."""
+        """Write the buffer, for CLOSE_SECONDS at most, and end the log writer."""
         self._closing.set()
         self._thread.join(CLOSE_SECONDS)
         self._given_up.set()
         if self._buffer:
             log("predictions not logged", "warning", rows=len(self._buffer), reason="the server was stopped")
-        if self._writer is not None:
-            self._writer.kill()
-            self._writer.wait()
+        if (writer := self._writer) is not None:
+            writer.kill()
+            writer.wait()
 
     def _run(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS) or (self._buffer and not self._given_up.is_set()):
             while self._buffer and not self._given_up.is_set():
                 batch = [self._buffer[index] for index in range(min(BATCH_ROWS, len(self._buffer)))]
                 written = self._write(batch)
-                if written is None:  # it died; the rows stay for the next one
+                if written is None:  # the writer died; the entries stay in the buffer for the next one
                     self._given_up.wait(RESTART_SECONDS)
                     continue
                 for _ in batch:
@@ -115,29 +103,52 @@ class PredictionLog:
                 self._metrics.log_rows.labels("written").inc(written)
                 self._metrics.log_rows.labels("dropped").inc(len(batch) - written)
 
-    def _write(self, batch: list[tuple[Any, ...]]) -> int | None:
-        """Have the writer write rows; how many it wrote, or None where it died."""
-        if self._writer is None or self._writer.poll() is not None:
-            command = [sys.executable, "-m", "commentwise.serving.log.writer"]
-            self._writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            first: list[Any] = [(self._url, self._keep_text)]  # not an argument: it may hold a password
-        else:
-            first = []
-        assert self._writer.stdin is not None
-        assert self._writer.stdout is not None
+    def _write(self, batch: Sequence[LogEntry]) -> int | None:
+        """Have the log writer write entries; return the number written, or None where the writer died."""
         try:
-            for message in (*first, batch):
-                send(self._writer.stdin, message)
-            written: int | None = receive(self._writer.stdout)
-        except OSError:
-            written = None
-        if written is None:
-            log("writer of the prediction log died", "error", exit_code=self._writer.wait())
-        return written
+            if self._writer is None:
+                self._writer = _WriterProcess(self._url, self._keep_text)
+            return self._writer.write(batch)
+        except (EOFError, OSError):
+            if self._writer is not None:
+                log("writer of the prediction log died", "error", exit_code=self._writer.wait())
+            self._writer = None
+            return None
+
+
+class _WriterProcess:
+    """The log writer, connected through its standard input."""
+
+    def __init__(self, url: str, keep_text: bool) -> None:
+        """Start the process. Raises OSError where it dies at once."""
+        ours, theirs = Channel.pair()
+        command = [sys.executable, "-m", "commentwise.serving.log.writer"]
+        self._process = subprocess.Popen(command, stdin=theirs.connection.fileno(), stdout=subprocess.DEVNULL)
+        theirs.close()
+        self._channel = ours
+        self._channel.send(OpenLog(url, keep_text))  # not an argument: the URL may hold a password
+
+    def write(self, entries: Sequence[LogEntry]) -> int:
+        """Write entries; return the number written. Raises EOFError or OSError when the process dies."""
+        self._channel.send(WriteEntries([tuple(entry) for entry in entries]))
+        reply = self._channel.receive()
+        assert isinstance(reply, EntriesWritten)
+        return reply.written
+
+    def kill(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+
+    def wait(self) -> int:
+        """Wait until the process has exited, and return its exit code."""
+        return self._process.wait()
 
 
 def check(url: str) -> None:
-    """Raise CommentwiseError unless predictions can be logged to this URL here. The database may be away."""
+    """Raise CommentwiseError unless this is the URL of a database that predictions can be logged to.
+
+    The database itself may be away.
+    """
     try:
         from commentwise.models.prediction_log import check_url
     except ImportError:

@@ -9,23 +9,25 @@ import math
 import struct
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
 from commentwise import __version__
-from commentwise.serving.http.context import Exchange
-from commentwise.serving.http.inference import Inference
-from commentwise.serving.http.refusals import ErrorBody, Refusal
-from commentwise.serving.runtime.served import Classified, Cut
+from commentwise.serving.http.context import CurrentContext
+from commentwise.serving.http.inference import CurrentInference
+from commentwise.serving.http.refusals import Refusal
+from commentwise.serving.http.wire_format import WireFormat
+from commentwise.serving.runtime.served import Bundle, Classification, Classified, Cut
 
+FORMAT = WireFormat("Open Inference Protocol")
 MODEL = "commentwise"
 BINARY_HEADER = "Inference-Header-Content-Length"
 _LENGTH = struct.Struct("<I")
 
 
 class InputTensor(BaseModel):
-    """The texts."""
+    """A tensor of texts."""
 
     name: str = Field(examples=["text"])
     shape: list[int] = Field(examples=[[1]])
@@ -35,7 +37,7 @@ class InputTensor(BaseModel):
 
 
 class RequestedOutput(BaseModel):
-    """An output that is wanted."""
+    """An output that the client requests."""
 
     name: str = Field(examples=["probabilities"])
 
@@ -49,7 +51,7 @@ class InferRequest(BaseModel):
 
 
 class OutputTensor(BaseModel):
-    """An output, row by row."""
+    """An output, flattened in row-major order."""
 
     name: str
     datatype: str
@@ -66,86 +68,8 @@ class InferResponse(BaseModel):
     outputs: list[OutputTensor]
 
 
-def add_routes(app: FastAPI, inference: Inference) -> None:
-    """Give `app` the protocol's routes."""
-    deployment = inference.deployment
-    tags: Any = ["Open Inference Protocol"]
-    errors: Any = {code: {"model": ErrorBody} for code in (400, 404, 413, 422, 424, 429, 503, 504)}
-    content = {"application/json": {"schema": _inlined(InferRequest.model_json_schema())}}
-    body = {"requestBody": {"content": content, "required": True}}
-
-    def named(model: str, wanted: str | None) -> str:
-        """The version there is. Raises Refusal where another was asked for."""
-        found = deployment.live.bundle.bundle_id[:12]
-        if model != MODEL or wanted not in (None, found):
-            asked = model if wanted is None else f"{model} version {wanted}"
-            raise Refusal("NotFound", f"there is no model {asked[:80]!r}: this server has {MODEL!r}, version {found}")
-        return found
-
-    @app.get("/v2", tags=tags)
-    async def server() -> dict[str, Any]:
-        """The server."""
-        return {"name": "commentwise", "version": __version__, "extensions": ["binary_tensor_data"]}
-
-    @app.get("/v2/health/live", tags=tags)
-    async def live() -> dict[str, bool]:
-        """Liveness."""
-        return {"live": True}
-
-    @app.get("/v2/health/ready", tags=tags, responses={503: {"model": ErrorBody}})
-    async def ready() -> dict[str, bool]:
-        """Readiness."""
-        if not await deployment.ready():
-            raise Refusal("Unhealthy", "the model is not ready")
-        return {"ready": True}
-
-    @app.get("/v2/models/{model}", tags=tags, responses={404: {"model": ErrorBody}})
-    @app.get("/v2/models/{model}/versions/{wanted}", tags=tags, responses={404: {"model": ErrorBody}})
-    async def metadata(model: str, wanted: str | None = None) -> dict[str, Any]:
-        """The model's inputs and outputs."""
-        found = named(model, wanted)
-        labels = len(deployment.live.bundle.manifest.labels)
-        return {
-            "name": MODEL,
-            "versions": [found],
-            "platform": "onnxruntime_onnx",
-            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [
-                {"name": "label", "datatype": "BYTES", "shape": [-1]},
-                {"name": "probabilities", "datatype": "FP32", "shape": [-1, labels]},
-                {"name": "logits", "datatype": "FP32", "shape": [-1, labels]},
-            ],
-        }
-
-    @app.get("/v2/models/{model}/ready", tags=tags, responses=errors)
-    @app.get("/v2/models/{model}/versions/{wanted}/ready", tags=tags, responses=errors)
-    async def model_ready(model: str, wanted: str | None = None) -> dict[str, Any]:
-        """The model's readiness."""
-        named(model, wanted)
-        await ready()
-        return {"name": MODEL, "ready": True}
-
-    @app.post("/v2/models/{model}/infer", tags=tags, responses=errors, openapi_extra=body)
-    @app.post("/v2/models/{model}/versions/{wanted}/infer", tags=tags, responses=errors, openapi_extra=body)
-    async def infer(request: Request, model: str, wanted: str | None = None) -> InferResponse:
-        """The labels, probabilities and logits of texts."""
-        exchange: Exchange = request.state.exchange
-        found_version = named(model, wanted)
-        asked, binary = _parsed(await request.body(), request.headers.get(BINARY_HEADER))
-        texts = _texts(asked.inputs[0], binary)
-        labels = deployment.live.bundle.manifest.labels
-        found = await inference.classify(exchange, "inputs[0].data", texts, Cut(inference.settings.truncate))
-        names = [output.name for output in asked.outputs] or ["label", "probabilities"]
-        return InferResponse(
-            model_name=MODEL,
-            model_version=found_version,
-            id=asked.id,
-            outputs=[_output(name, found, len(labels)) for name in names],
-        )
-
-
 def _inlined(schema: dict[str, Any]) -> Any:
-    """A JSON schema without references, which would lead nowhere from inside an OpenAPI document."""
+    """Replace the references of a JSON schema, which would not resolve inside an OpenAPI document."""
     definitions = schema.pop("$defs", {})
 
     def resolved(part: Any) -> Any:
@@ -157,8 +81,95 @@ def _inlined(schema: dict[str, Any]) -> Any:
     return resolved(schema)
 
 
+def _body() -> dict[str, Any]:
+    """The OpenAPI description of an infer request, whose body the function reads itself."""
+    content = {"application/json": {"schema": _inlined(InferRequest.model_json_schema())}}
+    return {"requestBody": {"content": content, "required": True}}
+
+
+@FORMAT.get("/v2")
+async def server() -> dict[str, Any]:
+    """The server."""
+    return {"name": "commentwise", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+@FORMAT.probe("/v2/health/live")
+async def live() -> dict[str, bool]:
+    """Liveness."""
+    return {"live": True}
+
+
+@FORMAT.probe("/v2/health/ready", errors=(503,))
+async def ready(inference: CurrentInference) -> dict[str, bool]:
+    """Readiness."""
+    await inference.check_ready()
+    return {"ready": True}
+
+
+@FORMAT.get("/v2/models/{model}", errors=(404,))
+@FORMAT.get("/v2/models/{model}/versions/{version}", errors=(404,))
+async def metadata(inference: CurrentInference, model: str, version: str | None = None) -> dict[str, Any]:
+    """The model's inputs and outputs."""
+    bundle = inference.deployment.live.bundle
+    _check_model(bundle, model, version)
+    labels = len(bundle.labels)
+    return {
+        "name": MODEL,
+        "versions": [_version(bundle)],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, labels]},
+            {"name": "logits", "datatype": "FP32", "shape": [-1, labels]},
+        ],
+    }
+
+
+@FORMAT.get("/v2/models/{model}/ready", errors=(404, 503))
+@FORMAT.get("/v2/models/{model}/versions/{version}/ready", errors=(404, 503))
+async def model_ready(inference: CurrentInference, model: str, version: str | None = None) -> dict[str, Any]:
+    """The model's readiness."""
+    _check_model(inference.deployment.live.bundle, model, version)
+    await inference.check_ready()
+    return {"name": MODEL, "ready": True}
+
+
+@FORMAT.prediction("/v2/models/{model}/infer", errors=(404,), openapi_extra=_body())
+@FORMAT.prediction("/v2/models/{model}/versions/{version}/infer", errors=(404,), openapi_extra=_body())
+async def infer(
+    request: Request, context: CurrentContext, inference: CurrentInference, model: str, version: str | None = None
+) -> InferResponse:
+    """The labels, probabilities and logits of texts."""
+    _check_model(inference.deployment.live.bundle, model, version)
+    body, binary = _parsed(await request.body(), request.headers.get(BINARY_HEADER))
+    texts = _texts(body.inputs[0], binary)
+    classification = await inference.classify(context, "inputs[0].data", texts, Cut(inference.settings.truncate))
+    _check_model(classification.bundle, model, version)  # it may have been swapped meanwhile
+    names = [output.name for output in body.outputs] or ["label", "probabilities"]
+    return InferResponse(
+        model_name=MODEL,
+        model_version=_version(classification.bundle),
+        id=body.id,
+        outputs=[_output(name, classification) for name in names],
+    )
+
+
+def _version(bundle: Bundle) -> str:
+    return bundle.bundle_id[:12]
+
+
+def _check_model(bundle: Bundle, model: str, version: str | None) -> None:
+    """Raise Refusal unless the bundle is the requested model and version."""
+    if model != MODEL or version not in (None, _version(bundle)):
+        requested = model if version is None else f"{model} version {version}"
+        raise Refusal(
+            "NotFound", f"there is no model {requested[:80]!r}: this server has {MODEL!r}, version {_version(bundle)}"
+        )
+
+
 def _parsed(body: bytes, length: str | None) -> tuple[InferRequest, bytes]:
-    """The request, and the bytes behind its JSON. Raises RequestValidationError or Refusal."""
+    """Split a body into the request and the binary data after its JSON. Raises RequestValidationError or Refusal."""
     end = len(body)
     if length is not None:
         if not length.isdigit() or int(length) > end:
@@ -175,7 +186,7 @@ def _parsed(body: bytes, length: str | None) -> tuple[InferRequest, bytes]:
 
 
 def _texts(tensor: InputTensor, binary: bytes) -> list[str]:
-    """The texts of the input tensor. Raises Refusal where they do not fit its description."""
+    """The texts of the input tensor. Raises Refusal where they do not match its shape and datatype."""
     if tensor.name != "text" or tensor.datatype != "BYTES":
         raise Refusal(
             "Validation",
@@ -194,7 +205,7 @@ def _texts(tensor: InputTensor, binary: bytes) -> list[str]:
 
 
 def _decoded(binary: bytes) -> list[str]:
-    """Texts in UTF-8, each behind its length."""
+    """Decode texts in UTF-8, each preceded by its length. Raises Refusal where the data is invalid."""
     texts = []
     start = 0
     try:
@@ -210,12 +221,14 @@ def _decoded(binary: bytes) -> list[str]:
     return texts
 
 
-def _output(name: str, found: list[Classified], labels: int) -> OutputTensor:
+def _output(name: str, classification: Classification[Classified]) -> OutputTensor:
+    """An output tensor. Raises Refusal where the model has no output of this name."""
+    answers = classification.answers
     if name == "label":
-        return OutputTensor(name=name, datatype="BYTES", shape=[len(found)], data=[answer.label for answer in found])
+        labels = [answer.label for answer in answers]
+        return OutputTensor(name=name, datatype="BYTES", shape=[len(answers)], data=labels)
     if name not in ("probabilities", "logits"):
-        raise Refusal("Validation", f"outputs has {name[:40]!r}: the model gives label, probabilities and logits")
-    rows = [answer.probabilities if name == "probabilities" else answer.logits for answer in found]
-    return OutputTensor(
-        name=name, datatype="FP32", shape=[len(found), labels], data=[value for row in rows for value in row]
-    )
+        raise Refusal("Validation", f"outputs has {name[:40]!r}: the model has label, probabilities and logits")
+    rows = [answer.probabilities if name == "probabilities" else answer.logits for answer in answers]
+    shape = [len(answers), len(classification.bundle.labels)]
+    return OutputTensor(name=name, datatype="FP32", shape=shape, data=[value for row in rows for value in row])

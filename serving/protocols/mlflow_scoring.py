@@ -3,16 +3,17 @@
 import csv
 import io
 import json
-from typing import Any
+from typing import Any, Self
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from commentwise import __version__
-from commentwise.serving.http.context import Exchange
-from commentwise.serving.http.inference import Inference
-from commentwise.serving.http.refusals import Refusal
+from commentwise.serving.http.context import CurrentContext
+from commentwise.serving.http.inference import CurrentInference
+from commentwise.serving.http.refusals import ErrorModel, Refusal
+from commentwise.serving.http.wire_format import WireFormat
 from commentwise.serving.runtime.served import Cut
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -33,12 +34,20 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
 
-class ScoringError(BaseModel):
+class ScoringError(ErrorModel):
     """MLflow's form of an error."""
 
     error_code: str = Field(examples=["BAD_REQUEST"])
     message: str
 
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        """Return the body for a refusal."""
+        code = "INTERNAL_ERROR" if refusal.status >= 500 else "BAD_REQUEST"
+        return cls(error_code=code, message=str(refusal))
+
+
+FORMAT = WireFormat("MLflow", error=ScoringError)
 
 _EXAMPLES = {
     "records": {"value": {"dataframe_records": [{COLUMN: "best tutorial ever"}]}},
@@ -56,44 +65,39 @@ _BODY = {
 }
 
 
-def add_routes(app: FastAPI, inference: Inference) -> None:
-    """Give `app` the scoring server's routes."""
-    tags: Any = ["MLflow"]
-    errors: Any = {code: {"model": ScoringError} for code in (400, 413, 415, 422, 424, 429, 503, 504)}
+@FORMAT.prediction("/invocations", errors=(415,), openapi_extra=_BODY)
+async def invocations(request: Request, context: CurrentContext, inference: CurrentInference) -> Predictions:
+    """The labels and probabilities of texts, in any of MLflow's JSON formats, or CSV with a column `text`."""
+    body, content_type = await request.body(), request.headers.get("content-type", "")
+    texts, cut = _parsed(body, content_type, inference.settings.truncate)
+    classification = await inference.classify(context, "inputs", texts, cut)
+    return Predictions(
+        predictions=[
+            Prediction(
+                label=answer.label,
+                score=max(answer.probabilities),
+                probabilities=classification.by_label(answer.probabilities),
+            )
+            for answer in classification.answers
+        ]
+    )
 
-    @app.post("/invocations", tags=tags, responses=errors, openapi_extra=_BODY)
-    async def invocations(request: Request) -> Predictions:
-        """The labels and probabilities of texts, in any of MLflow's JSON formats, or CSV with a column `text`."""
-        exchange: Exchange = request.state.exchange
-        texts, cut = _parsed(await request.body(), request.headers.get("content-type", ""), inference.settings.truncate)
-        labels = inference.deployment.live.bundle.manifest.labels
-        found = await inference.classify(exchange, "inputs", texts, cut)
-        return Predictions(
-            predictions=[
-                Prediction(
-                    label=answer.label,
-                    score=max(answer.probabilities),
-                    probabilities=dict(zip(labels, answer.probabilities, strict=True)),
-                )
-                for answer in found
-            ]
-        )
 
-    @app.get("/ping", tags=tags, response_class=PlainTextResponse)
-    async def ping() -> str:
-        """Readiness."""
-        if not await inference.deployment.ready():
-            raise Refusal("Unhealthy", "the model is not ready")
-        return "\n"
+@FORMAT.probe("/ping", response_class=PlainTextResponse)
+async def ping(inference: CurrentInference) -> str:
+    """Readiness."""
+    await inference.check_ready()
+    return "\n"
 
-    @app.get("/version", tags=tags, response_class=PlainTextResponse)
-    async def what_version() -> str:
-        """This program's version."""
-        return __version__
+
+@FORMAT.get("/version", response_class=PlainTextResponse)
+async def what_version() -> str:
+    """The program's version."""
+    return __version__
 
 
 def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], Cut]:
-    """The texts, and whether they may be cut. Raises Refusal."""
+    """The texts of a request, and their truncation. Raises Refusal."""
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if kind == "text/csv":
@@ -105,13 +109,13 @@ def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], 
         content = json.loads(body)
     except (ValueError, RecursionError, csv.Error):
         raise Refusal("Validation", "the body is not readable in its content type and UTF-8") from None
-    found = [name for name in FORMATS if isinstance(content, dict) and name in content]
-    if len(found) != 1:
+    present = [name for name in FORMATS if isinstance(content, dict) and name in content]
+    if len(present) != 1:
         raise Refusal("Validation", f"the body must be a JSON object with exactly one of {', '.join(FORMATS)}")
     params = content.get("params") or {}
     if not isinstance(params, dict) or not isinstance(params.get("truncate", truncate), bool):
-        raise Refusal("Validation", "params must be an object; of it, truncate is read, true or false")
-    return _texts(found[0], content[found[0]]), Cut(params.get("truncate", truncate))
+        raise Refusal("Validation", "params must be an object; the only one is truncate, true or false")
+    return _texts(present[0], content[present[0]]), Cut(params.get("truncate", truncate))
 
 
 def _texts(name: str, rows: Any) -> list[str]:
@@ -124,14 +128,15 @@ def _texts(name: str, rows: Any) -> list[str]:
     if isinstance(rows, str):
         rows = [rows]
     elif isinstance(rows, dict) and isinstance(rows.get(COLUMN), str | list):
-        rows = [rows[COLUMN]] if isinstance(rows[COLUMN], str) else rows[COLUMN]  # inputs by name of the column
+        rows = [rows[COLUMN]] if isinstance(rows[COLUMN], str) else rows[COLUMN]  # inputs by column name
     if not isinstance(rows, list):
         raise Refusal("Validation", f"{name} must be a list")
     texts = [row.get(COLUMN) if isinstance(row, dict) else row[0] if _single(row) else row for row in rows]
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise Refusal(
-                "Validation", f"{name}[{index}] has no text: it must be a text, or have one in the column {COLUMN!r}"
+                "Validation",
+                f"{name}[{index}] has no text: it must be a text, or an object with one in the column {COLUMN!r}",
             )
     return [str(text) for text in texts]
 

@@ -1,6 +1,6 @@
-"""Where a bundle comes from: a folder, or a version in an MLflow registry.
+"""The source of a bundle: a folder, or a version in an MLflow registry.
 
-MLflow is large and slow to load, so a registry is asked by a process of its own:
+MLflow is large and slow to load, so a separate process downloads from a registry:
 
   python -m commentwise.serving.runtime.bundle_source models:/commentwise@champion FOLDER
 """
@@ -12,34 +12,33 @@ from pathlib import Path
 from commentwise.errors import CommentwiseError, run_command
 
 REGISTRY = "models:/"
-PATIENCE = 300
-"""Seconds that a registry may take."""
+DOWNLOAD_SECONDS = 300
 
 
 def resolve(model: str, store: Path) -> Path:
-    """The folder of the bundle that `model` names now; what comes from a registry is put into `store`.
+    """Return the folder of the bundle that `model` names now; a registry's bundle is downloaded into `store`.
 
     Raises CommentwiseError with the registry's reason.
     """
     if not model.startswith(REGISTRY):
         return Path(model)
     try:
-        asked = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "commentwise.serving.runtime.bundle_source", model, str(store)],
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=DOWNLOAD_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise CommentwiseError(f"{model}: the registry did not answer within {PATIENCE} seconds") from None
-    if asked.returncode:
-        raise CommentwiseError(asked.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    return Path(asked.stdout.strip())
+        raise CommentwiseError(f"{model}: the registry did not answer within {DOWNLOAD_SECONDS} seconds") from None
+    if done.returncode:
+        raise CommentwiseError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+    return Path(done.stdout.strip())
 
 
 def download(uri: str, store: Path) -> Path:
-    """Fetch a version's bundle into `store`, unless it is there. Raises CommentwiseError when there is none."""
+    """Download a version's bundle into `store`, unless it was before. Raises CommentwiseError when there is none."""
     try:
         import mlflow
         from mlflow.artifacts import download_artifacts
@@ -55,10 +54,10 @@ def download(uri: str, store: Path) -> Path:
         if not folder.exists():
             partial = store / f"{folder.name}.partial"
             partial.mkdir(parents=True, exist_ok=True)
-            found = download_artifacts(
+            downloaded = download_artifacts(
                 run_id=version.run_id, artifact_path=str(version.source).rpartition("/")[2], dst_path=str(partial)
             )
-            Path(found).rename(folder)
+            Path(downloaded).rename(folder)
             partial.rmdir()
     except (MlflowException, OSError) as error:
         raise CommentwiseError(f"{uri} in {mlflow.get_tracking_uri()}: {str(error).splitlines()[0]}") from None
@@ -66,7 +65,7 @@ def download(uri: str, store: Path) -> Path:
 
 
 def main() -> None:
-    """Print the folder of the bundle."""
+    """Download the bundle that the command line names, and print its folder."""
     uri, store = sys.argv[1:]
     print(download(uri, Path(store)))
 

@@ -1,8 +1,8 @@
-"""Which bundle answers: loading one, swapping it for a newer one without losing a request, and a shadow beside it.
+"""The bundles that are loaded: the live one, its replacement without losing a request, and a shadow.
 
 A new bundle gets workers of its own. Only when all of them have loaded it, verified its files, reproduced its golden
-texts and warmed up, new requests go to it; the old one's workers end when the last request that uses them has its
-answer. Whatever goes wrong before leaves the old bundle as it was.
+texts and warmed up, new requests go to it; the old workers end after the last request that uses them. Any failure
+before that leaves the old bundle live.
 """
 
 import asyncio
@@ -22,10 +22,19 @@ from commentwise.models.tokens import encode
 from commentwise.serving.events import log
 from commentwise.serving.runtime.bundle_source import resolve
 from commentwise.serving.runtime.channel import Link
+from commentwise.serving.runtime.messages import (
+    Done,
+    Joined,
+    LoadFailed,
+    Message,
+    RetireWorkers,
+    StartWorkers,
+    Stop,
+)
 from commentwise.serving.runtime.metrics import Metrics
 from commentwise.serving.runtime.plan import Plan
 from commentwise.serving.runtime.scheduler import Overloaded, Scheduler
-from commentwise.serving.runtime.served import Bundle, Classified, Cut, Served
+from commentwise.serving.runtime.served import Answered, Bundle, Classified, Cut, Served
 from commentwise.serving.settings import Settings
 
 LOAD_SECONDS = 300
@@ -33,13 +42,14 @@ PROBE_SECONDS = 2.0
 FRESH_SECONDS = 5.0
 """An answer this recent proves that the model works."""
 PROBE_TEXT = "is this thing on?"
+FIRST_GENERATION = 1
 
 
 class Deployment:
-    """The bundles that are loaded."""
+    """The bundles that are loaded, and their workers."""
 
     def __init__(self, settings: Settings, plan: Plan, bundle: Bundle, store: Path) -> None:
-        """`bundle` is the first, whose workers the supervisor has started; `store` holds what registries give."""
+        """`bundle` is the first, whose workers the supervisor has started; registries are downloaded into `store`."""
         self._settings = settings
         self._plan = plan
         self._store = store
@@ -50,7 +60,7 @@ class Deployment:
         self._first = bundle
         self._by_generation: dict[int, Served] = {}
         self._by_link: dict[Link, Served] = {}
-        self._generations = itertools.count(2)
+        self._generations = itertools.count(FIRST_GENERATION + 1)
         self._loads: dict[int, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
@@ -59,16 +69,18 @@ class Deployment:
         self.draining = False
 
     async def start(self, listener: socket.socket, control: socket.socket, stop: Callable[[], None]) -> None:
-        """Begin in the event loop: workers connect to `listener`, the supervisor's messages come over `control`.
+        """Start in the event loop: workers connect to `listener`, the supervisor's messages come over `control`.
 
-        `stop` is called when the server is to end.
+        `stop` is called when the server is to shut down.
         """
         loop = asyncio.get_running_loop()
         self._stop = stop
-        self.live = self._take_in(1, self._first, self.metrics)
+        self.live = self._create(FIRST_GENERATION, self._first, self.metrics)
         self._show_live()
-        self._server = await loop.create_unix_server(lambda: Link(self._received, self._lost), sock=listener)
-        _, self._control = await loop.create_connection(lambda: Link(self._told, self._abandoned), sock=control)
+        self._server = await loop.create_unix_server(lambda: Link(self._from_worker, self._lost), sock=listener)
+        _, self._control = await loop.create_connection(
+            lambda: Link(self._from_supervisor, self._supervisor_lost), sock=control
+        )
         if self._settings.shadow:
             self._keep(loop.create_task(self._start_shadow()))
         if self._settings.poll:
@@ -83,37 +95,40 @@ class Deployment:
         self._server.close()
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold a reference to a background task, of which asyncio keeps only a weak one."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     # Readiness
 
     async def ready(self) -> bool:
-        """Whether requests are answered: workers are there, and the model has answered lately or does so now."""
+        """Return whether requests are answered: there are workers, and the model has answered recently or does so now."""
         served = self.live
         if self.draining or not served.scheduler.workers:
             return False
         if time.monotonic() - served.scheduler.last_answer < FRESH_SECONDS:
             return True
         (row,) = encode(served.bundle.tokenizers["right"], [PROBE_TEXT])
-        return await served.answers(row, PROBE_SECONDS)
+        return await served.responds(row, PROBE_SECONDS)
 
     # Loading and swapping
 
     async def reload(self) -> bool:
-        """Load what --model names now and swap it in; False when that is what runs.
+        """Load the bundle that --model names now and make it live; return False where it already is.
 
-        Raises CommentwiseError with the reason when it cannot be loaded; the bundle that ran goes on.
+        Raises CommentwiseError with the reason when the bundle is refused or cannot be loaded; the live one stays.
         """
         async with self._loading:
             try:
                 folder = await asyncio.to_thread(resolve, self._settings.model, self._store)
                 if await asyncio.to_thread(_id, folder) == self.live.bundle.bundle_id:
                     return False
-                new = await self._load(folder, self.metrics)
+                bundle = await self._verified(folder)
+                self._check_labels(bundle)
+                new = await self._load(bundle, self.metrics)
             except CommentwiseError as error:
                 self.metrics.swaps.labels("failed").inc()
-                if str(error) != self._refused:  # polling would say it again and again
+                if str(error) != self._refused:  # polling would log it again and again
                     log("bundle refused", "error", reason=str(error), still=self.live.bundle.bundle_id[:12])
                 self._refused = str(error)
                 raise
@@ -125,18 +140,29 @@ class Deployment:
             self._keep(asyncio.create_task(self._retire(old)))
             return True
 
-    async def _load(self, folder: Path, metrics: Metrics) -> Served:
-        """A bundle with all its workers ready. Raises CommentwiseError and leaves nothing when that fails."""
-        bundle = await asyncio.to_thread(Bundle.load, folder, self._plan.device, self._plan.cascade)
-        served = self._take_in(next(self._generations), bundle, metrics)
+    def _check_labels(self, new: Bundle) -> None:
+        """Raise CommentwiseError where clients would meet other labels, or the same in another order."""
+        current = self.live.bundle.labels
+        if new.labels != current and not self._settings.allow_label_change:
+            raise CommentwiseError(
+                f"the bundle {new.folder} has the labels {', '.join(new.labels)} and the running one has {', '.join(current)}:"
+                " start the server with --allow-label-change to swap anyway"
+            )
+
+    async def _verified(self, folder: Path) -> Bundle:
+        return await asyncio.to_thread(Bundle.load, folder, self._plan.device, self._plan.cascade)
+
+    async def _load(self, bundle: Bundle, metrics: Metrics) -> Served:
+        """Start a bundle's workers and wait until all are ready. Raises CommentwiseError, and cleans up, on failure."""
+        served = self._create(next(self._generations), bundle, metrics)
         loaded = self._loads[served.generation] = asyncio.get_running_loop().create_future()
-        self._control.send(("start", served.generation, folder, bundle.bundle_id))
+        self._control.send(StartWorkers(served.generation, str(bundle.folder), bundle.bundle_id))
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 await loaded
         except TimeoutError:
             self._remove(served)
-            raise CommentwiseError(f"the workers did not load {folder} within {LOAD_SECONDS} seconds") from None
+            raise CommentwiseError(f"the workers did not load {bundle.folder} within {LOAD_SECONDS} seconds") from None
         except BaseException:
             self._remove(served)
             raise
@@ -147,21 +173,21 @@ class Deployment:
     async def _retire(self, old: Served) -> None:
         await old.unused()
         self._remove(old)
-        async with self._loading:  # what is being fetched stays
+        async with self._loading:  # so that a bundle being downloaded stays
             await asyncio.to_thread(
                 _keep_only, self._store, [served.bundle.folder for served in self._by_generation.values()]
             )
 
-    def _take_in(self, generation: int, bundle: Bundle, metrics: Metrics) -> Served:
+    def _create(self, generation: int, bundle: Bundle, metrics: Metrics) -> Served:
         settings = self._settings
         plan = self._plan
         scheduler = Scheduler(plan.room, plan.threads, settings.max_queue, plan.batch_tokens, metrics)
-        served = Served(generation, bundle, scheduler, self._settings.cache, metrics)
+        served = Served(generation, bundle, scheduler, settings.cache, metrics)
         self._by_generation[generation] = served
         return served
 
     def _remove(self, served: Served) -> None:
-        self._control.send(("retire", served.generation))
+        self._control.send(RetireWorkers(served.generation))
         served.scheduler.close()
         del self._by_generation[served.generation]
 
@@ -173,7 +199,7 @@ class Deployment:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(self._settings.poll)
-            with suppress(CommentwiseError):  # logged; what is being copied there may be whole the next time
+            with suppress(CommentwiseError):  # logged; a bundle that is still being copied may be complete next time
                 await self.reload()
 
     # The shadow
@@ -182,46 +208,49 @@ class Deployment:
         try:
             async with self._loading:
                 folder = await asyncio.to_thread(resolve, self._settings.shadow, self._store)
-                shadow = await self._load(folder, Metrics(lambda: 0, lambda: 0))  # its figures are not the server's
-            if shadow.bundle.manifest.labels != self.live.bundle.manifest.labels:
-                self._remove(shadow)
-                raise CommentwiseError(f"the shadow {folder} has other labels: {shadow.bundle.manifest.labels}")
-            self.shadow = shadow
-            log("shadow loaded", bundle=shadow.bundle.bundle_id[:12])
+                bundle = await self._verified(folder)
+                if bundle.labels != self.live.bundle.labels:
+                    raise CommentwiseError(f"the shadow {folder} has other labels: {', '.join(bundle.labels)}")
+                # Its metrics are not the server's.
+                self.shadow = await self._load(bundle, Metrics(lambda: 0, lambda: 0))
+            log("shadow loaded", bundle=bundle.bundle_id[:12])
         except CommentwiseError as error:
             log("shadow refused", "error", reason=str(error))
 
-    def compare(self, pairs: Sequence[tuple[str, Classified]]) -> None:
-        """Have the shadow answer its share of these texts too, and count how often it agrees. Nobody waits for it."""
-        if self.shadow is None:
+    def compare(self, bundle: Bundle, answered: Sequence[Answered]) -> None:
+        """Have the shadow classify its share of the texts that `bundle` answered, in the background; count agreements."""
+        if self.shadow is None or self.shadow.bundle.labels != bundle.labels:
             return
         share = self._settings.shadow_share * sys.hash_info.modulus
-        if chosen := [pair for pair in pairs if hash(pair[0]) % sys.hash_info.modulus < share]:
+        if chosen := [each for each in answered if hash(each.text) % sys.hash_info.modulus < share]:
             self._keep(asyncio.create_task(self._compare(self.shadow, chosen)))
 
-    async def _compare(self, shadow: Served, pairs: Sequence[tuple[str, Classified]]) -> None:
-        encodings = await shadow.encode([text for text, _ in pairs], Cut())
+    async def _compare(self, shadow: Served, answered: Sequence[Answered]) -> None:
+        encodings = await shadow.encode([each.text for each in answered], Cut())
         try:
-            answers = await shadow.classify(encodings, time.monotonic() + self._settings.timeout)
+            theirs = await shadow.classify(encodings, time.monotonic() + self._settings.timeout)
         except Overloaded:
             return
-        for (_, ours), theirs in zip(pairs, answers, strict=True):
-            if isinstance(theirs, Classified):
-                self.metrics.shadow.labels(str(ours.label == theirs.label).lower()).inc()
+        for ours, answer in zip(answered, theirs.answers, strict=True):
+            if isinstance(answer, Classified):
+                self.metrics.shadow.labels(str(ours.answer.label == answer.label).lower()).inc()
 
-    # What arrives
+    # Messages
 
-    def _received(self, link: Link, message: Any) -> None:
-        if served := self._by_link.get(link):
-            served.scheduler.take(link, message)
-            return
-        generation, process = message
-        if (served := self._by_generation.get(generation)) is None:
-            link.close()  # its bundle was given up meanwhile
+    def _from_worker(self, link: Link, message: Message) -> None:
+        if isinstance(message, Done):
+            if served := self._by_link.get(link):
+                served.scheduler.finish(link, message)
+        elif isinstance(message, Joined):
+            self._join(link, message)
+
+    def _join(self, link: Link, joined: Joined) -> None:
+        if (served := self._by_generation.get(joined.generation)) is None:
+            link.close()  # its bundle was retired meanwhile
             return
         self._by_link[link] = served
-        served.scheduler.add(link, process)
-        loaded = self._loads.get(generation)
+        served.scheduler.add(link, joined.process)
+        loaded = self._loads.get(joined.generation)
         if loaded and not loaded.done() and len(served.scheduler.workers) == self._plan.worker_count:
             loaded.set_result(None)
 
@@ -231,26 +260,24 @@ class Deployment:
                 self.metrics.lost_workers.inc()
             served.scheduler.remove(link)
 
-    def _told(self, _: Link, message: Any) -> None:
-        if message[0] == "failed":
-            _, generation, reason = message
-            if (loaded := self._loads.get(generation)) and not loaded.done():
-                loaded.set_exception(CommentwiseError(reason))
-        else:
-            self._keep(asyncio.create_task(self._end()))
+    def _from_supervisor(self, _: Link, message: Message) -> None:
+        if isinstance(message, LoadFailed):
+            if (loaded := self._loads.get(message.generation)) and not loaded.done():
+                loaded.set_exception(CommentwiseError(message.reason))
+        elif isinstance(message, Stop):
+            self._keep(asyncio.create_task(self._drain()))
 
-    def _abandoned(self, _: Link) -> None:
-        """The supervisor is gone."""
+    def _supervisor_lost(self, _: Link) -> None:
         self._stop()
 
-    async def _end(self) -> None:
+    async def _drain(self) -> None:
         self.draining = True
         await asyncio.sleep(self._settings.drain_delay)
         self._stop()
 
 
 def _keep_only(store: Path, used: Sequence[Path]) -> None:
-    """Delete what registries gave that no bundle is loaded from: a server that follows one would fill its disk."""
+    """Delete downloaded bundles that are not loaded, which would fill the disk of a server that follows a registry."""
     for folder in store.iterdir():
         if folder.is_dir() and folder not in used:
             shutil.rmtree(folder, ignore_errors=True)

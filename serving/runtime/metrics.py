@@ -1,12 +1,11 @@
-"""What the server counts, for Prometheus.
+"""The server's metrics, for Prometheus.
 
-All requests, queues and answers pass through the HTTP process, so its figures are right whatever the workers do. The
-names that begin with `te_` are those of Hugging Face's Text Embeddings Inference, so that its dashboards work here.
+All requests, queues and answers pass through the HTTP process, so its metrics are complete. Names that begin with
+`te_` are those of Hugging Face's Text Embeddings Inference, so that its dashboards work here.
 """
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,10 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from commentwise.serving.runtime.scheduler import Job
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # their times of birth, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the *_created series, which no dashboard reads
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
@@ -30,27 +26,27 @@ SHARES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 
 class Metrics:
-    """The figures of one server."""
+    """The metrics of one server."""
 
     def __init__(self, waiting: Callable[[], int], workers: Callable[[], int]) -> None:
-        """`waiting` and `workers` are asked, at each scrape, for the comments that wait and the workers there are."""
+        """`waiting` and `workers` return, at each scrape, the number of comments in the queue and of workers."""
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "commentwise_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
         self.predictions = Counter("commentwise_predictions", "Comments by label.", ["label"], registry=registry)
         self.unsure = Counter("commentwise_unsure", "Comments marked as unsure.", registry=registry)
-        self.truncated = Counter("commentwise_truncated", "Comments that were cut.", registry=registry)
+        self.truncated = Counter("commentwise_truncated", "Comments that were truncated.", registry=registry)
         self.cache_hits = Counter(
-            "commentwise_cache_hits", "Comments whose answer was known or on its way.", registry=registry
+            "commentwise_cache_hits", "Comments whose answer was cached or pending.", registry=registry
         )
-        self.cache_misses = Counter("commentwise_cache_misses", "Comments that had to be computed.", registry=registry)
+        self.cache_misses = Counter("commentwise_cache_misses", "Comments that were computed.", registry=registry)
         self.padding = Counter("commentwise_padding_tokens", "Tokens computed that are padding.", registry=registry)
         self.tokens = Counter("commentwise_tokens", "Tokens computed, without padding.", registry=registry)
         self.lost_workers = Counter("commentwise_lost_workers", "Inference processes that died.", registry=registry)
         self.swaps = Counter("commentwise_bundle_loads", "Bundles loaded, by outcome.", ["outcome"], registry=registry)
         self.shadow = Counter(
-            "commentwise_shadow_comments", "Comments the shadow answered too.", ["agrees"], registry=registry
+            "commentwise_shadow_comments", "Comments the shadow answered as well.", ["agrees"], registry=registry
         )
         self.log_rows = Counter(
             "commentwise_prediction_log_rows", "Rows of the prediction log, by outcome.", ["outcome"], registry=registry
@@ -60,50 +56,50 @@ class Metrics:
         )
         self.bundle = Gauge(
             "commentwise_bundle_info",
-            "The bundle that answers.",
+            "The live bundle.",
             ["bundle_id", "family", "graph", "device"],
             registry=registry,
         )
         self._durations = {
             stage: Histogram(f"te_request_{name}", f"Seconds {text}.", buckets=SECONDS, registry=registry)
             for stage, name, text in (
-                ("total", "duration", "from a request's body to its answer"),
-                ("tokenization", "tokenization_duration", "of tokenising a request's texts"),
-                ("queue", "queue_duration", "a request's slowest comment waited"),
-                ("inference", "inference_duration", "a request's slowest comment ran"),
+                ("total", "duration", "from a request's head to its answer"),
+                ("tokenization", "tokenization_duration", "spent tokenising a request's texts"),
+                ("queue", "queue_duration", "that a request's slowest comment waited"),
+                ("inference", "inference_duration", "that a request's slowest comment ran"),
             )
         }
         self._batch_size = Histogram("te_batch_next_size", "Comments run together.", buckets=SIZES, registry=registry)
         self._batch_tokens = Histogram(
-            "te_batch_next_tokens", "Tokens run together, padding included.", buckets=TOKENS, registry=registry
+            "te_batch_next_tokens", "Tokens run together, including padding.", buckets=TOKENS, registry=registry
         )
-        Gauge("te_queue_size", "Comments that wait.", registry=registry).set_function(waiting)
+        Gauge("te_queue_size", "Comments in the queue.", registry=registry).set_function(waiting)
         Gauge("commentwise_workers", "Inference processes that are ready.", registry=registry).set_function(workers)
         self._outcomes = _Outcomes()
         registry.register(self._outcomes)
 
     def request(self, failure: str, durations: dict[str, float]) -> None:
-        """Count a request for predictions; `failure` is the kind of error if it was one, `durations` in seconds by stage."""
+        """Count a prediction request; `failure` is its kind of error or empty, `durations` are in seconds by stage."""
         self._outcomes.add(failure)
         for stage, seconds in durations.items():
             self._durations[stage].observe(seconds)
 
-    def batch(self, jobs: "Sequence[Job]", seconds: float) -> None:
-        """Count comments that were run together."""
-        tokens = sum(len(job.row) for job in jobs)
-        padded = len(jobs) * max(len(job.row) for job in jobs)
-        self._batch_size.observe(len(jobs))
+    def batch(self, lengths: Sequence[int]) -> None:
+        """Count comments that were run together, given their lengths in tokens."""
+        tokens = sum(lengths)
+        padded = len(lengths) * max(lengths)
+        self._batch_size.observe(len(lengths))
         self._batch_tokens.observe(padded)
         self.tokens.inc(tokens)
         self.padding.inc(padded - tokens)
 
     def text(self) -> bytes:
-        """All figures in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
 class _Outcomes(Collector):
-    """te_request_count and its parts, under the very names of Text Embeddings Inference, which lack `_total`."""
+    """te_request_count and its parts, with the names of Text Embeddings Inference, which lack the suffix `_total`."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -115,7 +111,7 @@ class _Outcomes(Collector):
             self._failures[failure] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """The samples (prometheus_client calls it)."""
+        """Yield the samples (called by prometheus_client)."""
         for name, text, value in (
             ("te_request_count", "Requests for predictions.", self._count),
             ("te_request_success", "Requests that were answered.", self._count - self._failures.total()),

@@ -1,4 +1,4 @@
-"""How many inference processes there are, and what each is given at once."""
+"""The plan of inference: the number of workers, and the amount of work that each holds."""
 
 import math
 from dataclasses import dataclass
@@ -12,14 +12,13 @@ from commentwise.serving.settings import Settings
 GPU_BATCH_TOKENS = 16_384
 CORES_PER_WORKER = 8
 """With more threads than this a worker's Python would be the bottleneck."""
-
-
 PREPARED = 2
+"""Pieces of work that a worker holds beyond the running ones, so that it does not wait for its socket."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The division of work. On the CPU all threads together are as many as there are cores."""
+    """The number of workers, and of threads and tokens per worker. On the CPU all threads together equal the cores."""
 
     device: str
     gpus: int
@@ -39,14 +38,14 @@ class Plan:
 
     @property
     def room(self) -> int:
-        """Pieces of work that a worker holds: those it runs, and two to go on with while answers travel."""
+        """Maximum number of pieces of work that a worker holds, including the running ones."""
         return self.threads + PREPARED
 
 
 def make_plan(settings: Settings, manifest: Manifest) -> Plan:
-    """The plan for this machine. `auto` becomes the device that both it and the bundle offer.
+    """Return the plan for this machine. `auto` becomes the device that both the machine and the bundle support.
 
-    Raises CommentwiseError when the device that is asked for is not there.
+    Raises CommentwiseError when the requested device is not available.
     """
     device: str = settings.device
     if device == "auto":

@@ -1,9 +1,9 @@
-"""Which comment runs when, and on which worker: the one owner of the queue.
+"""The scheduler: the one owner of the queue, which decides when and on which worker a comment runs.
 
-All of it happens in the event loop of the HTTP process, so nothing here needs a lock. A comment goes to a worker the
-moment one has room. On the CPU each goes alone; on a GPU what waits when the device becomes free goes together, up to
-a budget of tokens (as in Hugging Face's Text Embeddings Inference, `core/src/queue.rs`). Nothing ever waits for a
-batch to fill.
+It runs in the event loop of the HTTP process, so it needs no lock. A comment goes to a worker as soon as one has room.
+On the CPU each comment runs alone; on a GPU the comments that are waiting when the device becomes free run together, up
+to a budget of tokens (as in Hugging Face's Text Embeddings Inference, `core/src/queue.rs`). No comment ever waits for
+a batch to fill.
 """
 
 import asyncio
@@ -13,17 +13,27 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from commentwise.serving.runtime.channel import Link
+from commentwise.serving.runtime.messages import Done, Message, Work
 from commentwise.serving.runtime.metrics import Metrics
 
-MOST_PADDING = 0.1
-"""Share of a batch's tokens that may be padding."""
+MAX_PADDING = 0.1
+"""Maximum share of a batch's tokens that is padding."""
+
+
+class WorkerLink(Protocol):
+    """The connection to a worker (channel.Link)."""
+
+    def send(self, message: Message) -> None:
+        """Send a message without waiting."""
+
+    def close(self) -> None:
+        """Close the connection, which ends the worker."""
 
 
 class Overloaded(Exception):
-    """The queue is full. `retry_after` is about how many seconds it takes to empty."""
+    """The queue is full. `retry_after` is the estimated time until it has emptied, in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("too many comments are waiting")
@@ -40,7 +50,7 @@ class InferenceFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A comment's logits, and the seconds it waited and ran."""
+    """A comment's logits, and the seconds that it waited and ran."""
 
     logits: list[float]
     queue_seconds: float
@@ -48,43 +58,48 @@ class Answer:
 
 
 class Job:
-    """A comment on its way."""
+    """A comment that waits or runs."""
 
     __slots__ = ("answer", "deadline", "queued", "row", "sent", "waiting")
 
     def __init__(self, row: list[int], deadline: float) -> None:
         self.row = row
         self.deadline = deadline
-        """On the clock of time.monotonic, which all processes of a machine share."""
+        """On the clock of time.monotonic."""
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.waiting = 0
-        """How many requests still want it. At 0 it is not run any more."""
+        """The number of requests that wait for it. At 0 it is abandoned, and is not run."""
         self.queued = time.perf_counter()
         self.sent = 0.0
 
 
 class Worker:
-    """What the scheduler knows of a worker."""
+    """A worker, as the scheduler sees it."""
 
-    def __init__(self, link: Link, process: int) -> None:
+    def __init__(self, link: WorkerLink, process: int) -> None:
         self.link = link
         self.process = process
         self.running: dict[int, list[Job]] = {}
+        """The jobs that it has been sent, by the number of the Work."""
 
 
 class Scheduler:
     """The queue of one bundle, and its workers."""
 
     def __init__(self, room: int, threads: int, max_queue: int, batch_tokens: int, metrics: Metrics) -> None:
-        """`room`: pieces of work that a worker is given at once, of which it runs `threads`. `batch_tokens`: 0 for one
-        comment per piece.
+        """Create an empty queue.
 
-        At most `max_queue` comments wait.
+        Parameters
+        ----------
+        room : maximum number of pieces of work that a worker holds, including the running ones.
+        threads : pieces of work that a worker runs at once.
+        max_queue : maximum number of comments in the queue.
+        batch_tokens : maximum tokens of a piece of work, including padding; 0: each piece is one comment.
         """
         self.workers: list[Worker] = []
         self.waiting: deque[Job] = deque()
         self.last_answer = -math.inf
-        """When the model answered last, on the clock of time.monotonic."""
+        """The time of the latest answer, on the clock of time.monotonic."""
         self._room = room
         self._threads = threads
         self._max_queue = max_queue
@@ -95,76 +110,75 @@ class Scheduler:
         self._abandoned = 0
 
     def check_room(self, comments: int, deadline: float) -> None:
-        """Raise Overloaded when so many comments more are too many, or would wait for half of the time they have.
+        """Raise Overloaded when the queue has no room for `comments` more, or they would wait half of the time they have.
 
-        `deadline` is on the clock of time.monotonic. The other half is for what the estimate of the wait leaves out.
+        `deadline` is on the clock of time.monotonic. The other half of the time is for inference, and for errors of the
+        estimated wait.
         """
         if not self._has_room(comments, deadline):
             if self._abandoned:
-                self._forget_abandoned()
+                self._drop_abandoned()
             if not self._has_room(comments, deadline):
                 raise Overloaded(max(1, math.ceil(self._wait())))
 
     def _has_room(self, comments: int, deadline: float) -> bool:
-        longest = (deadline - time.monotonic()) / 2
-        return len(self.waiting) + comments <= self._max_queue and self._wait() <= longest
+        max_wait = (deadline - time.monotonic()) / 2
+        return len(self.waiting) + comments <= self._max_queue and self._wait() <= max_wait
 
     def _wait(self) -> float:
-        """About how many seconds a comment waits that comes now."""
+        """The estimated wait of a new comment, in seconds."""
         return len(self.waiting) * self._seconds_per_comment / (max(1, len(self.workers)) * self._threads)
 
     def submit(self, job: Job, first: bool = False) -> None:
-        """Run a job as soon as there is room; `first` passes those that wait."""
+        """Queue a job and run it as soon as a worker has room; `first` puts it ahead of the queue."""
         if first:
             self.waiting.appendleft(job)
         else:
             self.waiting.append(job)
-        self._hand_out()
+        self._dispatch()
 
     def release(self, job: Job) -> None:
-        """Note that a request does not want a job any more."""
+        """Record that a request no longer waits for a job."""
         job.waiting -= 1
         if not job.waiting and not job.answer.done():
             self._abandoned += 1
 
-    def add(self, link: Link, process: int) -> None:
-        """Take in a worker that has loaded the bundle."""
+    def add(self, link: WorkerLink, process: int) -> None:
+        """Add a worker that has loaded the bundle."""
         self.workers.append(Worker(link, process))
-        self._hand_out()
+        self._dispatch()
 
-    def remove(self, link: Link) -> None:
-        """Let go of a worker that is gone; what it ran is lost."""
+    def remove(self, link: WorkerLink) -> None:
+        """Remove a worker that has died or been closed; the jobs it had fail with WorkerLost."""
         for worker in [worker for worker in self.workers if worker.link is link]:
             self.workers.remove(worker)
             for job in itertools.chain.from_iterable(worker.running.values()):
                 _fail(job, WorkerLost(f"the inference process {worker.process} died while it ran this"))
 
-    def take(self, link: Link, message: Any) -> None:
-        """Take in a worker's answer to a piece of work."""
-        number, answers, seconds = message
+    def finish(self, link: WorkerLink, done: Done) -> None:
+        """Distribute a worker's results to the jobs of its piece of work."""
         (worker,) = (worker for worker in self.workers if worker.link is link)
-        jobs = worker.running.pop(number)
-        if answers is None:
-            answers = [TimeoutError()] * len(jobs)
+        jobs = worker.running.pop(done.number)
+        if done.results is None:
+            for job in jobs:
+                _fail(job, TimeoutError())
         else:
             self.last_answer = time.monotonic()
-            self._seconds_per_comment += 0.05 * (seconds / len(jobs) - self._seconds_per_comment)
-            self._metrics.batch(jobs, seconds)
-        for job, answer in zip(jobs, answers, strict=True):
-            if isinstance(answer, TimeoutError):
-                _fail(job, answer)
-            elif isinstance(answer, str):
-                _fail(job, InferenceFailed(answer))
-            elif not job.answer.done():
-                job.answer.set_result(Answer(answer, job.sent - job.queued, seconds))
-        self._hand_out()
+            self._seconds_per_comment += 0.05 * (done.seconds / len(jobs) - self._seconds_per_comment)
+            self._metrics.batch([len(job.row) for job in jobs])
+            for job, result in zip(jobs, done.results, strict=True):
+                if isinstance(result, str):
+                    _fail(job, InferenceFailed(result))
+                elif not job.answer.done():
+                    job.answer.set_result(Answer(result, job.sent - job.queued, done.seconds))
+        self._dispatch()
 
     def close(self) -> None:
-        """End the workers."""
+        """Close the connections to the workers, which ends them."""
         for worker in list(self.workers):
             worker.link.close()
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         while self.waiting and self.workers:
             worker = min(self.workers, key=lambda worker: len(worker.running))
             if len(worker.running) >= self._room or not (jobs := self._next()):
@@ -174,11 +188,11 @@ class Scheduler:
             now = time.perf_counter()
             for job in jobs:
                 job.sent = now
-            worker.link.send((number, max(job.deadline for job in jobs), [job.row for job in jobs]))
+            worker.link.send(Work(number, max(job.deadline for job in jobs), [job.row for job in jobs]))
 
     def _next(self) -> list[Job]:
         if self._batch_tokens:
-            self._forget_abandoned()
+            self._drop_abandoned()
             if not self.waiting:
                 return []
             batch = choose_batch(self.waiting, self._batch_tokens)
@@ -192,7 +206,7 @@ class Scheduler:
             job.answer.cancel()
         return []
 
-    def _forget_abandoned(self) -> None:
+    def _drop_abandoned(self) -> None:
         self._abandoned = 0
         for job in self.waiting:
             if not job.waiting:
@@ -203,14 +217,14 @@ class Scheduler:
 def _fail(job: Job, error: Exception) -> None:
     if not job.answer.done():
         job.answer.set_exception(error)
-        job.answer.exception()  # where nobody waits any more, that is no news
+        job.answer.exception()  # marks it as retrieved: asyncio would log it where no request waits any more
 
 
 def choose_batch(waiting: Sequence[Job], budget: int) -> list[Job]:
-    """The jobs to run together: the one that waited longest, and those nearest to it in length.
+    """Return the jobs to run together: the one that has waited longest, and those nearest to it in length.
 
-    Its rows padded to the longest have at most `budget` tokens, of which at most MOST_PADDING are padding; the job that
-    waited longest is in it even where it alone has more.
+    Padded to the longest row, the batch has at most `budget` tokens, of which at most MAX_PADDING are padding. The job
+    that has waited longest is in it even where it alone exceeds the budget.
     """
     oldest = waiting[0]
     by_length = sorted(waiting, key=lambda job: len(job.row))
@@ -219,7 +233,7 @@ def choose_batch(waiting: Sequence[Job], budget: int) -> list[Job]:
 
     def fits(low: int, high: int, tokens: int) -> bool:
         padded = (high - low + 1) * len(by_length[high].row)
-        return padded <= budget and padded - tokens <= MOST_PADDING * padded
+        return padded <= budget and padded - tokens <= MAX_PADDING * padded
 
     while True:
         sides = []

@@ -1,4 +1,4 @@
-"""A bundle that answers texts: tokenising, looking up what is known already, and waiting for the workers' answers."""
+"""A bundle that classifies texts: tokenising, the cache of answers, and waiting for the workers."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from tokenizers import Encoding, Tokenizer
 
@@ -18,12 +18,14 @@ from commentwise.serving.runtime.metrics import Metrics
 from commentwise.serving.runtime.scheduler import Answer, Job, Scheduler
 
 CHARACTERS_AT_ONCE = 5_000
-"""Longer requests are tokenised beside the event loop, which would stand still for milliseconds."""
+"""Longer requests are tokenised in a thread: they would block the event loop for milliseconds."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, as the HTTP process needs it."""
+    """A verified bundle, without its graphs, which the workers load."""
 
     folder: Path
     bundle_id: str
@@ -32,7 +34,12 @@ class Bundle:
     graph: str
     """The name of the graph that runs."""
     tokenizers: dict[str, Tokenizer]
-    """By the side on which a long text loses tokens: `right` or `left`."""
+    """By the side on which a long text is truncated: `right` or `left`."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of probabilities and logits."""
+        return self.manifest.labels
 
     @classmethod
     def load(cls, folder: Path, device: str, cascade: bool) -> "Bundle":
@@ -41,7 +48,7 @@ class Bundle:
 
     @classmethod
     def verified(cls, folder: Path, manifest: Manifest, device: str, cascade: bool) -> "Bundle":
-        """Load a bundle whose files were verified against `manifest`, which takes a while for large ones.
+        """Load a bundle whose files were already verified against `manifest`.
 
         Raises CommentwiseError when it has no graph for the device.
         """
@@ -53,10 +60,12 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Cut:
-    """What becomes of a text of more tokens than the model takes."""
+    """The truncation of texts with more tokens than the model takes."""
 
     allowed: bool = True
+    """False: such texts are refused."""
     side: Literal["right", "left"] = "right"
+    """The side that loses tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +82,45 @@ class Classified:
     inference_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Classification(Generic[Result]):
+    """The answers to the texts of a request, and the bundle that gave all of them.
+
+    Labels, id and version in a response come from here: by the time an answer arrives, `Deployment.live` may be another
+    bundle.
+    """
+
+    bundle: Bundle
+    answers: list[Result]
+    """In the order of the texts."""
+
+    def by_label(self, values: Sequence[float]) -> dict[str, float]:
+        """Return an answer's probabilities or logits by label."""
+        return dict(zip(self.bundle.labels, values, strict=True))
+
+
+class Answered(NamedTuple):
+    """A text that was answered, for the prediction log and the shadow."""
+
+    position: int
+    """Among the texts of its request, from 0."""
+    text: str
+    """Normalised."""
+    encoding: Encoding
+    answer: Classified
+
+
 class Served:
     """A bundle with its workers."""
 
     def __init__(self, generation: int, bundle: Bundle, scheduler: Scheduler, cache: int, metrics: Metrics) -> None:
-        """`cache`: how many answers are kept."""
+        """`cache`: the maximum number of answers kept."""
         self.generation = generation
         self.bundle = bundle
         self.scheduler = scheduler
-        self._known: OrderedDict[tuple[int, ...], Answer] = OrderedDict()
+        self._cached: OrderedDict[tuple[int, ...], Answer] = OrderedDict()
         self._cache = cache
-        self._coming: dict[tuple[int, ...], Job] = {}
+        self._pending: dict[tuple[int, ...], Job] = {}
         self._metrics = metrics
         self._users = 0
         self._unused = asyncio.Event()
@@ -91,7 +128,7 @@ class Served:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, the workers are needed."""
+        """Keep the workers running inside the context."""
         self._users += 1
         self._unused.clear()
         try:
@@ -102,25 +139,25 @@ class Served:
                 self._unused.set()
 
     async def unused(self) -> None:
-        """Wait until nobody uses it."""
+        """Wait until no request uses it."""
         await self._unused.wait()
 
     async def encode(self, texts: Sequence[str], cut: Cut) -> list[Encoding]:
-        """Tokenise normalised texts; what is beyond the model's longest stands in `overflowing`."""
+        """Tokenise normalised texts; tokens beyond the model's maximum are in `overflowing`."""
         tokenizer = self.bundle.tokenizers[cut.side]
         if sum(map(len, texts)) <= CHARACTERS_AT_ONCE:
             return [tokenizer.encode(text) for text in texts]
         return list(await asyncio.to_thread(tokenizer.encode_batch, list(texts)))
 
-    async def classify(self, encodings: Sequence[Encoding], deadline: float) -> list[Classified | Exception]:
-        """Answer tokenised texts, in order; one that cannot be answered is its exception and leaves the others alone.
+    async def classify(self, encodings: Sequence[Encoding], deadline: float) -> Classification[Classified | Exception]:
+        """Classify tokenised texts. A text that fails gets its exception as answer and does not affect the others.
 
-        `deadline` is on the clock of time.monotonic. When the caller is cancelled, what only it waited for is dropped.
-        Raises Overloaded when there is no room in the queue for all of them.
+        `deadline` is on the clock of time.monotonic. When the caller is cancelled, jobs that only it waited for are
+        dropped. Raises Overloaded when the queue has no room for all of them.
         """
         rows = [encoding.ids for encoding in encodings]
         keys = [tuple(row) for row in rows]
-        new = sum(key not in self._known and key not in self._coming for key in set(keys))
+        new = sum(key not in self._cached and key not in self._pending for key in set(keys))
         self.scheduler.check_room(new, deadline)
         sources = [self._source(key, row, deadline) for key, row in zip(keys, rows, strict=True)]
         try:
@@ -129,18 +166,19 @@ class Served:
             for source in sources:
                 if isinstance(source, Job):
                     self.scheduler.release(source)
-        return [
+        classified: list[Classified | Exception] = [
             answer if isinstance(answer, Exception) else self._classified(encoding, answer)
             for encoding, answer in zip(encodings, answers, strict=True)
         ]
+        return Classification(self.bundle, classified)
 
     def _source(self, key: tuple[int, ...], row: list[int], deadline: float) -> Answer | Job:
-        """The answer if it is known, or the job that will have it."""
-        if known := self._known.get(key):
-            self._known.move_to_end(key)
+        """The cached answer, or the job that computes it."""
+        if cached := self._cached.get(key):
+            self._cached.move_to_end(key)
             self._metrics.cache_hits.inc()
-            return known
-        job = self._coming.get(key)
+            return cached
+        job = self._pending.get(key)
         if job is not None and job.waiting:
             self._metrics.cache_hits.inc()
             job.deadline = max(job.deadline, deadline)
@@ -150,26 +188,25 @@ class Served:
         job = Job(row, deadline)
         job.waiting = 1
         if self._cache:
-            self._coming[key] = job
-            job.answer.add_done_callback(lambda done: self._keep(key, job))
+            self._pending[key] = job
+            job.answer.add_done_callback(lambda _: self._keep(key, job))
         self.scheduler.submit(job)
         return job
 
     def _keep(self, key: tuple[int, ...], job: Job) -> None:
-        if self._coming.get(key) is job:
-            del self._coming[key]
+        if self._pending.get(key) is job:
+            del self._pending[key]
         if job.answer.cancelled() or job.answer.exception():
             return
         answer = job.answer.result()
-        self._known[key] = Answer(answer.logits, 0.0, 0.0)  # nobody who gets it from here has waited for it
-        if len(self._known) > self._cache:
-            self._known.popitem(last=False)
+        self._cached[key] = Answer(answer.logits, 0.0, 0.0)  # a request that gets it from the cache does not wait
+        if len(self._cached) > self._cache:
+            self._cached.popitem(last=False)
 
     def _classified(self, encoding: Encoding, answer: Answer) -> Classified:
-        manifest = self.bundle.manifest
-        probabilities = softmax_of_one(answer.logits, manifest.temperature)
+        probabilities = softmax_of_one(answer.logits, self.bundle.manifest.temperature)
         return Classified(
-            manifest.labels[probabilities.index(max(probabilities))],
+            self.bundle.labels[probabilities.index(max(probabilities))],
             probabilities,
             answer.logits,
             len(encoding.ids),
@@ -178,8 +215,8 @@ class Served:
             answer.inference_seconds,
         )
 
-    async def answers(self, row: list[int], seconds: float) -> bool:
-        """Whether the model answers a row within so many seconds, past all that waits."""
+    async def responds(self, row: list[int], seconds: float) -> bool:
+        """Return whether the model answers a row within `seconds`, ahead of the queue."""
         job = Job(row, time.monotonic() + seconds)
         job.waiting = 1
         self.scheduler.submit(job, first=True)
@@ -193,7 +230,7 @@ class Served:
 
 
 def token_count(encoding: Encoding) -> int:
-    """A text's tokens, those that were cut included."""
+    """Return the number of a text's tokens before truncation."""
     special = sum(encoding.special_tokens_mask)
     return len(encoding.ids) + int(sum(len(part.ids) - special for part in encoding.overflowing))
 
@@ -202,7 +239,7 @@ async def _answer(source: Answer | Job) -> Answer | Exception:
     if isinstance(source, Answer):
         return source
     try:
-        return await asyncio.shield(source.answer)  # others may wait for it too
+        return await asyncio.shield(source.answer)  # other requests may wait for it too
     except asyncio.CancelledError:
         raise
     except Exception as error:

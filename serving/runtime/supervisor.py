@@ -1,6 +1,6 @@
-"""The inference processes: started, replaced when they die, and let go when their bundle is retired.
+"""The supervisor of the inference workers: starts them, replaces those that die, ends those of a retired bundle.
 
-It lives in the main process. The HTTP process asks it over a pipe for workers with a new bundle.
+It runs in the main process. The HTTP process asks for a new bundle's workers over a channel.
 """
 
 import contextlib
@@ -9,42 +9,35 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import Pipe, parent_process
 from multiprocessing import forkserver as forkserver
-from multiprocessing.connection import Connection, wait
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from commentwise.errors import CommentwiseError
 from commentwise.serving.events import log
+from commentwise.serving.runtime.channel import Channel
+from commentwise.serving.runtime.messages import LoadFailed, Message, RetireWorkers, StartWorkers
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts to replace a worker that keeps dying."""
+MAX_PAUSE = 30.0
+"""Maximum seconds between two attempts to replace a worker that keeps dying."""
 STEADY_SECONDS = 10.0
-"""A worker that lived so long is replaced at once."""
+"""A worker that lived this long is replaced at once."""
 
-Launch = Callable[[int, "Order", Connection], BaseProcess]
-
-
-@dataclass(frozen=True)
-class Order:
-    """A bundle that workers are to run."""
-
-    generation: int
-    folder: Path
-    bundle_id: str
+Launch = Callable[[int, StartWorkers, Channel], BaseProcess]
+"""Starts worker number N of an order, which reports over the channel."""
 
 
 @dataclass
-class _Place:
-    """A worker that should be there."""
+class _Worker:
+    """A worker that is kept alive."""
 
-    order: Order
+    order: StartWorkers
     number: int
     process: BaseProcess
-    report: Connection
+    report: Channel
     started: float
     pause: float = 0.0
 
@@ -55,100 +48,102 @@ class Supervisor:
     def __init__(self, count: int, launch: Launch) -> None:
         self._count = count
         self._launch = launch
-        self._places: list[_Place] = []
-        self._due: list[tuple[float, _Place]] = []
+        self._workers: list[_Worker] = []
+        self._due: list[tuple[float, _Worker]] = []
         self._stopping = threading.Event()
 
-    def start(self, order: Order) -> None:
+    def start(self, order: StartWorkers) -> None:
         """Start the workers of an order."""
         for number in range(self._count):
-            self._places.append(self._place(order, number, 0.0))
+            self._workers.append(self._start(order, number, 0.0))
 
     def wait_until_loaded(self, http: BaseProcess) -> None:
         """Wait until the first workers have loaded their bundle. Raises CommentwiseError with the reason if one cannot."""
-        for place in self._places:
-            if place.report in wait([place.report, http.sentinel]):
-                if reason := _received(place.report):
-                    raise CommentwiseError(reason)
+        for worker in self._workers:
+            if worker.report.connection in wait([worker.report.connection, http.sentinel]):
+                if failure := _failure(worker):
+                    raise CommentwiseError(failure.reason)
             else:
-                raise CommentwiseError("the HTTP process died while starting; its reason stands above")
+                raise CommentwiseError("the HTTP process died while starting: fix the error above")
 
-    def watch(self, control: Connection) -> None:
-        """Replace workers that die, and do what the HTTP process asks for, until told to stop."""
+    def watch(self, control: Channel) -> None:
+        """Replace workers that die, and carry out the HTTP process's orders, until stopped."""
         while not self._stopping.is_set():
             pause = min((due for due, _ in self._due), default=time.monotonic() + 1) - time.monotonic()
-            ready = wait([control, *self._watched()], max(0.0, min(1.0, pause)))
+            ready = wait([control.connection, *self._watched()], max(0.0, min(1.0, pause)))
             if self._stopping.is_set():
                 return
-            if control in ready:
+            if control.connection in ready:
                 try:
-                    self._obey(control.recv())
+                    self._handle(control.receive())
                 except (EOFError, OSError):
-                    return  # the HTTP process is gone, which its own watcher sees
-            self._look(control)
+                    return  # the HTTP process has died; the server's main thread notices
+            self._check(control)
 
     def stop(self) -> None:
-        """Replace nobody any more."""
+        """Stop replacing workers."""
         self._stopping.set()
 
     def processes(self) -> list[BaseProcess]:
-        """The workers there are."""
-        return [place.process for place in self._places]
+        """Return the workers' processes."""
+        return [worker.process for worker in self._workers]
 
     def _watched(self) -> Iterator[Any]:
-        for place in self._places:
-            yield place.process.sentinel
-            if not place.report.closed:
-                yield place.report
+        for worker in self._workers:
+            yield worker.process.sentinel
+            if not worker.report.connection.closed:
+                yield worker.report.connection
 
-    def _obey(self, message: tuple[Any, ...]) -> None:
+    def _handle(self, message: Message) -> None:
         match message:
-            case ("start", generation, folder, bundle_id):
-                self.start(Order(generation, folder, bundle_id))
-            case ("retire", generation):
-                for place in [place for place in self._places if place.order.generation == generation]:
-                    self._places.remove(place)
-                    threading.Thread(target=_end, args=(place.process,)).start()
+            case StartWorkers():
+                self.start(message)
+            case RetireWorkers(generation):
+                for worker in [worker for worker in self._workers if worker.order.generation == generation]:
+                    self._workers.remove(worker)
+                    threading.Thread(target=_end, args=(worker.process,)).start()
                 self._due = [entry for entry in self._due if entry[1].order.generation != generation]
 
-    def _look(self, control: Connection) -> None:
-        for place in list(self._places):
-            if not place.report.closed and place.report.poll() and (reason := _received(place.report)):
-                log("worker failed", "error", reason=reason)
-                control.send(("failed", place.order.generation, reason))
-            if not place.process.is_alive():
-                place.process.join()
-                self._places.remove(place)
-                lived = time.monotonic() - place.started
-                place.pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, 2 * place.pause or 0.1)
-                log("worker died", "error", process=place.process.pid, exit_code=place.process.exitcode)
-                self._due.append((time.monotonic() + place.pause, place))
+    def _check(self, control: Channel) -> None:
+        """Report workers that could not load their bundle, and replace those that died once their pause is over."""
+        for worker in list(self._workers):
+            if not worker.report.connection.closed and worker.report.has_message() and (failure := _failure(worker)):
+                log("worker failed", "error", reason=failure.reason)
+                control.send(failure)
+            if not worker.process.is_alive():
+                worker.process.join()
+                self._workers.remove(worker)
+                lived = time.monotonic() - worker.started
+                worker.pause = 0.0 if lived > STEADY_SECONDS else min(MAX_PAUSE, 2 * worker.pause or 0.1)
+                log("worker died", "error", process=worker.process.pid, exit_code=worker.process.exitcode)
+                self._due.append((time.monotonic() + worker.pause, worker))
         now = time.monotonic()
         for entry in [entry for entry in self._due if entry[0] <= now]:
             self._due.remove(entry)
-            self._places.append(self._place(entry[1].order, entry[1].number, entry[1].pause))
+            self._workers.append(self._start(entry[1].order, entry[1].number, entry[1].pause))
 
-    def _place(self, order: Order, number: int, pause: float) -> _Place:
-        report, sender = Pipe(duplex=False)
-        process = self._launch(number, order, sender)
-        sender.close()
-        return _Place(order, number, process, report, time.monotonic(), pause)
+    def _start(self, order: StartWorkers, number: int, pause: float) -> _Worker:
+        ours, theirs = Channel.pair()
+        process = self._launch(number, order, theirs)
+        theirs.close()
+        return _Worker(order, number, process, ours, time.monotonic(), pause)
 
 
-def _received(report: Connection) -> str | None:
-    """What a worker reports: nothing, or why it cannot work."""
+def _failure(worker: _Worker) -> LoadFailed | None:
+    """Receive a worker's one report; return it where the bundle could not be loaded."""
     try:
-        reason: str | None = report.recv()
-    except EOFError:
-        reason = (
-            "an inference process died while it loaded the bundle: see whether memory runs out, and what stands above"
+        message = worker.report.receive()
+    except (EOFError, OSError):
+        message = LoadFailed(
+            worker.order.generation,
+            "an inference process died while it loaded the bundle: check for lack of memory, and the errors above",
         )
-    report.close()
-    return reason
+    worker.report.close()
+    return message if isinstance(message, LoadFailed) else None
 
 
 def _end(process: BaseProcess) -> None:
-    """See a worker off whose connection was closed."""
+    """Wait for a worker whose connection was closed to exit; kill it if it does not."""
     process.join(STEADY_SECONDS)
     if process.is_alive():
         process.kill()
@@ -156,14 +151,14 @@ def _end(process: BaseProcess) -> None:
 
 
 def end_on_signals() -> None:
-    """Have SIGTERM and Ctrl-C raise KeyboardInterrupt, on which LitServe ends in good order; in child processes, exit."""
+    """Make SIGTERM and Ctrl-C raise KeyboardInterrupt, on which LitServe shuts down; child processes exit."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_once)
 
 
 def _end_once(_: int, __: FrameType | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a second signal must not cut the ending short
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
     if parent_process() is None:
         raise KeyboardInterrupt
     raise SystemExit(0)
@@ -171,7 +166,7 @@ def _end_once(_: int, __: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Put signals that end the server off; processes started meanwhile never get them."""
+    """Defer signals that end the server; processes started inside the context never receive them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
@@ -180,7 +175,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def prepare_to_fork() -> None:
-    """Start the process that workers are forked from, with all they import; it loads while this one does.
+    """Start the fork server, from which workers are forked, with the worker's imports; it loads in the background.
 
     A worker then starts in a tenth of a second instead of two, also when it replaces one that died.
     """

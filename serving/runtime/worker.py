@@ -1,7 +1,7 @@
-"""The inference worker: LitServe starts it, it loads the bundle, and it answers token ids with logits.
+"""The inference worker: a process, started through LitServe, that loads the bundle and turns token ids into logits.
 
-It reads its work from a socket (see channel.py) with as many threads as it may classify comments at once: each takes
-the next piece, runs it, and sends what came out. It ends when the HTTP process has closed the connection.
+It receives work over a socket (see channel.py) with as many threads as it may run pieces of work at once. It exits when the
+HTTP process closes the connection.
 """
 
 import os
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,15 @@ from numpy.typing import NDArray
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, bundle_id
-from commentwise.serving.runtime.channel import connect
+from commentwise.serving.runtime.channel import Channel
+from commentwise.serving.runtime.messages import Done, Joined, Loaded, LoadFailed, StartWorkers, Work
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is to run, and where its work comes from."""
+    """The bundle that a worker runs, how it runs it, and the socket that its work comes from."""
 
-    generation: int
-    """Workers of one generation run the same bundle; a new bundle is a new generation."""
-    folder: Path
-    bundle_id: str
+    order: StartWorkers
     threads: int
     batch_tokens: int
     cascade: bool
@@ -42,26 +39,29 @@ class Assignment:
 class BundleAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
     """A bundle's graph on one device."""
 
-    def __init__(self, assignment: Assignment, report: Connection) -> None:
+    def __init__(self, assignment: Assignment, report: Channel) -> None:
+        """`report` is the channel to the supervisor."""
         super().__init__(loop=LinkLoop())
         self.assignment = assignment
         self._report = report
 
     def setup(self, device: str) -> None:
-        """Load the bundle, verified and warm, and report None, or the reason why not."""
+        """Load the bundle, verify it and warm it up, and report the outcome to the supervisor."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # running requests come first; the closed connection is the end
+            signal.signal(number, signal.SIG_IGN)  # running requests finish first; the worker exits with its connection
         kind, _, index = device.partition(":")
+        order = self.assignment.order
+        folder = Path(order.folder)
         try:
-            if bundle_id(self.assignment.folder) != self.assignment.bundle_id:
-                raise CommentwiseError(f"the bundle {self.assignment.folder} was replaced: have it loaded anew")
-            classifier = Classifier(self.assignment.folder, kind, 1, int(index or 0), self.assignment.cascade)
+            if bundle_id(folder) != order.bundle_id:
+                raise CommentwiseError(f"the bundle {folder} was replaced: reload it")
+            classifier = Classifier(folder, kind, 1, int(index or 0), self.assignment.cascade)
             self._engine = classifier.engine
             self._engine.warm_up(warm_shapes(classifier.manifest.max_tokens, self.assignment.batch_tokens))
         except (CommentwiseError, OSError) as error:
-            self._report.send(str(error))
+            self._report.send(LoadFailed(order.generation, str(error)))
             sys.exit(1)
-        self._report.send(None)
+        self._report.send(Loaded())
 
     def predict(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of shape (rows, labels)."""
@@ -69,24 +69,24 @@ class BundleAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
 
 
 def warm_shapes(max_tokens: int, batch_tokens: int) -> list[tuple[int, int]]:
-    """Shapes (rows, tokens) like those to come: short to long, full batches where there are any."""
+    """Typical input shapes (rows, tokens), from short to long; full batches where comments are batched."""
     widths = sorted({min(width, max_tokens) for width in (8, 16, 32, 64, 128, 256, 512, max_tokens)})
     return [(max(1, batch_tokens // width), width) for width in widths]
 
 
 class LinkLoop(LitLoop):  # type: ignore[misc]
-    """What a worker does once its bundle is loaded, in place of LitServe's loop over its queue."""
+    """The worker's loop, in place of LitServe's loop over its queue."""
 
     def run(self, lit_api: BundleAPI, *_: Any) -> None:
-        """Work until there is no more work to come, and end the process."""
+        """Work until the HTTP process closes the connection, then exit the process."""
         try:
-            connection = connect(lit_api.assignment.socket)
-            connection.send((lit_api.assignment.generation, os.getpid()))
+            channel = Channel.connect(lit_api.assignment.socket)
+            channel.send(Joined(lit_api.assignment.order.generation, os.getpid()))
         except OSError:
             sys.exit(0)  # the HTTP process has ended meanwhile
         reading, writing = threading.Lock(), threading.Lock()
         threads = [
-            threading.Thread(target=_work, args=(lit_api, connection, reading, writing))
+            threading.Thread(target=_work, args=(lit_api, channel, reading, writing))
             for _ in range(lit_api.assignment.threads)
         ]
         for thread in threads:
@@ -96,25 +96,26 @@ class LinkLoop(LitLoop):  # type: ignore[misc]
         sys.exit(0)
 
 
-def _work(lit_api: BundleAPI, connection: Connection, reading: threading.Lock, writing: threading.Lock) -> None:
+def _work(lit_api: BundleAPI, channel: Channel, reading: threading.Lock, writing: threading.Lock) -> None:
     while True:
         try:
             with reading:
-                number, deadline, rows = connection.recv()
+                work = channel.receive()
+            assert isinstance(work, Work)
             start = time.perf_counter()
-            # Nobody waits for it any more, though it was on its way already.
-            answers = None if time.monotonic() > deadline else _answers(lit_api, rows)
+            # The deadline may pass while the work is in the socket.
+            results = None if time.monotonic() > work.deadline else _results(lit_api, work.rows)
             with writing:
-                connection.send((number, answers, time.perf_counter() - start))
+                channel.send(Done(work.number, results, time.perf_counter() - start))
         except (EOFError, OSError):
             return
 
 
-def _answers(lit_api: BundleAPI, rows: Sequence[Sequence[int]]) -> list[list[float] | str]:
-    """Each row's logits, or why there are none. A row that fails does not take the others with it."""
+def _results(lit_api: BundleAPI, rows: Sequence[Sequence[int]]) -> list[list[float] | str]:
+    """Each row's logits, or its error. A row that fails does not affect the others."""
     try:
         return list(lit_api.predict(rows).tolist())
     except Exception as error:
         if len(rows) == 1:
             return [str(error)]
-        return [_answers(lit_api, [row])[0] for row in rows]
+        return [_results(lit_api, [row])[0] for row in rows]

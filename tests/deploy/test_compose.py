@@ -6,7 +6,7 @@ import sys
 
 import mlflow.environment_variables
 
-from commentwise.serving.http.middleware import PROBES
+from commentwise.serving.http.routes import route_table
 from commentwise.serving.settings import PREFIX
 from tests.deploy.manifests import DEPLOY, ROOT, SETTINGS, compose
 
@@ -58,7 +58,7 @@ def test_ports_are_bound_to_this_machine() -> None:
 def test_the_health_check_needs_no_key() -> None:
     dockerfile = (DEPLOY / "serving.Dockerfile").read_text(encoding="utf-8")
     [path] = re.findall(r"http://127\.0\.0\.1:8000(/[\w/]+)", dockerfile)
-    assert path in PROBES
+    assert path in route_table().probes
 
 
 def test_the_stop_grace_period_is_longer_than_the_drain() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from commentwise.serving.http.middleware import PROBES
+from commentwise.serving.http.routes import route_table
 from commentwise.serving.settings import PREFIX, Settings
 from tests.deploy.manifests import DEPLOY, KUBERNETES, SETTINGS, needs_kustomize, of_kind, read_yaml, rendered
 
@@ -116,7 +116,7 @@ def test_probes_use_routes_that_need_no_key() -> None:
                     if name in container:
                         paths.add(container[name]["httpGet"]["path"])
     assert paths == {"/health", "/health/live", "/v2/health/ready", "/v2/health/live"}
-    assert paths <= set(PROBES)
+    assert paths <= route_table().probes
     assert Settings.model_fields["open_health"].default is True
 
 

@@ -11,7 +11,7 @@ from commentwise.models.bundle import TOKENIZER, Classifier, bundle_id
 from commentwise.models.prediction_log import connect, insert_predictions, prepare
 from commentwise.models.tokens import load_tokenizer
 from commentwise.monitoring.signals.reference import content_of
-from commentwise.serving.log.writer import row_of
+from commentwise.serving.log.entry import LogEntry
 from tests.tiny import MAX_TOKENS, NEGATIVE, NEUTRAL, POSITIVE
 
 DAY = 86_400.0
@@ -58,19 +58,23 @@ class Production:
         for text, answer in zip(texts, classifier.predict(texts), strict=True):
             self._logged += 1
             encoding = tokenizer.encode(text)
-            shares = list(answer.probabilities.values())
-            head = (uuid.uuid4().hex, START + 3600 * self._logged, str(self._logged), 0, bundle_id(self.bundle), text)
-            tail = (
-                encoding.ids,
-                encoding.word_ids,
-                unknown,
-                False,
-                answer.label,
-                classifier.manifest.labels,
-                shares,
-                0.001,
+            entry = LogEntry(
+                id=uuid.uuid4().hex,
+                time=START + 3600 * self._logged,
+                request_id=str(self._logged),
+                position=0,
+                bundle_id=bundle_id(self.bundle),
+                text=text,
+                token_ids=encoding.ids,
+                word_ids=encoding.word_ids,
+                unknown_id=unknown,
+                truncated=False,
+                label=answer.label,
+                labels=classifier.manifest.labels,
+                probabilities=list(answer.probabilities.values()),
+                seconds=0.001,
             )
-            rows.append(row_of((*head, *tail), keep_text))
+            rows.append(entry.row(keep_text))
         engine = connect(self.url)
         prepare(engine)
         with engine.begin() as connection:

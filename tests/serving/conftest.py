@@ -1,4 +1,4 @@
-"""A file of comments that keeps `python -m commentwise.serving.batch.score` busy."""
+"""A file of comments that takes `commentwise score` a while."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.serving.scoring import MANY, write_rows
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with many.csv: read it only."""
+    """A folder with many.csv, which tests only read."""
     folder = tmp_path_factory.mktemp("many")
     write_rows(folder / "many.csv", [{"id": i, "text": f"{i} is a good video {i}"} for i in range(MANY)])
     return folder

@@ -1,10 +1,10 @@
-"""The real server as a process."""
+"""The server as a process of its own."""
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,14 @@ import psutil
 from commentwise.serving.demo import free_port
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = ("-m", "commentwise.serving")
 PATIENCE = 60
-"""Seconds that a server is given for anything, so that a test with one that hangs fails."""
+"""Timeout in seconds for everything a server does, so that a test with one that hangs fails."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that listens."""
+    """A server that is listening."""
 
     url: str
     port: int
@@ -29,11 +30,11 @@ class Server:
     log: Path
 
     def processes(self) -> list[psutil.Process]:
-        """All that belong to it but the first."""
+        """All its processes except the first."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def workers(self) -> list[psutil.Process]:
-        """Its inference processes, which are forked from one that has loaded everything."""
+        """Its inference processes, which are children of the fork server."""
         (server,) = (
             process
             for process in self.processes()
@@ -42,18 +43,21 @@ class Server:
         return server.children()
 
     def http_process(self) -> psutil.Process:
-        """The one that speaks HTTP, forked from the first."""
+        """The HTTP process, forked from the first."""
         first = psutil.Process(self.process.pid)
-        (found,) = (child for child in first.children() if child.cmdline() == first.cmdline())
-        return found
+        (http,) = (child for child in first.children() if child.cmdline() == first.cmdline())
+        return http
 
 
-def spawn(folder: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `python -m commentwise.serving` in a folder of its own; what it logs goes to the file `log` there."""
+def spawn(folder: Path, *flags: str, program: Sequence[str] = PROGRAM, **variables: str) -> subprocess.Popen[str]:
+    """Start the server in a folder of its own; its standard error goes to the file `log` there.
+
+    `program`: Python's arguments that start a server.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMMENTWISE_")}
     with (folder / "log").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "commentwise.serving", *flags],
+            [sys.executable, *program, *flags],
             cwd=folder,
             env=inherited | {"PYTHONPATH": str(ROOT)} | variables,
             stdout=subprocess.PIPE,
@@ -63,10 +67,10 @@ def spawn(folder: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def started(folder: Path, *flags: str, **variables: str) -> Iterator[Server]:
-    """Start a server on a free port, wait for the line that says it listens, and leave no process behind."""
+def started(folder: Path, *flags: str, program: Sequence[str] = PROGRAM, **variables: str) -> Iterator[Server]:
+    """Start a server on a free port, wait for the line that it prints once it listens, and leave no process behind."""
     port = free_port()
-    process = spawn(folder, "--port", str(port), *flags, **variables)
+    process = spawn(folder, "--port", str(port), *flags, program=program, **variables)
     try:
         first_line = _first_line(process)
         if not first_line:
@@ -77,7 +81,7 @@ def started(folder: Path, *flags: str, **variables: str) -> Iterator[Server]:
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
-    """What a server says once it listens; empty if it ends before, or has to be killed because it does neither."""
+    """The line that a server prints once it listens; empty if it exits before, or is killed after PATIENCE."""
     assert process.stdout is not None
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
@@ -88,7 +92,7 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """Stop a server, and kill what it leaves."""
+    """Stop a server, and kill the processes it leaves."""
     if process.poll() is not None:
         return
     children = psutil.Process(process.pid).children(recursive=True)

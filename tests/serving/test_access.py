@@ -1,4 +1,4 @@
-"""Who may ask: keys, rates, origins, TLS."""
+"""Access: keys, rates, origins, TLS."""
 
 import hashlib
 import subprocess
@@ -40,7 +40,7 @@ def ask(server: Server, key: str | None, path: str = "/analyze", scheme: str = "
     return httpx.post(f"{server.url}{path}", json=body, headers=headers, trust_env=False)
 
 
-def test_each_key_opens_and_nothing_else_does(server: Server) -> None:
+def test_only_the_keys_give_access(server: Server) -> None:
     assert [ask(server, key).status_code for key in ("key-a", "key-b", "admin-key")] == [200] * 3
     assert ask(server, "key-a", scheme="bearer").status_code == 200
     for key in (None, "key", "key-a key-a", "key-c"):
@@ -50,7 +50,7 @@ def test_each_key_opens_and_nothing_else_does(server: Server) -> None:
     assert ask(server, "key-a", scheme="Basic").status_code == 401
 
 
-def test_health_is_open_and_the_rest_is_not(server: Server) -> None:
+def test_only_health_checks_are_open(server: Server) -> None:
     def status(path: str) -> int:
         return httpx.get(f"{server.url}{path}", trust_env=False).status_code
 
@@ -60,7 +60,7 @@ def test_health_is_open_and_the_rest_is_not(server: Server) -> None:
     assert [status(path) for path in ("/metrics", "/info", "/docs", "/openapi.json", "/v2", "/nowhere")] == [401] * 6
 
 
-def test_only_an_admin_s_key_loads_bundles(server: Server) -> None:
+def test_only_an_admin_s_key_reloads(server: Server) -> None:
     assert ask(server, "key-a", "/admin/reload").status_code == 403
     assert ask(server, None, "/admin/reload").status_code == 401
     assert ask(server, "admin-key", "/admin/reload").json()["swapped"] is False
@@ -74,7 +74,7 @@ def test_log_names_the_owner_and_never_the_key(server: Server) -> None:
     assert "key-" not in log
 
 
-def test_only_the_listed_origin_may_read(server: Server) -> None:
+def test_only_the_listed_origin_is_allowed(server: Server) -> None:
     def preflight(origin: str) -> httpx.Response:
         headers = {
             "Origin": origin,
@@ -103,7 +103,7 @@ def test_rate_limit_per_key(tiny_bundle: Path, tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/metrics", trust_env=False).status_code == 200
 
 
-def test_other_machines_without_keys_where_that_is_said(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_other_machines_without_keys_with_allow_anonymous(tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--host", "0.0.0.0", "--allow-anonymous") as server:
         assert ask(server, None).status_code == 200
 
@@ -131,7 +131,7 @@ def test_tls(tiny_bundle: Path, tmp_path: Path) -> None:
         assert '"positive"' in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_key_that_the_command_makes_is_the_one_that_its_entry_takes() -> None:
+def test_entry_that_the_command_prints_accepts_its_key() -> None:
     command = [sys.executable, "-m", "commentwise.serving.http.access", "ann@example.org", "--admin"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     key, made = (line.rpartition(": ")[2] for line in lines)
@@ -152,4 +152,4 @@ def test_rate_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limit.wait("ann") == 0
     assert limit.wait("ann") > 0
     now = 100
-    assert [limit.wait("ann") > 0 for _ in range(3)] == [False, False, True]  # one second's worth at most
+    assert [limit.wait("ann") > 0 for _ in range(3)] == [False, False, True]  # at most one second's worth

@@ -9,7 +9,7 @@ from tests.serving.process import PATIENCE, ROOT
 
 
 def demo(*arguments: str) -> tuple[int, str, str]:
-    """Run the demo in a session of its own; its exit code and what it printed, once no process of it is left."""
+    """Run the demo in a session of its own; return its exit code, output and errors once all its processes have ended."""
     command = [sys.executable, "-m", "commentwise.serving.demo", *arguments]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -39,7 +39,7 @@ def test_demo_prints_a_line_per_text(tiny_bundle: Path) -> None:
     assert second.endswith("  bad video")
 
 
-def test_demo_tells_why_the_server_did_not_start(tmp_path: Path) -> None:
+def test_demo_shows_why_the_server_did_not_start(tmp_path: Path) -> None:
     code, output, errors = demo("--model", str(tmp_path / "nowhere"), "good")
     assert (code, output) == (1, "")
     reason, consequence = errors.splitlines()
@@ -47,7 +47,7 @@ def test_demo_tells_why_the_server_did_not_start(tmp_path: Path) -> None:
     assert consequence.startswith("error: the server ended with exit code 1")
 
 
-def test_demo_tells_why_a_text_is_refused(tiny_bundle: Path) -> None:
+def test_demo_shows_why_a_text_is_refused(tiny_bundle: Path) -> None:
     code, output, errors = demo("--model", str(tiny_bundle), "good", " ")
     assert (code, output.split()) == (1, ["positive", "0.95", "good"])
     (reason,) = errors.splitlines()

@@ -1,4 +1,4 @@
-"""How the server starts, fails to start, and ends."""
+"""The start of the server, its failures to start, and its shutdown."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def untouched(_: Path) -> None:
 
 FAILURES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "missing bundle": (shutil.rmtree, [], ["no bundle at", "name another folder"]),
-    "golden texts come out otherwise": (other_weights, [], [GRAPH, "export the bundle again"]),
+    "other probabilities for the golden texts": (other_weights, [], [GRAPH, "export the bundle again"]),
     "port out of range": (untouched, ["--port", "80"], ["--port (or COMMENTWISE_PORT) is '80'", "1024"]),
 }
 
@@ -49,7 +49,7 @@ def test_failure_to_start(
     assert_fails(process, tmp_path / "log", messages)
 
 
-def test_taken_port(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_port_in_use(tiny_bundle: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
         process = spawn(tmp_path, "--model", str(tiny_bundle), COMMENTWISE_PORT=port)
@@ -64,7 +64,7 @@ def test_bundle_is_checked_before_anything_starts(bundle_copy: Path, tmp_path: P
         assert_fails(process, tmp_path / "log", [GRAPH, "bytes instead of"])
 
 
-def test_device_that_is_not_there(bundle_copy: Path, tmp_path: Path) -> None:
+def test_device_that_is_not_available(bundle_copy: Path, tmp_path: Path) -> None:
     write_tiny_manifest(bundle_copy, devices={"cuda": GRAPH})
     process = spawn(tmp_path, "--model", str(bundle_copy), "--port", str(free_port()), COMMENTWISE_DEVICE="cuda")
     assert_fails(process, tmp_path / "log", ["device 'cuda' is not available", "'cpu'"])
@@ -90,7 +90,7 @@ def test_signal_ends_every_process_after_the_running_request(
         assert len(server.workers()) >= 1
         with begin_request(server, len(body)) as connection, idle_connection(server) as idle:
             server.process.send_signal(number)
-            assert idle.recv(1) == b""  # the server closes idle connections as it begins to end
+            assert idle.recv(1) == b""  # the server closes idle connections when it begins to shut down
             connection.sendall(body)
             answer = connection.makefile("rb").read()
         output, _ = server.process.communicate(timeout=PATIENCE)
@@ -115,7 +115,7 @@ def begin_request(server: Server, length: int) -> socket.socket:
 
 
 def idle_connection(server: Server) -> socket.socket:
-    """Open a connection that has had its answer."""
+    """Open a connection that has received its answer."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     connection.request("GET", "/health")
     assert connection.getresponse().read() == b'{"status":"ready"}'
@@ -144,7 +144,7 @@ def test_death_of_the_http_process_ends_the_server(tiny_bundle: Path, tmp_path: 
     assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
 
 
-def test_death_of_the_first_process_leaves_none(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_death_of_the_first_process_ends_all_others(tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle)) as server:
         children = server.processes()
         server.process.kill()
@@ -168,6 +168,7 @@ def urlopen_status(url: str) -> int:
 
 def test_server_needs_no_training_library(tmp_path: Path) -> None:
     heavy = "{'torch', 'transformers', 'mlflow', 'pandas', 'onnx', 'sklearn'}"
-    code = f"import sys, commentwise.serving.http.server, commentwise.serving.demo; print({heavy} & set(sys.modules))"
+    imports = "import sys, commentwise.serving.demo; from commentwise.serving.http import server"
+    code = f"{imports}; server.route_table(); print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"

@@ -1,4 +1,4 @@
-"""The OpenAPI document holds what the server does, whatever it is sent."""
+"""The OpenAPI document matches the server's behaviour for any request."""
 
 import os
 import subprocess
@@ -15,9 +15,7 @@ FORMATS = ("/", "/predict", "/analyze", "/invocations", "/v2/models/{model}/infe
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle)) as server:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--checks", CHECKS]
         options = ["--max-examples", "50", "--seed", "1", "--no-color", "--generation-database", "none"]

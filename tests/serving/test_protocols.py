@@ -1,4 +1,4 @@
-"""The formats of other servers, asked by their own clients."""
+"""The formats of other servers, tested with their own clients."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def probabilities(tiny_bundle: Path) -> list[list[float]]:
     return rows
 
 
-def test_hugging_face_client_at_the_server_s_very_address(server: Server, probabilities: list[list[float]]) -> None:
+def test_hugging_face_client_with_the_server_s_bare_address(server: Server, probabilities: list[list[float]]) -> None:
     client = InferenceClient(server.url, provider="hf-inference")
     found = client.text_classification(TEXTS[0])
     assert [element.label for element in found] == ["positive", "neutral", "negative"]
@@ -58,7 +58,7 @@ def test_hugging_face_client_at_the_server_s_very_address(server: Server, probab
     }
 
 
-def test_hugging_face_client_shows_our_reason(server: Server) -> None:
+def test_hugging_face_client_shows_the_reason(server: Server) -> None:
     with pytest.raises(Exception, match="nothing is left of it"):
         InferenceClient(server.url).text_classification(" ")
 
@@ -77,11 +77,11 @@ def test_text_embeddings_inference(client: httpx.Client, probabilities: list[lis
     assert (info["max_input_length"], info["max_client_batch_size"]) == (MAX_TOKENS, 256)
 
 
-def test_what_is_too_long_is_cut_at_the_end_asked_for_or_refused(client: httpx.Client) -> None:
+def test_long_text_is_truncated_on_the_requested_side_or_refused(client: httpx.Client) -> None:
     text = "bad " * 40 + "good " * 40
     for side, label in (("right", "negative"), ("Left", "positive")):
-        asked = {"inputs": text, "truncate": True, "truncation_direction": side}
-        assert client.post("/predict", json=asked).json()[0]["label"] == label
+        body = {"inputs": text, "truncate": True, "truncation_direction": side}
+        assert client.post("/predict", json=body).json()[0]["label"] == label
     refused = client.post("/predict", json={"inputs": text, "truncate": False})
     assert refused.status_code == 422
     assert refused.json()["error"].startswith(f"inputs has 82 tokens and the model takes {MAX_TOKENS}")
@@ -111,7 +111,7 @@ def test_triton_client(server: Server, tiny_bundle: Path, probabilities: list[li
         client.infer("commentwise", [text], model_version="3")
 
 
-def test_open_inference_protocol_refuses_what_does_not_fit(client: httpx.Client) -> None:
+def test_open_inference_protocol_refuses_invalid_tensors(client: httpx.Client) -> None:
     def refusal(**changed: Any) -> str:
         tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good"]} | changed
         response = client.post("/v2/models/commentwise/infer", json={"inputs": [tensor]})
@@ -171,7 +171,7 @@ MLFLOW_REFUSALS: dict[str, tuple[Any, str]] = {
     "no format": ({"text": "good"}, "exactly one of"),
     "no text column": ({"dataframe_records": [{"body": "good"}]}, "dataframe_records[0] has no text"),
     "number": ({"inputs": ["good", 5]}, "inputs[1] has no text"),
-    "params": ({"inputs": ["good"], "params": {"truncate": "no"}}, "truncate is read"),
+    "params": ({"inputs": ["good"], "params": {"truncate": "no"}}, "the only one is truncate"),
     "columns": ({"dataframe_split": {"columns": "text"}}, "columns and data"),
     "empty": ({"inputs": []}, "at least one text"),
 }

@@ -1,4 +1,4 @@
-"""Which comments run together, and when."""
+"""The scheduler: which comments run together, and when."""
 
 import asyncio
 import time
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commentwise.models.bundle import Classifier
+from commentwise.serving.runtime.messages import Done
 from commentwise.serving.runtime.metrics import Metrics
-from commentwise.serving.runtime.scheduler import MOST_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
+from commentwise.serving.runtime.scheduler import MAX_PADDING, Job, Overloaded, Scheduler, WorkerLost, choose_batch
 from tests.serving.process import started
 from tests.serving.test_faults import figure
 
@@ -21,9 +22,9 @@ BUDGET = 256
 
 
 def job(length: int) -> Job:
-    made = Job([1] * length, time.monotonic() + 60)
-    made.waiting = 1
-    return made
+    new = Job([1] * length, time.monotonic() + 60)
+    new.waiting = 1
+    return new
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -43,8 +44,8 @@ def test_batch_holds_the_oldest_within_budget_and_with_little_padding(lengths: l
         chosen = [len(each.row) for each in batch]
         padded = len(chosen) * max(chosen)
         assert padded <= BUDGET
-        assert padded - sum(chosen) <= MOST_PADDING * padded
-        # Nothing that would have been as good was left out.
+        assert padded - sum(chosen) <= MAX_PADDING * padded
+        # No job of the longest length was left out that would have fitted.
         rest = [each for each in waiting if each not in batch]
         assert not [each for each in rest if len(each.row) == max(chosen) and padded + max(chosen) <= BUDGET]
 
@@ -52,7 +53,7 @@ def test_batch_holds_the_oldest_within_budget_and_with_little_padding(lengths: l
 
 
 class Link:
-    """The other end of a scheduler's worker; it keeps what it is sent."""
+    """A connection to a worker that keeps the messages it is sent."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -65,13 +66,12 @@ def scheduler(room: int = 2, max_queue: int = 4, batch_tokens: int = 0) -> Any:
     return Scheduler(room, 1, max_queue, batch_tokens, Metrics(lambda: 0, lambda: 0))
 
 
-def soon(seconds: float) -> float:
-    """A deadline."""
+def deadline_in(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
 @in_a_loop
-async def test_a_lone_comment_goes_at_once_and_others_when_there_is_room() -> None:
+async def test_comments_are_sent_at_once_while_there_is_room_and_else_when_there_is() -> None:
     queue, link = scheduler(), Link()
     queue.add(link, 1)
     jobs = [job(length) for length in (3, 4, 5)]
@@ -79,7 +79,7 @@ async def test_a_lone_comment_goes_at_once_and_others_when_there_is_room() -> No
         queue.submit(each)
     assert [rows for _, _, rows in link.sent] == [[[1] * 3], [[1] * 4]]
     number = link.sent[0][0]
-    queue.take(link, (number, [[0.5, 0.5]], 0.01))
+    queue.finish(link, Done(number, [[0.5, 0.5]], 0.01))
     assert jobs[0].answer.result().logits == [0.5, 0.5]
     assert len(link.sent) == 3
 
@@ -101,44 +101,44 @@ async def test_batch_forms_only_while_the_device_is_busy() -> None:
     for _ in range(5):
         queue.submit(job(8))
     assert [len(rows) for _, _, rows in link.sent] == [1]
-    queue.take(link, (link.sent[0][0], [[0.0]], 0.01))
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
     assert [len(rows) for _, _, rows in link.sent] == [1, 4]
 
 
 @in_a_loop
-async def test_what_nobody_waits_for_is_neither_run_nor_counted() -> None:
+async def test_abandoned_jobs_are_neither_run_nor_counted() -> None:
     queue, link = scheduler(room=1, max_queue=2), Link()
     queue.add(link, 1)
     first, *rest = [job(3) for _ in range(3)]
     for each in (first, *rest):
         queue.submit(each)
     with pytest.raises(Overloaded) as refused:
-        queue.check_room(1, soon(2))
+        queue.check_room(1, deadline_in(2))
     assert refused.value.retry_after >= 1
     for each in rest:
         queue.release(each)
-    queue.check_room(2, soon(2))
+    queue.check_room(2, deadline_in(2))
     assert all(each.answer.cancelled() for each in rest)
-    queue.take(link, (link.sent[0][0], [[0.0]], 0.01))
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
     assert len(link.sent) == 1
 
 
 @in_a_loop
-async def test_what_would_wait_too_long_is_refused_though_there_are_places() -> None:
+async def test_comments_that_would_wait_too_long_are_refused_though_the_queue_has_room() -> None:
     queue, link = scheduler(room=2, max_queue=1000), Link()
     queue.add(link, 1)
     for _ in range(20):
         queue.submit(job(3))
-    queue.check_room(1, soon(2))
+    queue.check_room(1, deadline_in(2))
     for number in range(10):
-        queue.take(link, (number, [[0.0]], 3.0))  # comments turn out to take seconds
+        queue.finish(link, Done(number, [[0.0]], 3.0))  # each comment takes seconds
     with pytest.raises(Overloaded):
-        queue.check_room(1, soon(2))
-    queue.check_room(1, soon(3600))  # who has the time may wait
+        queue.check_room(1, deadline_in(2))
+    queue.check_room(1, deadline_in(3600))  # a later deadline allows for the wait
 
 
 @in_a_loop
-async def test_lost_worker_fails_what_it_had_and_nothing_else() -> None:
+async def test_lost_worker_fails_its_own_jobs_only() -> None:
     queue, links = scheduler(room=1, max_queue=10), [Link(), Link()]
     for link in links:
         queue.add(link, 7)
@@ -147,18 +147,18 @@ async def test_lost_worker_fails_what_it_had_and_nothing_else() -> None:
         queue.submit(each)
     queue.remove(links[0])
     assert isinstance(jobs[0].answer.exception(), WorkerLost)
-    queue.take(links[1], (links[1].sent[0][0], [[0.0]], 0.01))
+    queue.finish(links[1], Done(links[1].sent[0][0], [[0.0]], 0.01))
     assert jobs[1].answer.result()
     assert len(links[1].sent) == 2
 
 
 @in_a_loop
-async def test_worker_that_came_too_late_says_so() -> None:
+async def test_work_that_a_worker_received_after_its_deadline_times_out() -> None:
     queue, link = scheduler(), Link()
     queue.add(link, 1)
     late = job(3)
     queue.submit(late)
-    queue.take(link, (link.sent[0][0], None, 0.0))
+    queue.finish(link, Done(link.sent[0][0], None, 0.0))
     assert isinstance(late.answer.exception(), TimeoutError)
 
 
@@ -174,4 +174,4 @@ def test_batches_of_a_real_server_keep_their_order_and_their_answers(slow_bundle
     expected = [prediction.probabilities for prediction in Classifier(slow_bundle).predict(texts)]
     assert [result["probabilities"] for result in answer["results"]] == expected
     assert batches < len(texts) / 2
-    assert padding <= MOST_PADDING * (tokens + padding)
+    assert padding <= MAX_PADDING * (tokens + padding)

@@ -83,12 +83,12 @@ def test_analyze_several_and_one_bad_among_them(client: httpx.Client, tiny_bundl
     assert answer["bundle_id"] == bundle_id(tiny_bundle)
 
 
-def test_analyze_marks_what_it_is_unsure_of(client: httpx.Client) -> None:
+def test_analyze_marks_unsure_answers(client: httpx.Client) -> None:
     texts = {"texts": ["good", "a video"], "unsure_below": 0.6}
     assert [result["unsure"] for result in client.post("/analyze", json=texts).json()["results"]] == [False, True]
 
 
-def test_analyze_says_what_was_cut(client: httpx.Client) -> None:
+def test_analyze_reports_truncation(client: httpx.Client) -> None:
     long = client.post("/analyze", json={"text": "good " * 100}).json()
     assert (long["tokens"], long["truncated"]) == (MAX_TOKENS, True)
     refused = client.post("/analyze", json={"texts": ["good", "good " * 100], "truncate": False}).json()
@@ -141,18 +141,18 @@ REFUSALS: dict[str, tuple[str, Any, list[str]]] = {
     "list for one text": ("/analyze", {"text": ["good"]}, ["text is ['good']", "must be a text"]),
     "missing text": ("/analyze", {"inputs": "good"}, ["give either text", "or texts"]),
     "text and texts": ("/analyze", {"text": "good", "texts": ["good"]}, ["give either text", "or texts"]),
-    "impossible share": (
+    "unsure_below out of range": (
         "/analyze",
         {"text": "good", "unsure_below": 2},
         ["unsure_below is 2", "less than or equal to 1"],
     ),
-    "no side": ("/predict", {"inputs": "good", "truncation_direction": "up"}, ["truncation_direction is 'up'"]),
-    "no function": (
+    "unknown side": ("/predict", {"inputs": "good", "truncation_direction": "up"}, ["truncation_direction is 'up'"]),
+    "unknown function": (
         "/predict",
         {"inputs": "good", "parameters": {"function_to_apply": "max"}},
         ["function_to_apply is 'max'"],
     ),
-    "no labels": ("/predict", {"inputs": "good", "parameters": {"top_k": 0}}, ["parameters.top_k is 0"]),
+    "top_k of 0": ("/predict", {"inputs": "good", "parameters": {"top_k": 0}}, ["parameters.top_k is 0"]),
     "missing inputs": ("/predict", {"text": "good"}, ["field inputs is missing"]),
     "list as body": ("/predict", ["good"], ["must be a JSON object"]),
     "too many texts": (
@@ -160,12 +160,12 @@ REFUSALS: dict[str, tuple[str, Any, list[str]]] = {
         {"inputs": ["good"] * (MAX_BATCH + 1)},
         ["inputs has 257 texts", f"limit is {MAX_BATCH}"],
     ),
-    "too long a text": (
+    "text too long": (
         "/analyze",
         {"text": "a" * 100_000},
         ["text has 100000 characters", f"limit is {MAX_CHARACTERS}"],
     ),
-    "too long a text of several": (
+    "one text of several too long": (
         "/predict",
         {"inputs": ["good", "a" * (MAX_CHARACTERS + 1)]},
         ["inputs[1] has 20001 characters", f"limit is {MAX_CHARACTERS}"],
@@ -174,7 +174,7 @@ REFUSALS: dict[str, tuple[str, Any, list[str]]] = {
 
 
 @pytest.mark.parametrize(("path", "body", "messages"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_refused_with_field_value_and_limit(client: httpx.Client, path: str, body: Any, messages: list[str]) -> None:
+def test_refusal_names_field_value_and_limit(client: httpx.Client, path: str, body: Any, messages: list[str]) -> None:
     assert_refused(client.post(path, json=body), 422, messages)
 
 
@@ -185,9 +185,9 @@ def test_no_texts_at_all(client: httpx.Client) -> None:
 
 UNREADABLE: dict[str, tuple[bytes, dict[str, str], str]] = {
     "cut short": (b'{"text": "good', JSON, "not valid JSON"),
-    "no JSON": (b"good", JSON, "not valid JSON"),
+    "not JSON": (b"good", JSON, "not valid JSON"),
     "not UTF-8": (b'{"text": "\xff"}', JSON, "not valid JSON in UTF-8"),
-    "too deep": (b"[" * 100_000, JSON, "not valid JSON"),
+    "nested too deeply": (b"[" * 100_000, JSON, "not valid JSON"),
     "empty": (b"", JSON, "must be a JSON object"),
     "form": (b'{"text": "good"}', {"Content-Type": "application/x-www-form-urlencoded"}, "Content-Type"),
 }
@@ -204,13 +204,13 @@ def test_long_body_is_refused(client: httpx.Client, path: str) -> None:
     assert_refused(response, 413, [f"{MAX_BODY} bytes"])
 
 
-def test_body_sent_in_pieces_is_measured_too(client: httpx.Client) -> None:
+def test_chunked_body_is_limited_too(client: httpx.Client) -> None:
     pieces = (b"a" * 100_000 for _ in range(30))
     assert_refused(client.post("/predict", content=pieces, headers=JSON), 413, [f"{MAX_BODY} bytes"])
 
 
 @pytest.mark.parametrize(("method", "path", "code"), [("GET", "/nowhere", 404), ("GET", "/predict", 405)])
-def test_other_errors_look_alike(client: httpx.Client, method: str, path: str, code: int) -> None:
+def test_other_errors_have_the_same_form(client: httpx.Client, method: str, path: str, code: int) -> None:
     response = client.request(method, path)
     assert response.status_code == code
     assert set(response.json()) == {"error", "error_type"}
@@ -226,7 +226,7 @@ def assert_refused(response: httpx.Response, code: int, messages: list[str]) -> 
     assert len(body["error"]) < 200
 
 
-def test_limits_themselves_are_allowed(client: httpx.Client) -> None:
+def test_values_at_the_limits_are_allowed(client: httpx.Client) -> None:
     longest = "good " * (MAX_CHARACTERS // 5)
     assert labels_of(client.post("/predict", json={"inputs": [longest]}).json()) == ["positive"]
     assert labels_of(client.post("/predict", json={"inputs": ["bad"] * MAX_BATCH}).json()) == ["negative"] * MAX_BATCH
@@ -253,11 +253,11 @@ def test_concurrent_requests_get_their_own_answers(client: httpx.Client, classif
     assert answers == [prediction.probabilities for prediction in classifier.predict(texts)]
 
 
-def test_server_says_where_it_is(server: Server, tiny_bundle: Path) -> None:
+def test_server_prints_its_address(server: Server, tiny_bundle: Path) -> None:
     assert server.first_line == f"serving bundle {bundle_id(tiny_bundle)[:12]} on cpu at {server.url}\n"
 
 
-def test_a_cascade_is_served_where_it_is_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_cascade_is_served_with_its_flag(tiny_bundle: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
     add_cascade(bundle, threshold=0.9)
@@ -282,7 +282,7 @@ def test_request_id_and_security_headers(client: httpx.Client) -> None:
     assert "content-security-policy" not in client.get("/docs").headers
 
 
-def test_log_has_the_request_and_never_its_text(server: Server, client: httpx.Client) -> None:
+def test_log_has_the_request_without_its_text(server: Server, client: httpx.Client) -> None:
     client.post("/analyze", json={"text": "a very secret video"}, headers={"X-Request-Id": "logged"})
     until(lambda: '"logged"' in server.log.read_text(encoding="utf-8"))  # the line comes after the answer
     text = server.log.read_text(encoding="utf-8")

@@ -48,21 +48,21 @@ def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: py
         (["--api-keys-file", "keys"], ["there is no file keys"]),
         (
             ["--api-keys", "me:secret"],
-            ["the API key entry 'me'… is not NAME:SHA256", "python -m commentwise.serving.http.access"],
+            ["the API key entry 'me'… is not NAME:SHA256", "commentwise keys NAME"],
         ),
         (["--cors-origins", "*"], ["takes no '*'"]),
         (["--host", "0.0.0.0"], ["lets other machines in", "--allow-anonymous"]),
         (["--unsure-below", "2"], ["--unsure-below"]),
     ],
 )
-def test_unfit_flag_is_named(flags: list[str], messages: list[str]) -> None:
+def test_invalid_flag_is_named(flags: list[str], messages: list[str]) -> None:
     with pytest.raises(CommentwiseError) as refused:
         read_settings(flags)
     assert [message for message in messages if message not in str(refused.value)] == []
     assert "\n" not in str(refused.value)
 
 
-def test_unfit_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMMENTWISE_MAX_BODY", "many")
     with pytest.raises(CommentwiseError, match=r"COMMENTWISE_MAX_BODY\) is 'many'"):
         read_settings([])
@@ -77,12 +77,12 @@ def test_help_documents_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_reference_in_the_documentation_is_what_the_class_says() -> None:
+def test_table_in_the_documentation_matches_the_class() -> None:
     assert reference() in (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
 
 
-def test_key_entries_come_from_both_places(tmp_path: Path) -> None:
+def test_key_entries_come_from_flag_and_file(tmp_path: Path) -> None:
     entry = "you:" + "0" * 64
-    (tmp_path / "keys").write_text(f"# who\n{entry}:admin\n\n")
+    (tmp_path / "keys").write_text(f"# the team\n{entry}:admin\n\n")
     settings = read_settings(["--api-keys", "me:" + "1" * 64, "--api-keys-file", str(tmp_path / "keys")])
     assert settings.key_entries() == ["me:" + "1" * 64, f"{entry}:admin"]

@@ -1,4 +1,4 @@
-"""A new bundle in the place of the old one, with nobody noticing, and a shadow beside it."""
+"""Replacing the live bundle without losing a request, and the shadow."""
 
 import shutil
 import threading
@@ -21,7 +21,7 @@ from tests.waiting import until
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A bundle that can be replaced. With a negative strength "good" is no longer positive, and nor is anything else."""
+    """A bundle that can be replaced. With a negative strength, no text is positive."""
     return write(tmp_path / "model", 6.0)
 
 
@@ -92,8 +92,8 @@ def corrupt(model: Path) -> None:
     (model / GRAPH).write_bytes(b"nonsense")
 
 
-def mistaken(model: Path) -> None:
-    """Its files are as the manifest says, and its golden texts come out otherwise."""
+def wrong_golden(model: Path) -> None:
+    """Its files match the manifest, but its golden texts get other probabilities."""
     write(model, -6.0)
     golden = (model / "golden.json").read_bytes()
     write(model, 6.0)
@@ -103,14 +103,14 @@ def mistaken(model: Path) -> None:
     write_tiny_manifest(model)
 
 
-@pytest.mark.parametrize("damage", [corrupt, mistaken, shutil.rmtree])
-def test_unfit_bundle_is_refused_and_the_old_one_goes_on(server: Server, model: Path, damage: object) -> None:
+@pytest.mark.parametrize("damage", [corrupt, wrong_golden, shutil.rmtree])
+def test_invalid_bundle_is_refused_and_the_old_one_stays(server: Server, model: Path, damage: object) -> None:
     before = server.workers()
     assert callable(damage)
     damage(model)
     answer = reload(server)
     assert answer.status_code == 424
-    assert answer.json()["error"].startswith("the bundle that runs goes on: ")
+    assert answer.json()["error"].startswith("the running bundle stays: ")
     assert sentiment(server) == "positive"
     assert figure(server, 'commentwise_bundle_loads_total{outcome="failed"}') == 1
     until(lambda: server.workers() == before)
@@ -119,8 +119,8 @@ def test_unfit_bundle_is_refused_and_the_old_one_goes_on(server: Server, model: 
     assert sentiment(server) == "neutral"
 
 
-def exchange(model: Path, other: Path) -> None:
-    """Put a bundle in the place of another, whole."""
+def replace(model: Path, other: Path) -> None:
+    """Replace a bundle by another, as a whole."""
     shutil.rmtree(model)
     other.rename(model)
 
@@ -129,20 +129,20 @@ def test_polling_finds_a_new_bundle(model: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(model), "--poll", "0.1") as server:
         other = write(tmp_path / "other", -6.0)
         (other / GRAPH).write_bytes(b"nonsense")
-        exchange(model, other)
+        replace(model, other)
         until(lambda: figure(server, 'commentwise_bundle_loads_total{outcome="failed"}') > 0)
         assert sentiment(server) == "positive"
-        exchange(model, write(tmp_path / "other", -6.0))
+        replace(model, write(tmp_path / "other", -6.0))
         until(lambda: sentiment(server) == "neutral")
 
 
-def test_worker_replaced_after_its_bundle_was_exchanged_does_not_answer_with_the_new_one(
+def test_worker_restarted_after_its_folder_was_replaced_does_not_answer_with_the_new_bundle(
     server: Server, model: Path
 ) -> None:
     write(model, -6.0)
     first, *rest = server.workers()
     first.kill()
-    until(lambda: "was replaced: have it loaded anew" in server.log.read_text())
+    until(lambda: "was replaced: reload it" in server.log.read_text())
     if rest:
         assert sentiment(server) == "positive"
     assert reload(server).json()["swapped"] is True
@@ -159,7 +159,7 @@ def test_shadow_is_compared_and_never_answers(model: Path, tmp_path: Path) -> No
         assert [result["sentiment"] for result in results] == ["positive", "negative", "neutral"]
         until(lambda: figure(server, "commentwise_shadow_comments_total") == 3)
         assert figure(server, 'commentwise_shadow_comments_total{agrees="true"}') == 1
-        assert figure(server, "te_batch_next_size_count") == 3  # the shadow's work is not the server's
+        assert figure(server, "te_batch_next_size_count") == 3  # the shadow's batches are not counted
 
 
 @pytest.mark.slow
@@ -203,6 +203,6 @@ def test_champion_of_a_registry(model: Path, tmp_path: Path, monkeypatch: pytest
         started(tmp_path / "server", "--model", "models:/commentwise@champion", MLFLOW_TRACKING_URI=uri).__enter__()
 
 
-def test_graph_of_the_other_strength_is_another_bundle(tmp_path: Path) -> None:
+def test_graph_of_another_strength_is_another_bundle(tmp_path: Path) -> None:
     assert bundle_id(write(tmp_path / "one", 6.0)) != bundle_id(write(tmp_path / "two", -6.0))
     assert onnx.load(tmp_path / "one" / GRAPH) == tiny_graph(6.0)

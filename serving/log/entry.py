@@ -1,0 +1,56 @@
+"""An entry of the prediction log: what the server records of an answer, and the table row that follows from it."""
+
+from typing import Any, NamedTuple
+
+from commentwise.comments.traits import text_hash, traits_of
+
+
+class LogEntry(NamedTuple):
+    """One answer. The server appends it to a buffer; the log writer computes the row, which takes longer."""
+
+    id: str
+    """Random, so that an entry that is sent twice is stored once."""
+    time: float
+    """Seconds since 1970."""
+    request_id: str
+    position: int
+    """Of the text among those of its request, from 0."""
+    bundle_id: str
+    text: str
+    """Normalised."""
+    token_ids: list[int]
+    word_ids: list[int | None]
+    """The number of each token's word; None for special tokens."""
+    unknown_id: int | None
+    """The id of the bundle's token for unknown words; None where its tokenizer has none."""
+    truncated: bool
+    label: str
+    labels: list[str]
+    probabilities: list[float]
+    """In the order of `labels`."""
+    seconds: float
+    """In the queue and in inference."""
+
+    def row(self, keep_text: bool) -> dict[str, Any]:
+        """Return the row of the table `predictions` (models/prediction_log.py), by column."""
+        signals = traits_of(self.text, self.token_ids, self.word_ids, self.unknown_id)
+        return {
+            "id": self.id,
+            "time": self.time,
+            "request_id": self.request_id,
+            "position": self.position,
+            "bundle_id": self.bundle_id,
+            "text_hash": text_hash(self.text),
+            "tokens": signals.tokens,
+            "unknown_share": signals.unknown_share,
+            "split_share": signals.split_share,
+            "latin_share": signals.latin_share,
+            "emoji_share": signals.emoji_share,
+            "truncated": self.truncated,
+            "label": self.label,
+            "probabilities": {
+                label: round(share, 6) for label, share in zip(self.labels, self.probabilities, strict=True)
+            },
+            "seconds": self.seconds,
+            "text": self.text if keep_text else None,
+        }
