@@ -183,6 +183,7 @@ def finish(retraining: Retraining, decision: dict[str, Any], places: Places, pat
     if decision["alias"] == "champion":
         reference.create(places.bundle, places.prepared, path)
     if not decision["passed"]:
+        print("retrain: restoring params.yaml, dvc.lock and the data", flush=True)
         put_back(places, files.kept, retraining.data)
     line = asdict(retraining) | {"ended": datetime.now(UTC).isoformat(timespec="seconds"), "gate": decision}
     others = [
