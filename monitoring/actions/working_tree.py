@@ -83,7 +83,6 @@ def put_back(places: Places, folder: Path, data: str) -> None:
         run("dvc", "remove", tracked, root=places.root)
     (places.root / data).unlink(missing_ok=True)
     run("dvc", "checkout", "--force", root=places.root)
-    data_folder = places.retraining_data.relative_to(places.root)
-    subprocess.run(
-        ["git", "reset", "--quiet", "--", str(data_folder), *map(str, kept)], cwd=places.root, check=True
-    )  # DVC stages what it writes
+    # DVC has staged files that it wrote.
+    staged = [str(places.retraining_data.relative_to(places.root)), *map(str, kept)]
+    subprocess.run(["git", "reset", "--quiet", "--", *staged], cwd=places.root, check=True)
