@@ -111,7 +111,7 @@ class Signal:
     title: str
     """Its name in the report's tables and plots."""
     sentence: Callable[[Change], str]
-    """Describes a change, as a clause with "they" for the comments, in lower case and without a full stop."""
+    """Describes the difference in a clause that is true of small differences too, since the report has one per signal."""
     method: PerComment | WholeSample
     """How it is computed and tested."""
 
@@ -175,11 +175,11 @@ def _label(change: Change) -> str:
 def _domain(change: Change) -> str:
     words = ", ".join(repr(word) for word in change.outcome.words[:5])
     by = f", by words such as {words}" if words else ""
-    return f"a classifier distinguishes them from the reference (AUC {change.outcome.statistic:.2f}, chance is 0.5){by}"
+    return f"a classifier separates the comments from the reference with AUC {change.outcome.statistic:.2f} (chance is 0.5){by}"
 
 
 def _embedding(change: Change) -> str:
-    return f"their embeddings differ from the reference (squared MMD {change.outcome.statistic:.3f})"
+    return f"the embeddings are at a squared MMD of {change.outcome.statistic:.3f} from those of the reference"
 
 
 SIGNALS: list[Signal] = [
