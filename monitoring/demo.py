@@ -32,10 +32,11 @@ from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import Classifier
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.actions.working_tree import change_params
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import PREFIX, Settings, read
 from commentwise.monitoring.signals.reference import content_of
-from commentwise.training.candidate import HELD_OUT, read_part
+from commentwise.training.candidate import read_part
+from commentwise.training.project import HELD_OUT
 from commentwise.training.settings import load_settings
 
 Comment = dict[str, str]
@@ -61,12 +62,12 @@ class DemoCommand(Settings):
 class Clone:
     """The clone in which the demonstration runs."""
 
-    places: Places
+    project: MonitoredProject
     environment: dict[str, str]
 
     def run(self, module: str, *arguments: str) -> None:
         """Run a command in the clone."""
-        run(module, *arguments, root=self.places.root, environment=self.environment)
+        run(module, *arguments, root=self.project.root, environment=self.environment)
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM stops the server too
     shifted = [json.loads(line) for line in settings.shifted.read_text(encoding="utf-8").splitlines()]
     write_json(FOLDER / "story.json", play(make_clone(FOLDER), shifted, settings.port))
-    print(f"latest report: {Places(FOLDER).monitoring / 'report.html'}; figures: {FOLDER / 'story.json'}")
+    print(f"latest report: {MonitoredProject(FOLDER).monitoring / 'report.html'}; figures: {FOLDER / 'story.json'}")
 
 
 def make_clone(folder: Path) -> Clone:
@@ -86,7 +87,7 @@ def make_clone(folder: Path) -> Clone:
     subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     registry = f"sqlite:///{folder.resolve() / 'mlflow.db'}"
-    clone = Clone(Places(folder), inherited | {"MLFLOW_TRACKING_URI": registry})
+    clone = Clone(MonitoredProject(folder), inherited | {"MLFLOW_TRACKING_URI": registry})
     clone.run("dvc", "config", "--local", "cache.dir", cache)
     # Cached results are not trained again. An incomplete cache is not an error.
     subprocess.run([*dvc, "checkout", "--quiet"], cwd=folder, stderr=subprocess.DEVNULL, check=False)
@@ -96,13 +97,13 @@ def make_clone(folder: Path) -> Clone:
 def play(clone: Clone, shifted: list[Comment], port: int) -> dict[str, Any]:
     """Run all acts; return the figures."""
     title = Console(highlight=False).rule
-    places = clone.places
+    project = clone.project
     title("1. The first champion")
     clone.run("dvc", "repro")
     clone.run("commentwise.training.registry.publish")
-    labels = load_settings(places.params).labels
-    expected = make_reference(places, labels)
-    test = read_part("test", labels, places.prepared)
+    labels = load_settings(project.params).labels
+    expected = make_reference(project, labels)
+    test = read_part(project.prepared, "test", labels)
     old_test = [{"text": text, "label": label} for text, label in zip(test.texts, test.table["label"], strict=True)]
     random.Random(0).shuffle(shifted)
     rated, held_back = shifted[: WINDOWS * WINDOW], shifted[WINDOWS * WINDOW :]
@@ -128,15 +129,15 @@ def play(clone: Clone, shifted: list[Comment], port: int) -> dict[str, Any]:
         give_feedback(client, rated)
         title("5. Retraining, and the gate")
         measured = {"held_back": held_back, "old_test": old_test}
-        champion = Classifier(places.bundle)  # not through the server, which would log it
+        champion = Classifier(project.bundle)  # not through the server, which would log it
         story["before"] = {
             name: accuracy([answer.label for answer in champion.predict([row["text"] for row in rows])], rows)
             for name, rows in measured.items()
         }
         bundle_id = bundle_in_production(client)
-        change_params(places.params, RETRAINED_WITH)
+        change_params(project.params, RETRAINED_WITH)
         clone.run("commentwise.monitoring.actions.retrain", "--prediction-log", LOG, "--why", "drift demo")
-        (line,) = (places.retraining / "retrainings.jsonl").read_text(encoding="utf-8").splitlines()
+        (line,) = (project.retraining / "retrainings.jsonl").read_text(encoding="utf-8").splitlines()
         story["gate"] = json.loads(line)["gate"]
         if story["gate"]["passed"]:
             title("6. The server follows")
@@ -147,14 +148,14 @@ def play(clone: Clone, shifted: list[Comment], port: int) -> dict[str, Any]:
     return story
 
 
-def make_reference(places: Places, labels: Sequence[str]) -> list[Comment]:
+def make_reference(project: MonitoredProject, labels: Sequence[str]) -> list[Comment]:
     """Create the reference from two thirds of the held-out comments; return the last third."""
-    parts = [read_part(part, labels, places.prepared) for part in HELD_OUT]
-    comments = [(text, int(target)) for part in parts for text, target in zip(part.texts, part.true, strict=True)]
+    parts = [read_part(project.prepared, part, labels) for part in HELD_OUT]
+    comments = [(text, int(target)) for part in parts for text, target in zip(part.texts, part.targets, strict=True)]
     comments.sort(key=lambda comment: text_hash(comment[0]))  # a random order that is the same every time
     texts, targets = zip(*(comment for index, comment in enumerate(comments) if index % 3), strict=True)
-    training_texts = read_part("train", labels, places.prepared).texts
-    write_json(places.reference, content_of(places.bundle, texts, targets, training_texts))
+    training_texts = read_part(project.prepared, "train", labels).texts
+    write_json(project.reference, content_of(project.bundle, texts, targets, training_texts))
     return [{"text": text, "label": labels[target]} for text, target in comments[::3]]
 
 
@@ -185,7 +186,7 @@ def give_feedback(client: httpx.Client, comments: Sequence[Comment]) -> None:
 def watch(clone: Clone) -> dict[str, Any]:
     """Run `commentwise watch`; return the main figures of its report."""
     clone.run("commentwise.monitoring.actions.watch", "--prediction-log", LOG, "--window", str(WINDOW))
-    report = read_json(clone.places.monitoring / "report.json")
+    report = read_json(clone.project.monitoring / "report.json")
     return {
         "severity": report["severity"],
         "severities": [window["severity"] for window in report["windows"]],
@@ -209,11 +210,11 @@ def bundle_in_production(client: httpx.Client) -> str:
 @contextmanager
 def server(clone: Clone, port: int) -> Iterator[httpx.Client]:
     """Serve the champion with a prediction log; the server follows the alias."""
-    model = load_settings(clone.places.params).publish.model
+    model = load_settings(clone.project.params).publish.model
     flags = ("--model", f"models:/{model}@champion", "--poll", "10", "--port", str(port))
     log = ("--prediction-log", LOG, "--log-text", "--log-level", "warning")
     command = [sys.executable, "-m", "commentwise.serving", *flags, *log]
-    process = subprocess.Popen(command, cwd=clone.places.root, env=clone.environment)
+    process = subprocess.Popen(command, cwd=clone.project.root, env=clone.environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT, trust_env=False) as client:
             wait_for(lambda: process.poll() is not None or _is_healthy(client))

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from commentwise.errors import CommentwiseError
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 
 PREFIX = "COMMENTWISE_"
 
@@ -39,11 +39,11 @@ class LogSettings(Settings):
 class WindowSettings(LogSettings):
     """The predictions to analyse, and the reference to compare them with."""
 
-    bundle: Path = Field(default=Places().bundle, description="folder of the bundle in production")
-    reference: Path = Field(default=Places().reference, description="file that `commentwise reference` wrote")
+    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle in production")
+    reference: Path = Field(default=MonitoredProject().reference, description="file that `commentwise reference` wrote")
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
     windows: int = Field(default=12, ge=1, le=500, description="maximum number of windows, the latest ones")
-    out: Path = Field(default=Places().monitoring, description="folder for the results")
+    out: Path = Field(default=MonitoredProject().monitoring, description="folder for the results")
 
 
 Command = TypeVar("Command", bound=BaseSettings)

@@ -12,7 +12,7 @@ from commentwise.comments.table import COLUMNS
 from commentwise.comments.traits import text_hash
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import opened
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.signals.human_labels import read_feedback, settle
 from commentwise.training.project import PARTS
 
@@ -23,7 +23,9 @@ MIN_RECENT = 40
 Comment = dict[str, Any]
 
 
-def recent_comments(places: Places, prediction_log: str, files: Sequence[Path], labels: Sequence[str]) -> list[Comment]:
+def recent_comments(
+    project: MonitoredProject, prediction_log: str, files: Sequence[Path], labels: Sequence[str]
+) -> list[Comment]:
     """Collect the labelled comments that the current split does not contain yet.
 
     They come from the feedback in the log and from .jsonl files. Comments with a label that is not among `labels` are
@@ -33,7 +35,7 @@ def recent_comments(places: Places, prediction_log: str, files: Sequence[Path], 
         settled = settle(read_feedback(connection))
     print(f"retrain: feedback: {settled}", flush=True)
     given = [*settled.comments, *(row for path in files for row in labelled_lines(path))]
-    known = {text_hash(text) for text in current_split(places)["text"]}
+    known = {text_hash(text) for text in current_split(project)["text"]}
     recent: dict[str, Comment] = {}
     for row in given:
         digest = text_hash(normalize(row["text"]))
@@ -48,9 +50,9 @@ def recent_comments(places: Places, prediction_log: str, files: Sequence[Path], 
     return [recent[digest] for digest in sorted(recent)]
 
 
-def current_split(places: Places) -> pd.DataFrame:
+def current_split(project: MonitoredProject) -> pd.DataFrame:
     """The comments that the pipeline's last run trained and tested on, with their parts."""
-    return pd.concat([pd.read_parquet(places.part(part)).assign(part=part) for part in PARTS])[list(COLUMNS)]
+    return pd.concat([pd.read_parquet(project.part(part)).assign(part=part) for part in PARTS])[list(COLUMNS)]
 
 
 def assign_parts(recent: Sequence[Comment]) -> pd.DataFrame:

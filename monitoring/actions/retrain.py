@@ -31,7 +31,7 @@ from commentwise.monitoring.actions.export_feedback import write_lines
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.actions.recent_comments import assign_parts, current_split, part_of, recent_comments
 from commentwise.monitoring.actions.working_tree import keep, put_back, set_source
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import LogSettings, read
 from commentwise.monitoring.signals import reference
 from commentwise.training.choice.gate import decide
@@ -41,7 +41,9 @@ from commentwise.training.settings import load_settings
 class RetrainCommand(LogSettings):
     """Train again with the feedback; the gate decides."""
 
-    reference: Path = Field(default=Places().reference, description="where to write the reference of a new champion")
+    reference: Path = Field(
+        default=MonitoredProject().reference, description="where to write the reference of a new champion"
+    )
     also: list[Path] = Field(default=[], description="more labelled comments: .jsonl files with text and label")
     shadow: bool = Field(default=False, description="make a winner challenger, to run as a shadow, not champion")
     why: str = Field(default="requested", description="reason, for the record")
@@ -67,10 +69,10 @@ class Retraining:
 class Files:
     """The files of the current retraining, of which there is one per project, and the record of all."""
 
-    def __init__(self, places: Places) -> None:
-        self.lock = places.retraining / "lock"
-        self.record = places.retraining / "retrainings.jsonl"
-        self.current = places.retraining / "present"
+    def __init__(self, project: MonitoredProject) -> None:
+        self.lock = project.retraining / "lock"
+        self.record = project.retraining / "retrainings.jsonl"
+        self.current = project.retraining / "present"
         self.state = self.current / "state.json"
         self.kept = self.current / "kept"
         self.recent_test = self.current / "recent.txt"
@@ -80,19 +82,19 @@ class Files:
 
 def main() -> None:
     """Retrain, or continue an interrupted retraining."""
-    retrain(read(RetrainCommand, "retrain"), Places())
+    retrain(read(RetrainCommand, "retrain"), MonitoredProject())
 
 
-def retrain(settings: RetrainCommand, places: Places) -> None:
+def retrain(settings: RetrainCommand, project: MonitoredProject) -> None:
     """Retrain, or continue an interrupted retraining.
 
     Raises CommentwiseError when another one is running, there is too little to train on, or a stage fails.
     """
-    files = Files(places)
+    files = Files(project)
     with alone(files.lock):
-        retraining = begin(settings, places)
-        decision = carry_out(retraining, places)
-        finish(retraining, decision, places, settings.reference)
+        retraining = begin(settings, project)
+        decision = carry_out(retraining, project)
+        finish(retraining, decision, project, settings.reference)
     print(f"retrain: {decision['reason']}")
 
 
@@ -108,26 +110,26 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def begin(settings: RetrainCommand, places: Places) -> Retraining:
+def begin(settings: RetrainCommand, project: MonitoredProject) -> Retraining:
     """Write down what this retraining trains on, or read what an interrupted one did.
 
     Raises CommentwiseError when there is too little to train on, or the same comments and settings lost before.
     """
-    files = Files(places)
+    files = Files(project)
     if files.state.is_file():
         retraining = read_state(files)
         print(f"retrain: continuing {retraining.id}, begun {retraining.when} by {retraining.who}", flush=True)
         return retraining
-    labels = load_settings(places.params).labels
-    recent = recent_comments(places, settings.prediction_log, settings.also, labels)
-    table = pd.concat([current_split(places), assign_parts(recent)], ignore_index=True)
+    labels = load_settings(project.params).labels
+    recent = recent_comments(project, settings.prediction_log, settings.also, labels)
+    table = pd.concat([current_split(project), assign_parts(recent)], ignore_index=True)
     content = table.to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
-    name = hashlib.sha256((content + places.params.read_text(encoding="utf-8")).encode("utf-8")).hexdigest()[:12]
+    name = hashlib.sha256((content + project.params.read_text(encoding="utf-8")).encode("utf-8")).hexdigest()[:12]
     refuse_repeated_loss(files, name)
-    data = places.retraining_data / f"{name}.jsonl"
+    data = project.retraining_data / f"{name}.jsonl"
     write_text(data, content)
     shutil.rmtree(files.current, ignore_errors=True)  # of one that was killed before it had begun
-    keep(places, files.kept)
+    keep(project, files.kept)
     test = [row["comment_id"] for row in recent if part_of(row["text"]) == "test"]
     write_text(files.recent_test, "\n".join(test) + "\n")
     write_lines(files.recent, recent)
@@ -137,7 +139,7 @@ def begin(settings: RetrainCommand, places: Places) -> Retraining:
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         why=settings.why,
         shadow=settings.shadow,
-        data=data.relative_to(places.root).as_posix(),
+        data=data.relative_to(project.root).as_posix(),
         recent=len(recent),
         recent_test=len(test),
     )
@@ -165,26 +167,26 @@ def refuse_repeated_loss(files: Files, name: str) -> None:
             )
 
 
-def carry_out(retraining: Retraining, places: Places) -> dict[str, Any]:
+def carry_out(retraining: Retraining, project: MonitoredProject) -> dict[str, Any]:
     """Run the pipeline and the gate, without repeating finished steps; return the gate's `Decision` as a dict."""
-    files = Files(places)
+    files = Files(project)
     if not files.decision.is_file():
-        run("dvc", "add", retraining.data, root=places.root)
-        set_source(places, retraining.data)
-        run("dvc", "repro", root=places.root)
+        run("dvc", "add", retraining.data, root=project.root)
+        set_source(project, retraining.data)
+        run("dvc", "repro", root=project.root)
         recent = files.recent_test.read_text(encoding="utf-8").split()
-        write_json(files.decision, asdict(decide(recent, shadow=retraining.shadow)))
+        write_json(files.decision, asdict(decide(project, recent, shadow=retraining.shadow)))
     return dict(read_json(files.decision))
 
 
-def finish(retraining: Retraining, decision: dict[str, Any], places: Places, path: Path) -> None:
+def finish(retraining: Retraining, decision: dict[str, Any], project: MonitoredProject, path: Path) -> None:
     """Write the reference of a new champion to `path`, restore the files after a loss, and record the outcome."""
-    files = Files(places)
+    files = Files(project)
     if decision["alias"] == "champion":
-        reference.create(places.bundle, places.prepared, path)
+        reference.create(project.bundle, project.prepared, path)
     if not decision["passed"]:
         print("retrain: restoring params.yaml, dvc.lock and the data", flush=True)
-        put_back(places, files.kept, retraining.data)
+        put_back(project, files.kept, retraining.data)
     line = asdict(retraining) | {"ended": datetime.now(UTC).isoformat(timespec="seconds"), "gate": decision}
     others = [
         past

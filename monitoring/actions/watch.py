@@ -13,7 +13,7 @@ from pydantic import Field
 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.monitoring.actions.alerts import AlertSettings, notify
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.report import page
 from commentwise.monitoring.settings import read
 from commentwise.monitoring.signals.analysis import analyse
@@ -56,7 +56,7 @@ def look(settings: WatchCommand) -> None:
     if settings.record:
         from commentwise.monitoring.report.mlflow_record import record
 
-        record(analysis, settings.out)
+        record(MonitoredProject(), analysis, settings.out)
     try:
         for channel in notify(analysis, settings):
             print(f"watch: sent an alert by {channel}", flush=True)
@@ -73,7 +73,7 @@ def start_retraining(settings: WatchCommand, why: str) -> None:
     from commentwise.monitoring.actions.retrain import RetrainCommand, retrain
 
     flags = {"prediction-log": settings.prediction_log, "reference": settings.reference, "why": why}
-    retrain(read(RetrainCommand, "retrain", [f"--{name}={value}" for name, value in flags.items()]), Places())
+    retrain(read(RetrainCommand, "retrain", [f"--{name}={value}" for name, value in flags.items()]), MonitoredProject())
 
 
 if __name__ == "__main__":

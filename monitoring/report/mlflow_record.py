@@ -5,27 +5,28 @@ from pathlib import Path
 import mlflow
 
 from commentwise.monitoring.signals.analysis import Analysis
-from commentwise.training.registry.tracking import connect
+from commentwise.training.project import Project
+from commentwise.training.registry.tracking import EXPERIMENT, connect
 from commentwise.training.registry.versions import BUNDLE_TAG, version_of_bundle
 from commentwise.training.settings import load_settings
 
 MONITOR_TAG = "commentwise.monitoring"
 
 
-def record(analysis: Analysis, folder: Path) -> str:
+def record(project: Project, analysis: Analysis, folder: Path) -> str:
     """Log a run with the report in `folder` as its artifacts, and tag the version; return the run's id.
 
     The same windows are logged once.
     """
-    client = connect()
+    client = connect(project)
     bundle = analysis.reference.bundle_id
     key = f"{bundle[:12]}-{analysis.verdicts[-1].rows.time[-1]:.3f}-{len(analysis.verdicts)}"
-    experiment = client.get_experiment_by_name("commentwise")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], f"tags.`{MONITOR_TAG}` = '{key}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
-    version = version_of_bundle(client, load_settings().publish.model, bundle)
+    version = version_of_bundle(client, load_settings(project.params).publish.model, bundle)
     tags = {BUNDLE_TAG + ".monitored": bundle, "severity": analysis.severity}
     if version:
         tags["model_version"] = version.version

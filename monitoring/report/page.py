@@ -12,6 +12,7 @@ from pydantic import Field
 
 from commentwise.errors import run_command
 from commentwise.fileio import write_json, write_text
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.report.plots import performance_plot, power_plot, signal_plot
 from commentwise.monitoring.settings import WindowSettings, read
 from commentwise.monitoring.signals.analysis import Analysis, analyse, power_curves
@@ -39,7 +40,7 @@ def main() -> None:
     if settings.record:
         from commentwise.monitoring.report.mlflow_record import record
 
-        record(analysis, settings.out)
+        record(MonitoredProject(), analysis, settings.out)
     for verdict in analysis.verdicts:
         print(window_line(verdict, analysis.reference))
     print(f"drift: {analysis.severity}: {analysis.summary} -> {settings.out / 'report.html'}")

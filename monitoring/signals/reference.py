@@ -21,9 +21,10 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, bundle_id, verify_files
 from commentwise.models.tokens import load_tokenizer
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import Settings, read
 from commentwise.monitoring.signals.rows import TRAITS, Floats, Integers, Rows, make_rows
+from commentwise.training.project import HELD_OUT
 
 MAX_ROWS = 2000
 """Comments kept. The tests' memory grows with it, and more would not sharpen a window's verdict."""
@@ -51,9 +52,11 @@ class Reference:
 class ReferenceCommand(Settings):
     """Create the reference of a bundle."""
 
-    bundle: Path = Field(default=Places().bundle, description="folder of the bundle")
-    data: Path = Field(default=Places().prepared, description="folder of the split that the bundle was trained on")
-    reference: Path = Field(default=Places().reference, description="file to write")
+    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle")
+    data: Path = Field(
+        default=MonitoredProject().prepared, description="folder of the split that the bundle was trained on"
+    )
+    reference: Path = Field(default=MonitoredProject().reference, description="file to write")
 
 
 def main() -> None:
@@ -78,7 +81,7 @@ def create(bundle: Path, data: Path, path: Path) -> None:
 def from_split(bundle: Path, data: Path) -> dict[str, Any]:
     """The content of a reference; see `create`."""
     # These need pandas and git, which reading a reference does not.
-    from commentwise.training.candidate import HELD_OUT, read_part
+    from commentwise.training.candidate import read_part
     from commentwise.training.provenance import folder_md5
 
     manifest = verify_files(bundle)
@@ -87,14 +90,14 @@ def from_split(bundle: Path, data: Path) -> dict[str, Any]:
         raise CommentwiseError(
             f"{data} is not the split that {bundle} was trained on: get both from one commit with `dvc checkout`"
         )
-    parts = [read_part(part, manifest.labels, data) for part in HELD_OUT]
-    texts, targets = [text for part in parts for text in part.texts], np.concatenate([part.true for part in parts])
+    parts = [read_part(data, part, manifest.labels) for part in HELD_OUT]
+    texts, targets = [text for part in parts for text in part.texts], np.concatenate([part.targets for part in parts])
     if len(texts) < MIN_ROWS:
         raise CommentwiseError(
             f"{data} holds {len(texts)} held-out comments and a reference needs {MIN_ROWS}: add labelled comments"
         )
     chosen = np.sort(np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS])
-    training_texts = read_part("train", manifest.labels, data).texts
+    training_texts = read_part(data, "train", manifest.labels).texts
     return content_of(bundle, [texts[index] for index in chosen], targets[chosen].tolist(), training_texts)
 
 

@@ -16,10 +16,9 @@ from commentwise.monitoring.report import mlflow_record
 from commentwise.monitoring.report import page as report
 from commentwise.monitoring.settings import WindowSettings, read
 from commentwise.monitoring.signals.analysis import Analysis, analyse
-from commentwise.training.project import BUNDLE
 from tests.monitoring.production import Production
 from tests.training.conftest import work
-from tests.training.test_publish import MODEL, client, make_bundle, printed, store
+from tests.training.test_publish import MODEL, PROJECT, client, make_bundle, printed, store
 
 __all__ = ["client", "store", "work"]  # fixtures
 
@@ -104,13 +103,13 @@ def test_findings_are_logged_once_with_the_version_of_the_model(
 ) -> None:
     make_bundle(0)
     printed(capsys)
-    here = Production(tmp_path, BUNDLE)
+    here = Production(tmp_path, PROJECT.bundle)
     here.log([*here.usual(100), *here.different(100)])
     settings = read(WindowSettings, "drift", here.flags)
     analysis = analyse(settings)
     report.write(analysis, settings)
-    run_id = mlflow_record.record(analysis, settings.out)
-    assert mlflow_record.record(analysis, settings.out) == run_id
+    run_id = mlflow_record.record(PROJECT, analysis, settings.out)
+    assert mlflow_record.record(PROJECT, analysis, settings.out) == run_id
     run = client.get_run(run_id)
     assert run.data.tags["model_version"] == "1"
     assert run.data.tags["severity"] == "alert"
@@ -118,5 +117,5 @@ def test_findings_are_logged_once_with_the_version_of_the_model(
     assert {file.path for file in client.list_artifacts(run_id)} == {"report.html", "report.json"}
     version = client.get_model_version(MODEL, "1")
     assert version.tags[mlflow_record.MONITOR_TAG].startswith("alert: Since ")
-    assert run.data.tags["commentwise.bundle.monitored"] == bundle_id(BUNDLE)
+    assert run.data.tags["commentwise.bundle.monitored"] == bundle_id(PROJECT.bundle)
     assert mlflow.active_run() is None

@@ -22,20 +22,20 @@ from commentwise.monitoring.actions.retrain import (
     refuse_repeated_loss,
 )
 from commentwise.monitoring.actions.working_tree import put_back, set_source
-from commentwise.monitoring.places import Places
+from commentwise.monitoring.project import MonitoredProject
 
 RETRAINING = Retraining("a", "ann", "today", "why", False, "data/retrain/a.jsonl", 50, 20)
 LOSS = {"passed": False, "alias": "challenger", "reason": "why"}
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path)
+def project(tmp_path: Path) -> MonitoredProject:
+    return MonitoredProject(tmp_path)
 
 
 @pytest.fixture
-def files(places: Places) -> Files:
-    return Files(places)
+def files(project: MonitoredProject) -> Files:
+    return Files(project)
 
 
 def test_a_second_retraining_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -96,23 +96,25 @@ def test_a_damaged_state_is_an_error_with_the_way_out(content: str, files: Files
         read_state(files)
 
 
-def test_a_decision_is_not_taken_twice(places: Places, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decision_is_not_taken_twice(
+    project: MonitoredProject, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a kill in `finish`, neither pipeline nor gate run again: the data of a loser may be gone by then."""
     write_json(files.decision, LOSS)
     monkeypatch.setattr(retrain, "run", lambda *_, **__: pytest.fail("the pipeline ran"))
     monkeypatch.setattr(retrain, "decide", lambda *_, **__: pytest.fail("the gate ran"))
-    assert carry_out(RETRAINING, places) == LOSS
+    assert carry_out(RETRAINING, project) == LOSS
 
 
 @pytest.fixture
-def lost(places: Places, files: Files, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+def lost(project: MonitoredProject, files: Files, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A retraining that has lost, in a git repository; the DVC commands that its end runs."""
     commands: list[tuple[Any, ...]] = []
     monkeypatch.setattr(working_tree, "run", lambda *command, **_: commands.append(command))
-    subprocess.run(["git", "init", "--quiet"], cwd=places.root, check=True)
-    write_text(places.params, "after")
-    write_text(places.root / RETRAINING.data, "{}")
-    write_text(places.root / f"{RETRAINING.data}.dvc", "outs:")
+    subprocess.run(["git", "init", "--quiet"], cwd=project.root, check=True)
+    write_text(project.params, "after")
+    write_text(project.root / RETRAINING.data, "{}")
+    write_text(project.root / f"{RETRAINING.data}.dvc", "outs:")
     return commands
 
 
@@ -122,38 +124,38 @@ def write_current(files: Files) -> None:
 
 
 def test_after_a_loss_the_files_are_restored(
-    places: Places, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
+    project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
     write_current(files)
-    finish(RETRAINING, LOSS, places, tmp_path / "reference.json")
-    assert places.params.read_text(encoding="utf-8") == "before"
-    assert not (places.root / RETRAINING.data).exists()
+    finish(RETRAINING, LOSS, project, tmp_path / "reference.json")
+    assert project.params.read_text(encoding="utf-8") == "before"
+    assert not (project.root / RETRAINING.data).exists()
     assert lost == [("dvc", "remove", f"{RETRAINING.data}.dvc"), ("dvc", "checkout", "--force")]
     assert not files.current.exists()
 
 
-def test_restoring_can_be_repeated(places: Places, files: Files, lost: list[tuple[Any, ...]]) -> None:
+def test_restoring_can_be_repeated(project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]]) -> None:
     write_current(files)
     for _ in range(2):
-        put_back(places, files.kept, RETRAINING.data)
-    assert places.params.read_text(encoding="utf-8") == "before"
+        put_back(project, files.kept, RETRAINING.data)
+    assert project.params.read_text(encoding="utf-8") == "before"
 
 
 def test_a_retraining_killed_after_its_record_is_recorded_once(
-    places: Places, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
+    project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
     for _ in range(2):
         write_current(files)
-        finish(RETRAINING, LOSS, places, tmp_path / "reference.json")
+        finish(RETRAINING, LOSS, project, tmp_path / "reference.json")
     (line,) = files.record.read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["gate"] == LOSS
 
 
-def test_params_name_the_new_source_and_keep_their_comments(places: Places) -> None:
+def test_params_name_the_new_source_and_keep_their_comments(project: MonitoredProject) -> None:
     text = "seed: 1   # why\ndata:\n  path: a.csv # where\n  hub: x\n  label_map: {'0': negative}\n  columns: {text: Comment}\n"
-    write_text(places.params, text)
-    set_source(places, "data/retrain/new.jsonl")
-    written = places.params.read_text(encoding="utf-8")
+    write_text(project.params, text)
+    set_source(project, "data/retrain/new.jsonl")
+    written = project.params.read_text(encoding="utf-8")
     assert ("# why" in written, "# where" in written) == (True, True)
     assert "path: data/retrain/new.jsonl" in written
     assert "text: text" in written

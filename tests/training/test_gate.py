@@ -8,7 +8,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.training.choice.gate import decide, match
 from commentwise.training.registry import versions as registry
 from commentwise.training.registry.rollback import roll_back
-from tests.training.test_publish import MODEL, alias, client, make_bundle, printed, store
+from tests.training.test_publish import MODEL, PROJECT, alias, client, make_bundle, printed, store
 
 __all__ = ["client", "store"]  # fixtures
 RECENT = {f"c{number}" for number in range(0, 90, 3)}
@@ -25,12 +25,12 @@ def test_a_win_on_the_recent_without_a_loss_on_the_old_is_champion(
 ) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    decision = decide(RECENT)
+    decision = decide(PROJECT, RECENT)
     assert (decision.passed, decision.alias) == (True, "champion")
     assert decision.recent is not None
     assert decision.recent.comments == 30
     assert alias(client, "champion") == "2"
-    again = decide(RECENT)  # as after a kill just before the decision was written down
+    again = decide(PROJECT, RECENT)  # as after a kill just before the decision was written down
     assert (again.passed, again.alias, again.reason) == (True, "champion", decision.reason)
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2
     tags = client.get_model_version(MODEL, "2").tags
@@ -43,7 +43,7 @@ def test_a_winner_becomes_challenger_where_a_shadow_is_asked_for(
 ) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    assert decide(RECENT, shadow=True).alias == "challenger"
+    assert decide(PROJECT, RECENT, shadow=True).alias == "challenger"
     assert (alias(client, "champion"), alias(client, "challenger")) == ("1", "2")
 
 
@@ -53,7 +53,7 @@ def test_no_sure_win_leaves_the_champion(
 ) -> None:
     publish_one(6.0, capsys)
     make_bundle(1, strength)
-    decision = decide(RECENT)
+    decision = decide(PROJECT, RECENT)
     assert (decision.passed, decision.alias) == (False, "challenger")
     assert decision.reason.startswith("no significant win on the recent ones")
     assert alias(client, "champion") == "1"
@@ -75,7 +75,7 @@ def test_a_lead_that_may_be_luck_is_no_win() -> None:
 def test_without_recent_comments_nobody_wins(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    decision = decide({"other"})
+    decision = decide(PROJECT, {"other"})
     assert (decision.passed, decision.reason[:17]) == (False, "no recent comment")
     assert alias(client, "champion") == "1"
 
@@ -87,7 +87,7 @@ def test_rolling_back_goes_to_the_champion_before_and_says_who_and_why(
     with pytest.raises(CommentwiseError, match="version 1 of 'commentwise' is the first champion"):
         roll_back(client, MODEL, None, "why")
     make_bundle(1)
-    decide(RECENT)
+    decide(PROJECT, RECENT)
     assert roll_back(client, MODEL, None, "complaints") == "version 1 of 'commentwise' is champion instead of 2"
     assert "complaints" in client.get_model_version(MODEL, "1").tags[registry.DECISION_TAG]
     with pytest.raises(CommentwiseError, match="is the first champion"):
