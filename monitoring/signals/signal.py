@@ -8,10 +8,10 @@ To add a signal:
 1. Write its record at the place in `SIGNALS` where the summary should mention it. `PerComment` takes a function that
    returns one value per comment; `WholeSample` takes a test of its own. Both may return None where a window lacks what
    they need, such as texts: the signal is then left out.
-2. Only if the value must be known without the text, log it: add a field to `commentwise.comments.traits.Signals`,
-   compute it in `signals_of`, and add a column of the same name to the table in `commentwise.models.prediction_log`. The
-   record reads it with `logged("name")`. References that were created before lack it: `commentwise reference` creates
-   them again.
+2. Only if the value must be known without the text, log it: add a field to `commentwise.comments.traits.Signals` and
+   compute it in `signals_of`. The log has a column per field; for logs that exist, add the column in
+   `commentwise.models.prediction_log.prepare`, as the next schema version. The record reads it with `logged("name")`.
+   References that were created before lack it: create them again with `commentwise reference`.
 """
 
 from collections.abc import Callable

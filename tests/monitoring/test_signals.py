@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import Double, Integer
 
 from commentwise.models.prediction_log import predictions
 from commentwise.monitoring.actions.alerts import prometheus
@@ -71,9 +71,11 @@ def test_a_new_signal_is_left_out_where_the_window_lacks_what_it_needs(
     }
 
 
-def test_every_logged_trait_has_a_column_and_a_signal() -> None:
-    assert set(TRAITS) <= set(inspect(predictions).columns.keys())
+def test_every_trait_in_the_log_is_a_signal() -> None:
     assert set(TRAITS) <= {signal.name for signal in SIGNALS}
+    assert {name: type(predictions.c[name].type) for name in TRAITS} == {
+        name: Integer if name == "tokens" else Double for name in TRAITS
+    }
 
 
 def test_names_and_titles_are_unique() -> None:
