@@ -2,16 +2,18 @@
 
 import shutil
 import subprocess
-from fnmatch import fnmatch
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from commentwise.comments.table import COLUMNS
+from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.project import MonitoredProject
+from commentwise.training.families import registry
 
 
 def set_source(project: MonitoredProject, data: str) -> None:
@@ -44,29 +46,29 @@ def keep(project: MonitoredProject, folder: Path) -> None:
 
 
 def uncached_files(project: MonitoredProject) -> list[Path]:
-    """The files that the pipeline changes and DVC does not cache: settings, lock, and the metrics in git.
+    """The files that a run of the pipeline changes and DVC does not cache, relative to the project's root.
 
-    Paths are relative to the project's root.
+    They are the settings, the lock, the candidates' resources, and the metrics that are versioned in git.
     """
-    yaml = YAML(typ="safe")
-    stages = yaml.load(project.stages.read_text(encoding="utf-8"))["stages"]
-    lock = yaml.load(project.lock.read_text(encoding="utf-8"))["stages"]
-    uncached = {
-        str(name)
-        for stage in stages.values()
-        for out in [*stage.get("do", stage).get("outs", []), *stage.get("do", stage).get("metrics", [])]
-        if isinstance(out, dict)
-        for name in out
-    }
-    paths = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
-    metrics = {path for path in paths if any(_matches(path, name) for name in uncached)}
-    existing = [Path(path) for path in sorted(metrics) if (project.root / path).is_file()]
-    return [project.params.relative_to(project.root), project.lock.relative_to(project.root), *existing]
+    stages = YAML(typ="safe").load(project.lock.read_text(encoding="utf-8"))["stages"]
+    outs = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+    resources = [project.resources(family).relative_to(project.root) for family in registry.names()]
+    own = [project.params.relative_to(project.root), project.lock.relative_to(project.root), *resources]
+    files = [*own, *(Path(path) for path in sorted(outs - _ignored_by_git(project, outs)))]
+    return [path for path in files if (project.root / path).is_file()]
 
 
-def _matches(path: str, name: str) -> bool:
-    """Tell whether dvc.yaml means this output by `name`, which may contain ${item}."""
-    return fnmatch(path, name.replace("${item}", "*"))
+def _ignored_by_git(project: MonitoredProject, paths: Collection[str]) -> set[str]:
+    """Those of `paths` that git ignores. DVC lets git ignore the outputs that it caches."""
+    command = ["git", "check-ignore", "-z", "--stdin"]
+    done = subprocess.run(
+        command, cwd=project.root, input="\0".join(paths), stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode > 1:  # 1: none is ignored
+        raise CommentwiseError(
+            f"git cannot tell which results are versioned in {project.root.resolve()}: see its error above"
+        )
+    return set(done.stdout.split("\0"))
 
 
 def put_back(project: MonitoredProject, folder: Path, data: str) -> None:

@@ -21,7 +21,7 @@ from commentwise.monitoring.actions.retrain import (
     read_state,
     refuse_repeated_loss,
 )
-from commentwise.monitoring.actions.working_tree import put_back, set_source
+from commentwise.monitoring.actions.working_tree import put_back, set_source, uncached_files
 from commentwise.monitoring.project import MonitoredProject
 
 RETRAINING = Retraining("a", "ann", "today", "why", False, "data/retrain/a.jsonl", 50, 20)
@@ -104,6 +104,18 @@ def test_a_decision_is_not_taken_twice(
     monkeypatch.setattr(retrain, "run", lambda *_, **__: pytest.fail("the pipeline ran"))
     monkeypatch.setattr(retrain, "decide", lambda *_, **__: pytest.fail("the gate ran"))
     assert carry_out(RETRAINING, project) == LOSS
+
+
+def test_what_dvc_does_not_cache_is_kept(project: MonitoredProject) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=project.root, check=True)
+    lock = {"stages": {"evaluate": {"outs": [{"path": "metrics.json"}, {"path": "curve.csv"}, {"path": "gone.json"}]}}}
+    write_json(project.lock, lock)
+    write_text(project.root / ".gitignore", "/curve.csv\n")
+    resources = project.resources("svm").relative_to(project.root)
+    for path in ("params.yaml", "metrics.json", "curve.csv", resources):
+        write_text(project.root / path, "content")
+    kept = ["params.yaml", "dvc.lock", str(resources), "metrics.json"]
+    assert [str(path) for path in uncached_files(project)] == kept
 
 
 @pytest.fixture

@@ -88,6 +88,24 @@ def test_a_failed_run_does_not_end_the_watch(
     assert all(0 < seconds <= 60 for seconds in pauses)
 
 
+def test_an_unexpected_error_keeps_its_traceback_and_does_not_end_the_watch(
+    production: Production, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    def pause(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "analyse", fail)
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        run(watch.main, *production.flags, "--every", "60")
+    assert "RuntimeError: a bug" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(watch.main, *production.flags)
+
+
 def test_too_few_comments_are_an_error(production: Production, run: Run) -> None:
     production.log(production.usual(49))
     with pytest.raises(CommentwiseError, match="holds 49 distinct comments of this bundle, fewer than a window of 50"):

@@ -69,9 +69,9 @@ class Match:
 class Decision:
     """The gate's decision on a bundle."""
 
-    version: str
+    version: int
     """The bundle's version in the registry."""
-    champion: str
+    champion: int
     """The version of the champion that it was compared with."""
     passed: bool
     reason: str
@@ -97,7 +97,7 @@ def decide(project: Project, recent: Collection[str], *, shadow: bool = False) -
     version = register(client, project, settings)
     decision = judge(client, project, version, recent, settings)
     decision = replace(decision, alias=CHAMPION if decision.passed and not shadow else CHALLENGER)
-    if decision.champion != version.version:
+    if decision.champion != decision.version:
         # The reason first: killed in between, the next run finds it with the new champion.
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, decision.reason)
         move_alias(client, version, decision.alias)
@@ -114,12 +114,12 @@ def judge(
         raise CommentwiseError(f"{version.name!r} has no champion to compare with: run `commentwise publish`")
     if current.version == version.version:
         reason = current.tags.get(DECISION_TAG, "it already was the champion")
-        return Decision(version.version, current.version, True, reason)
+        return Decision(int(version.version), int(current.version), True, reason)
     test = read_part(project.prepared, "test", settings.labels)
     is_recent = test.table["comment_id"].isin(recent).to_numpy()
     if not is_recent.any():  # all of them were copies of other comments
         reason = "no recent comment is in the test part: collect more feedback"
-        return Decision(version.version, current.version, False, reason)
+        return Decision(int(version.version), int(current.version), False, reason)
     with downloaded(current, BUNDLE_FOLDER) as folder:
         theirs = Classifier(folder).probabilities(test.texts).argmax(axis=1) == test.targets
     ours = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1) == test.targets
@@ -127,7 +127,7 @@ def judge(
     passed = new.wins and not old.loses
     why = "passed" if passed else "no significant win on the recent ones" if not new.wins else "a loss on the old ones"
     reason = f"{why}: {new} recent comments, {old} old ones"
-    return Decision(version.version, current.version, passed, reason, recent=new, old=old)
+    return Decision(int(version.version), int(current.version), passed, reason, recent=new, old=old)
 
 
 def match(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Match:
