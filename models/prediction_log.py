@@ -5,7 +5,7 @@ Nobody's text is in it unless the operator wants that, or somebody sent it as fe
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sqlalchemy import (
@@ -31,12 +31,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from commentwise.comments.traits import Traits
 from commentwise.errors import CommentwiseError
 
 SCHEMA_VERSION = 1
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """How each inserts, with its own way to leave alone what is there."""
 CONNECT_SECONDS = 5
+COLUMN_TYPES: dict[Any, type[Integer] | type[Double[float]]] = {int: Integer, float: Double}
+"""Of the columns that describe a comment without its text, one per field of `commentwise.comments.traits.Traits`."""
 
 metadata = MetaData()
 
@@ -51,11 +54,7 @@ predictions = Table(
     Column("position", Integer, nullable=False),
     Column("bundle_id", String(64), nullable=False),
     Column("text_hash", String(32), nullable=False),
-    Column("tokens", Integer, nullable=False),
-    Column("unknown_share", Double, nullable=False),
-    Column("split_share", Double, nullable=False),
-    Column("latin_share", Double, nullable=False),
-    Column("emoji_share", Double, nullable=False),
+    *(Column(trait.name, COLUMN_TYPES[trait.type], nullable=False) for trait in fields(Traits)),
     Column("truncated", Boolean, nullable=False),
     Column("label", String(200), nullable=False),
     Column("probabilities", JSON, nullable=False),

@@ -1,1 +1,1 @@
-"""What happened in production: drift, performance without labels, feedback, alerts, retraining."""
+"""Monitoring in production: drift, accuracy without labels, feedback, reports, alerts and retraining."""

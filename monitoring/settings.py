@@ -9,13 +9,13 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from commentwise.errors import CommentwiseError
+from commentwise.monitoring.project import MonitoredProject
 
 PREFIX = "COMMENTWISE_"
-REFERENCE = Path("artifacts/monitoring/reference.json")
 
 
 class Settings(BaseSettings):
-    """How all commands read their settings."""
+    """The base of all commands' settings."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
 
 class LogSettings(Settings):
-    """Where the prediction log is."""
+    """The location of the prediction log."""
 
     prediction_log: str = Field(
         default="sqlite:///predictions.db",
@@ -37,32 +37,30 @@ class LogSettings(Settings):
 
 
 class WindowSettings(LogSettings):
-    """Which predictions are looked at, and what they are compared with."""
+    """The predictions to analyse, and the reference to compare them with."""
 
-    bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle that answers")
-    reference: Path = Field(
-        default=REFERENCE, description="what `python -m commentwise.monitoring.signals.reference` made"
-    )
+    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle in production")
+    reference: Path = Field(default=MonitoredProject().reference, description="file that `commentwise reference` wrote")
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
-    windows: int = Field(default=12, ge=1, le=500, description="windows to look at, the latest ones")
-    out: Path = Field(default=Path("artifacts/monitoring"), description="folder for results")
+    windows: int = Field(default=12, ge=1, le=500, description="maximum number of windows, the latest ones")
+    out: Path = Field(default=MonitoredProject().monitoring, description="folder for the results")
 
 
 Command = TypeVar("Command", bound=BaseSettings)
 
 
 def read(command: type[Command], name: str, arguments: list[str] | None = None) -> Command:
-    """Read a command's settings; exits after the help where `--help` asks for it.
+    """Read the settings of `commentwise name`; prints the help and exits on `--help`.
 
     Raises CommentwiseError naming every flag that is unknown or out of range.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    command.model_config["cli_prog_name"] = f"python -m monitoring.{name}"
+    command.model_config["cli_prog_name"] = f"commentwise {name}"
     try:
         return CliApp.run(command, cli_args=arguments)
     except SettingsError as error:
         message = str(error).removeprefix("error parsing CLI: ")
-        raise CommentwiseError(f"{message}; see `python -m monitoring.{name} --help`") from None
+        raise CommentwiseError(f"{message}; see `commentwise {name} --help`") from None
     except ValidationError as error:
         problems = [
             f"{_flag(str(problem['loc'][0]))} is {reprlib.repr(problem['input'])}: {problem['msg'].lower()}"

@@ -1,1 +1,1 @@
-"""What follows from the findings: alerts, feedback as training data, retraining, retention."""
+"""Reactions to the measurements: alerts, watching, retraining, exports, and deletion from the log."""

@@ -1,7 +1,7 @@
-"""Telling people: by webhook, by e-mail, and by a file that Prometheus reads.
+"""Alerts by webhook, by e-mail, and through a file that Prometheus reads.
 
-The same alert is sent once, and again only after the cool-down; a worse one and the all-clear are sent at once. A delivery
-that fails is tried again, now and at the next look; each is logged in deliveries.jsonl.
+The same alert is sent once, and again only after the cool-down; a worse one and the all-clear are sent at once. A failed
+delivery is retried, immediately and at the next run; each delivery is logged in deliveries.jsonl.
 """
 
 import json
@@ -29,36 +29,39 @@ SECTIONS = {
     "warn": "#the-comments-may-have-changed",
     "alert": "#the-comments-have-changed",
 }
-"""Of the runbook."""
-RANK = {"none": 0, "warn": 1, "alert": 2}
+"""Of the runbook, by severity."""
+LEVELS = {"none": 0, "warn": 1, "alert": 2}
 MARK = {"none": "✅", "warn": "⚠️", "alert": "🚨"}
 TIMEOUT = 10
 PAUSES = (0.0, 1.0, 4.0)
-"""Seconds before each try of a delivery."""
+"""Seconds before each attempt of a delivery."""
 
 
 class AlertSettings(WindowSettings):
-    """Whom to tell, and how often."""
+    """The recipients of alerts, and how often they get them."""
 
     webhook: str = Field(
-        default="", description="URL that takes Slack's messages; better from the environment, since it is a secret"
+        default="", description="URL that accepts Slack messages; a secret, so better set in the environment"
     )
     smtp: str = Field(
         default="",
         description="mail server: smtp://HOST:PORT, smtp+starttls://USER@HOST or smtps://USER@HOST; password in COMMENTWISE_SMTP_PASSWORD",
     )
     mail_from: str = Field(default="commentwise@localhost", description="sender of the mails")
-    mail_to: str = Field(default="", description="who gets mails, separated by spaces")
-    cool_down: float = Field(default=24, ge=0, description="hours until the same alert is sent again")
-    least_severity: str = Field(
-        default="warn", pattern="^(warn|alert)$", description="send from this severity on: warn or alert"
+    mail_to: str = Field(default="", description="recipients of the mails, separated by spaces")
+    cool_down: float = Field(default=24, ge=0, description="hours before the same alert is sent again")
+    min_severity: str = Field(
+        default="warn", pattern="^(warn|alert)$", description="lowest severity that is sent: warn or alert"
     )
-    runbook: str = Field(default="docs/runbook.md", description="where people read what to do")
-    dry_run: bool = Field(default=False, description="print what would be sent, and send nothing")
+    runbook: str = Field(default="docs/runbook.md", description="file or URL of the runbook, for the messages")
+    dry_run: bool = Field(default=False, description="print the message instead of sending it")
 
 
-def tell(analysis: Analysis, settings: AlertSettings, now: float | None = None) -> list[str]:
-    """Send what is due; return the channels that took it. Raises CommentwiseError when one did not, after all tries."""
+def notify(analysis: Analysis, settings: AlertSettings, now: float | None = None) -> list[str]:
+    """Send the alerts that are due, and write commentwise.prom; return the channels that accepted one.
+
+    Raises CommentwiseError when a delivery failed in all attempts.
+    """
     now = time.time() if now is None else now
     write_text(settings.out / "commentwise.prom", prometheus(analysis))
     channels = _channels(settings)
@@ -67,7 +70,7 @@ def tell(analysis: Analysis, settings: AlertSettings, now: float | None = None) 
     text = message(analysis, settings.runbook)
     due = [name for name in channels if _is_due(analysis, state.get(name), settings, now)]
     if settings.dry_run:
-        print(f"would send to {', '.join(due) or 'nobody'}:\n{text}")
+        print(f"would send to {', '.join(due) or 'no channel'}:\n{text}")
         return []
     failures, sent = [], []
     for name in due:
@@ -80,12 +83,12 @@ def tell(analysis: Analysis, settings: AlertSettings, now: float | None = None) 
         state[name] = {"severity": analysis.severity, "bundle_id": analysis.reference.bundle_id, "time": now}
         write_json(state_file, state)
     if failures:
-        raise CommentwiseError(f"not delivered: {', '.join(failures)}: mend it; the next look tries again")
+        raise CommentwiseError(f"not delivered: {', '.join(failures)}: fix the channel; the next run tries again")
     return sent
 
 
 def message(analysis: Analysis, runbook: str) -> str:
-    """What people read."""
+    """The text of a message: a title, the summary, and a link to the runbook."""
     head = {
         "none": "Comments are as expected again",
         "warn": "Comments may have changed",
@@ -96,14 +99,14 @@ def message(analysis: Analysis, runbook: str) -> str:
 
 
 def prometheus(analysis: Analysis) -> str:
-    """The findings for the node exporter's textfile collector (or any HTTP server that hands the file out)."""
+    """The findings as metrics, for the node exporter's textfile collector or any HTTP server that serves the file."""
     verdict, estimate = analysis.verdicts[-1], analysis.estimate
     bundle = f'bundle_id="{analysis.reference.bundle_id}"'
     lines = [
-        "# HELP commentwise_drift_severity 0: like the reference, 1: warning, 2: alert.",
+        "# HELP commentwise_drift_severity 0: as expected, 1: warning, 2: alert.",
         "# TYPE commentwise_drift_severity gauge",
-        f"commentwise_drift_severity{{{bundle}}} {RANK[analysis.severity]}",
-        "# HELP commentwise_drift_p_value p-value of each signal in the latest window, corrected.",
+        f"commentwise_drift_severity{{{bundle}}} {LEVELS[analysis.severity]}",
+        "# HELP commentwise_drift_p_value Adjusted p-value of each signal in the latest window.",
         "# TYPE commentwise_drift_p_value gauge",
         *(
             f'commentwise_drift_p_value{{{bundle},signal="{name}"}} {value:.6g}'
@@ -118,7 +121,7 @@ def prometheus(analysis: Analysis) -> str:
         "# HELP commentwise_baseline_accuracy Accuracy on the reference.",
         "# TYPE commentwise_baseline_accuracy gauge",
         f"commentwise_baseline_accuracy{{{bundle}}} {analysis.baseline.value:.6g}",
-        "# HELP commentwise_monitoring_time_seconds When this was found out.",
+        "# HELP commentwise_monitoring_time_seconds Time of the analysis, in seconds since 1970.",
         "# TYPE commentwise_monitoring_time_seconds gauge",
         f"commentwise_monitoring_time_seconds {time.time():.0f}",
     ]
@@ -128,22 +131,22 @@ def prometheus(analysis: Analysis) -> str:
 def _is_due(analysis: Analysis, last: dict[str, Any] | None, settings: AlertSettings, now: float) -> bool:
     severity = analysis.severity
     if last is None or last["bundle_id"] != analysis.reference.bundle_id:
-        return RANK[severity] >= RANK[settings.least_severity]
+        return LEVELS[severity] >= LEVELS[settings.min_severity]
     if severity == "none":  # the all-clear, once
         return bool(last["severity"] != "none")
-    if RANK[severity] < RANK[settings.least_severity]:
+    if LEVELS[severity] < LEVELS[settings.min_severity]:
         return False
-    return RANK[severity] > RANK[last["severity"]] or now - last["time"] >= 3600 * settings.cool_down
+    return LEVELS[severity] > LEVELS[last["severity"]] or now - last["time"] >= 3600 * settings.cool_down
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """What was told last, by channel. A damaged file is worth a second message, not silence."""
+    """The last alert by channel. A damaged file counts as empty: a repeated message is better than a missing one."""
     if not path.is_file():
         return {}
     try:
         return dict(read_json(path))
     except (ValueError, TypeError) as error:
-        print(f"alerts: {path} is damaged ({error}) and begun anew", file=sys.stderr, flush=True)
+        print(f"alerts: {path} is damaged ({error}); starting a new one", file=sys.stderr, flush=True)
         return {}
 
 
@@ -151,14 +154,14 @@ def _channels(settings: AlertSettings) -> dict[str, Callable[[str, Analysis], No
     channels: dict[str, Callable[[str, Analysis], None]] = {}
     if settings.webhook:
         if not _is_url(settings.webhook, ("http", "https")):
-            raise CommentwiseError("--webhook is no URL: write https://HOST/…")
+            raise CommentwiseError("--webhook is not a URL: write https://HOST/…")
         channels["webhook"] = lambda text, analysis: _post(settings.webhook, text)
     if settings.smtp:
         if not settings.mail_to:
-            raise CommentwiseError("--smtp wants --mail-to: say who gets the mails")
+            raise CommentwiseError("--smtp needs --mail-to: name the recipients")
         if not _is_url(settings.smtp, ("smtp", "smtp+starttls", "smtps")):
             raise CommentwiseError(
-                f"--smtp {settings.smtp!r} is no mail server: write smtp://HOST:PORT, smtp+starttls://… or smtps://…"
+                f"--smtp {settings.smtp!r} is not a mail server: write smtp://HOST:PORT, smtp+starttls://… or smtps://…"
             )
         channels["mail"] = lambda text, analysis: _mail(settings, text, analysis)
     return channels
@@ -168,7 +171,7 @@ def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         return False
 
 
@@ -198,7 +201,7 @@ def _mail(settings: AlertSettings, text: str, analysis: Analysis) -> None:
 
 
 def _deliver(send: Callable[[], None]) -> str:
-    """Try to send; the last reason why not, empty when it went."""
+    """Attempt to send; return the reason of the last failure, empty after a success."""
     reason = ""
     for pause in PAUSES:
         time.sleep(pause)

@@ -1,8 +1,8 @@
-"""What the prediction log holds, and deleting what it should no longer hold.
+"""Show what the prediction log holds, and delete from it.
 
-python -m commentwise.monitoring.actions.retention                      # counts, and the time they span
-python -m commentwise.monitoring.actions.retention --keep-days 90       # delete predictions older than that
-python -m commentwise.monitoring.actions.retention --forget "a comment" # delete what is known of one comment, feedback included
+commentwise log                      # counts, and the period they span
+commentwise log --keep-days 90       # delete older predictions
+commentwise log --forget "a comment" # delete all predictions of one comment, and the feedback on it
 """
 
 import time
@@ -23,49 +23,49 @@ DAY = 86_400
 class LogCommand(LogSettings):
     """Show the prediction log, or delete from it."""
 
-    keep_days: float | None = Field(default=None, ge=0, description="delete predictions older than so many days")
-    forget: str | None = Field(default=None, description="a comment of which nothing is to be kept")
+    keep_days: float | None = Field(default=None, ge=0, description="delete predictions older than this")
+    forget: str | None = Field(default=None, description="delete everything about this comment, given as its text")
 
 
 def main() -> None:
-    """Delete what is asked, and say what is there."""
+    """Delete what the flags ask for, and describe the rest."""
     settings = read(LogCommand, "log")
     with opened(settings.prediction_log) as connection:
         if settings.keep_days is not None:
             print(f"deleted: {delete_before(connection, time.time() - settings.keep_days * DAY):,} predictions")
         if settings.forget is not None:
-            gone, said = forget(connection, settings.forget)
-            print(f"deleted: {gone:,} predictions and {said:,} feedback on this comment")
+            deleted, ratings = forget(connection, settings.forget)
+            print(f"deleted: {deleted:,} predictions of this comment and {ratings:,} feedback on it")
         print(describe(connection))
 
 
 def delete_before(connection: Connection, seconds: float) -> int:
-    """Delete predictions from before a time; return how many. Feedback stays: people gave it to be used."""
+    """Delete predictions before a time; return how many. Feedback stays: people gave it to be used."""
     return connection.execute(delete(predictions).where(predictions.c.time < seconds)).rowcount
 
 
 def forget(connection: Connection, text: str) -> tuple[int, int]:
     """Delete a comment's predictions and the feedback on it; return how many of each."""
-    name = text_hash(normalize(text))
-    requests = select(predictions.c.request_id, predictions.c.position).where(predictions.c.text_hash == name)
-    said = 0
+    digest = text_hash(normalize(text))
+    requests = select(predictions.c.request_id, predictions.c.position).where(predictions.c.text_hash == digest)
+    ratings = 0
     for request_id, position in connection.execute(requests).all():
         about = (feedback.c.request_id == request_id) & (feedback.c.position == position)
-        said += connection.execute(delete(feedback).where(about)).rowcount
-    said += connection.execute(delete(feedback).where(feedback.c.text_hash == name)).rowcount
-    return connection.execute(delete(predictions).where(predictions.c.text_hash == name)).rowcount, said
+        ratings += connection.execute(delete(feedback).where(about)).rowcount
+    ratings += connection.execute(delete(feedback).where(feedback.c.text_hash == digest)).rowcount
+    return connection.execute(delete(predictions).where(predictions.c.text_hash == digest)).rowcount, ratings
 
 
 def describe(connection: Connection) -> str:
-    """One line on what is there."""
+    """Describe the log in one line."""
     columns = (func.count(), func.min(predictions.c.time), func.max(predictions.c.time), func.count(predictions.c.text))
     rows, first, last, texts = connection.execute(select(*columns).select_from(predictions)).one()
-    said = connection.scalar(select(func.count()).select_from(feedback))
-    span = f" from {_day(first)} to {_day(last)}, {texts:,} with their text" if rows else ""
-    return f"log: {rows:,} predictions{span}; {said:,} feedback"
+    ratings = connection.scalar(select(func.count()).select_from(feedback))
+    span = f" from {_minute(first)} to {_minute(last)}, {texts:,} with their text" if rows else ""
+    return f"log: {rows:,} predictions{span}; {ratings:,} feedback"
 
 
-def _day(seconds: float) -> str:
+def _minute(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

@@ -1,45 +1,47 @@
-"""Look at production: once, or again and again. Writes the report, tells people, and may start the retraining.
+"""Watch production, once or repeatedly: write the report, send alerts, and start the retraining if asked to.
 
-python -m commentwise.monitoring.actions.watch
-python -m commentwise.monitoring.actions.watch --every 3600
-python -m commentwise.monitoring.actions.watch --every 3600 --retrain
+commentwise watch
+commentwise watch --every 3600
+commentwise watch --every 3600 --retrain
 """
 
 import sys
 import time
+import traceback
 
 from pydantic import Field
 
 from commentwise.errors import CommentwiseError, run_command
-from commentwise.monitoring.actions.alerts import AlertSettings, tell
-from commentwise.monitoring.actions.process import run
-from commentwise.monitoring.report import page as report
-from commentwise.monitoring.settings import PREFIX, read
+from commentwise.monitoring.actions.alerts import AlertSettings, notify
+from commentwise.monitoring.project import MonitoredProject
+from commentwise.monitoring.report import page
+from commentwise.monitoring.settings import read
 from commentwise.monitoring.signals.analysis import analyse
 
 
 class WatchCommand(AlertSettings):
-    """Watch."""
+    """Analyse the prediction log, write the report and send alerts."""
 
-    every: float = Field(default=0, ge=0, description="seconds between two looks; 0: look once")
-    record: bool = Field(default=False, description="write the findings to MLflow too")
+    every: float = Field(default=0, ge=0, description="seconds between two runs; 0: run once")
+    record: bool = Field(default=False, description="also log the findings to MLflow")
     retrain: bool = Field(
-        default=False,
-        description="start `python -m commentwise.monitoring.actions.retrain` on an alert; its gate decides",
+        default=False, description="retrain on an alert, like `commentwise retrain`; its gate decides"
     )
     fail_on_alert: bool = Field(default=False, description="exit with 1 on an alert, for scheduled jobs")
 
 
 def main() -> None:
-    """Look once, or until Ctrl-C; what goes wrong in one look is said and does not end the watch."""
+    """Run once, or until Ctrl-C. A failed run is reported and does not end the watch."""
     settings = read(WatchCommand, "watch")
     while True:
         start = time.monotonic()
         try:
             look(settings)
-        except (CommentwiseError, OSError) as error:  # OSError: a full disk, which may have room the next time
+        except Exception as error:
             if not settings.every:
                 raise
+            if not isinstance(error, (CommentwiseError, OSError)):  # OSError: a full disk, which may be freed
+                traceback.print_exc()
             print(f"error: {error}", file=sys.stderr, flush=True)
         if not settings.every:
             return
@@ -47,29 +49,31 @@ def main() -> None:
 
 
 def look(settings: WatchCommand) -> None:
-    """One look."""
+    """Analyse once, and act on the findings."""
     analysis = analyse(settings)
-    report.write(analysis, settings)
+    page.write(analysis, settings)
     print(f"watch: {analysis.severity}: {analysis.summary}", flush=True)
     if settings.record:
-        from commentwise.monitoring.report.record import record
+        from commentwise.monitoring.report.mlflow_record import record
 
-        record(analysis, settings.out)
+        record(MonitoredProject(), analysis, settings.out)
     try:
-        for channel in tell(analysis, settings):
-            print(f"watch: told by {channel}", flush=True)
-    finally:  # a mail server that is away is no reason to wait
+        for channel in notify(analysis, settings):
+            print(f"watch: sent an alert by {channel}", flush=True)
+    finally:  # a failed delivery does not hold up the retraining
         if analysis.severity == "alert" and settings.retrain and not settings.dry_run:
-            retrain(settings, analysis.summary)
+            start_retraining(settings, analysis.summary)
     if analysis.severity == "alert" and settings.fail_on_alert:
         raise CommentwiseError(f"the comments have changed: {analysis.summary}")
 
 
-def retrain(settings: WatchCommand, why: str) -> None:
-    """Start the retraining, which says itself what came of it. Raises CommentwiseError when it fails."""
-    # The log's URL is no argument, since it may hold a password.
-    log = {f"{PREFIX}PREDICTION_LOG": settings.prediction_log}
-    run("commentwise.monitoring.actions.retrain", "--reference", str(settings.reference), "--why", why, **log)
+def start_retraining(settings: WatchCommand, why: str) -> None:
+    """Retrain, with the remaining settings from the environment. Raises CommentwiseError when it fails."""
+    # Imported here: it needs the extra `train`, which watching does not.
+    from commentwise.monitoring.actions.retrain import RetrainCommand, retrain
+
+    flags = {"prediction-log": settings.prediction_log, "reference": settings.reference, "why": why}
+    retrain(read(RetrainCommand, "retrain", [f"--{name}={value}" for name, value in flags.items()]), MonitoredProject())
 
 
 if __name__ == "__main__":

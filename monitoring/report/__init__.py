@@ -1,1 +1,1 @@
-"""The monitoring report."""
+"""The report on production: the page, its plots, and its record in MLflow."""

@@ -1,7 +1,7 @@
-"""One page on what happened in production, without anything it would have to load.
+"""The drift report: one self-contained HTML page, and the same figures as JSON.
 
-python -m commentwise.monitoring.report.page             # artifacts/monitoring/report.html and report.json
-python -m commentwise.monitoring.report.page --record    # and a run in MLflow, tied to the model's version
+commentwise drift             # prints a line per window; writes artifacts/monitoring/report.html and report.json
+commentwise drift --record    # also logs a run to MLflow, tied to the model's version
 """
 
 import html
@@ -12,35 +12,38 @@ from pydantic import Field
 
 from commentwise.errors import run_command
 from commentwise.fileio import write_json, write_text
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.report.plots import performance_plot, power_plot, signal_plot
 from commentwise.monitoring.settings import WindowSettings, read
 from commentwise.monitoring.signals.analysis import Analysis, analyse, power_curves
-from commentwise.monitoring.signals.drift import LEVEL, STATED
-from commentwise.monitoring.signals.summary import TITLES, describe_signal, span
+from commentwise.monitoring.signals.drift import ALPHA, FALSE_ALARM_RATE
+from commentwise.monitoring.signals.summary import span, window_line
 
 HEADLINES = {
     "none": "As expected",
-    "warn": "Something may have changed",
+    "warn": "The comments may have changed",
     "alert": "The comments have changed",
 }
 
 
-class ReportCommand(WindowSettings):
-    """Write the report."""
+class DriftCommand(WindowSettings):
+    """Compare production with the reference, and write the report."""
 
-    record: bool = Field(default=False, description="write the findings to MLflow too")
+    record: bool = Field(default=False, description="also log the findings to MLflow")
 
 
 def main() -> None:
-    """Write the report and print its summary."""
-    settings = read(ReportCommand, "report")
+    """Write the report; print a line per window and the summary."""
+    settings = read(DriftCommand, "drift")
     analysis = analyse(settings)
     write(analysis, settings)
     if settings.record:
-        from commentwise.monitoring.report.record import record
+        from commentwise.monitoring.report.mlflow_record import record
 
-        record(analysis, settings.out)
-    print(f"report: {analysis.severity}: {analysis.summary} -> {settings.out / 'report.html'}")
+        record(MonitoredProject(), analysis, settings.out)
+    for verdict in analysis.verdicts:
+        print(window_line(verdict, analysis.reference))
+    print(f"drift: {analysis.severity}: {analysis.summary} -> {settings.out / 'report.html'}")
 
 
 def write(analysis: Analysis, settings: WindowSettings) -> None:
@@ -52,29 +55,28 @@ def write(analysis: Analysis, settings: WindowSettings) -> None:
 
 
 def page(analysis: Analysis, sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
-    """The page's HTML."""
-    last = analysis.verdicts[-1]
-    signals = "".join(f"<figure>{signal_plot(name, analysis)}</figure>" for name in last.outcomes)
-    made = datetime.now(UTC)
+    """Render the page as HTML."""
+    signals = "".join(f"<figure>{signal_plot(signal, analysis)}</figure>" for signal in analysis.verdicts[-1].tested)
+    now = datetime.now(UTC)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Commentwise: {HEADLINES[analysis.severity]}</title><style>{STYLE}</style></head><body>
-<header class="{analysis.severity}"><p>Commentwise in production, {made:%d %B %Y %H:%M} UTC</p>
+<header class="{analysis.severity}"><p>Commentwise in production, {now:%d %B %Y %H:%M} UTC</p>
 <h1>{HEADLINES[analysis.severity]}</h1><p class="summary">{html.escape(analysis.summary)}</p></header>
 <section><h2>Accuracy</h2>{performance_plot(analysis)}
-<p>Estimated from the probabilities, calibrated anew for each window's kind of comments. It sees that other comments come; it
-cannot see that the same comments mean something else: only feedback shows that.</p></section>
+<p>Estimated from the probabilities, recalibrated for each window. The estimate accounts for a different mix of comments; it
+cannot detect that the same comments have come to mean something else. Only feedback shows that.</p></section>
 <section><h2>Windows</h2>{_windows_table(analysis)}</section>
 <section><h2>Signals in the latest window</h2>{_signals_table(analysis)}</section>
 <section><h2>Signals over time</h2><div class="plots">{signals}</div>
-<p>Grey: where windows like the reference lie 95% of the time. Orange: beyond chance in that window. Red: in the window
-before, too.</p></section>
-<section><h2>What would be noticed</h2>{power_plot(sizes, curves)}
-<p>How often a single window raises a warning when the comments have become so uncertain that accuracy falls by so much,
-by the figures alone; texts, where they are logged, notice more. Of windows like the reference at most {STATED:.0%} are
-taken for drifted.</p></section>
-<footer>Bundle {analysis.reference.bundle_id[:12]}, held against {len(analysis.reference.rows):,} comments it was not trained on;
-each comment counts once. p-values are corrected for the number of signals (Holm); beyond chance means at most {LEVEL:g}.</footer>
+<p>Grey band: 95% of the windows that resemble the reference lie within it. Orange: a significant difference in that window.
+Red: in the window before it as well.</p></section>
+<section><h2>Sensitivity</h2>{power_plot(sizes, curves)}
+<p>The share of single windows that raise a warning when the comments become more uncertain and accuracy falls by the given
+amount, without the signals that need texts; with them, more windows do. The false-alarm rate is at most {FALSE_ALARM_RATE:.0%} of
+the windows that resemble the reference.</p></section>
+<footer>Bundle {analysis.reference.bundle_id[:12]}, compared with {len(analysis.reference.rows):,} comments that it was not trained on.
+Repeated comments count once. p-values are adjusted for the number of signals (Holm) and significant up to {ALPHA:g}.</footer>
 </body></html>
 """
 
@@ -82,10 +84,10 @@ each comment counts once. p-values are corrected for the number of signals (Holm
 def _windows_table(analysis: Analysis) -> str:
     rows = []
     for verdict, estimate, (score, comments) in zip(
-        analysis.verdicts, analysis.estimates, analysis.counted, strict=True
+        analysis.verdicts, analysis.estimates, analysis.realised, strict=True
     ):
-        feedback = f"{score} of {comments}" if score else "–"
-        titles = [TITLES[name] for name in verdict.drifted]
+        feedback = f"{score} on {comments}" if score else "–"
+        titles = [signal.title for signal in verdict.tested if signal.name in verdict.drifted]
         drifted = ", ".join(title[0].lower() + title[1:] for title in titles) or "–"
         rows.append(
             f'<tr><td>{span(verdict.rows.time[0], verdict.rows.time[-1])}</td><td class="n">{len(verdict.rows)}</td>'
@@ -101,7 +103,7 @@ def _windows_table(analysis: Analysis) -> str:
             "est. accuracy",
             "est. macro-F1",
             "accuracy by feedback",
-            "beyond chance",
+            "signals that drifted",
         )
     )
     return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(reversed(rows))}</tbody></table></div>'
@@ -109,14 +111,15 @@ def _windows_table(analysis: Analysis) -> str:
 
 def _signals_table(analysis: Analysis) -> str:
     last, rows = analysis.verdicts[-1], []
-    for name in sorted(last.adjusted, key=lambda name: last.adjusted[name]):
-        mark = f' class="{last.severity}"' if name in last.drifted else ""
-        said = describe_signal(name, last, analysis.reference)
+    for signal in sorted(last.tested, key=lambda signal: last.adjusted[signal.name]):
+        outcome, adjusted = last.outcomes[signal.name], last.adjusted[signal.name]
+        mark = f' class="{last.severity}"' if signal.name in last.drifted else ""
+        sentence = signal.describe(last.rows, analysis.reference, outcome)
         rows.append(
-            f"<tr><td{mark}>{TITLES[name]}</td><td>{html.escape(said)}</td>"
-            f'<td class="n">{last.outcomes[name].statistic:.3f}</td><td class="n">{_p_value(last.adjusted[name])}</td></tr>'
+            f"<tr><td{mark}>{html.escape(signal.title)}</td><td>{html.escape(sentence)}</td>"
+            f'<td class="n">{outcome.statistic:.3f}</td><td class="n">{_p_value(adjusted)}</td></tr>'
         )
-    heads = "".join(f"<th>{name}</th>" for name in ("signal", "now", "statistic", "p, corrected"))
+    heads = "".join(f"<th>{name}</th>" for name in ("signal", "latest window", "statistic", "adjusted p-value"))
     return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 

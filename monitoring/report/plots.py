@@ -1,4 +1,4 @@
-"""The report's pictures, as SVG text."""
+"""The report's plots, as SVG text."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from commentwise.monitoring.signals.analysis import Analysis
-from commentwise.monitoring.signals.reference import Reference
 from commentwise.monitoring.signals.rows import Floats
-from commentwise.monitoring.signals.summary import TITLES
+from commentwise.monitoring.signals.signal import Signal
 
 BLUE, GREY, COLOURS = "#2563eb", "#94a3b8", {"none": "#2563eb", "warn": "#d97706", "alert": "#dc2626"}
 STYLE: dict[Any, Any] = {
@@ -31,11 +30,12 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "commentwise",
 }
 DRAWS = 400
+"""Windows drawn from the reference for the grey band."""
 
 
 @mpl.rc_context(STYLE)
 def performance_plot(analysis: Analysis) -> str:
-    """Estimated accuracy over the windows, with its interval, next to the reference's and to what feedback counts."""
+    """Plot estimated accuracy per window with its interval, the reference's accuracy, and the accuracy by feedback."""
     figure, axes = _figure(7.4, 2.9)
     places = np.arange(len(analysis.verdicts))
     found = [estimate["accuracy"] for estimate in analysis.estimates]
@@ -48,7 +48,7 @@ def performance_plot(analysis: Analysis) -> str:
     axes.plot(
         places, [score.value for score in found], color=BLUE, marker="o", ms=4, label="estimated, with 95% interval"
     )
-    counted = [(place, score) for place, (score, _) in zip(places, analysis.counted, strict=True) if score]
+    counted = [(place, score) for place, (score, _) in zip(places, analysis.realised, strict=True) if score]
     if counted:
         values = np.array([[score.value - score.low, score.high - score.value] for _, score in counted]).T
         axes.errorbar(
@@ -68,28 +68,28 @@ def performance_plot(analysis: Analysis) -> str:
 
 
 @mpl.rc_context(STYLE)
-def signal_plot(name: str, analysis: Analysis) -> str:
-    """A signal over the windows; the band is where windows like the reference lie 95% of the time."""
+def signal_plot(signal: Signal, analysis: Analysis) -> str:
+    """Plot a signal per window; 95% of the windows that resemble the reference lie within the grey band."""
     figure, axes = _figure(3.3, 1.8)
-    values, band = _series(name, analysis)
+    values, band = _series(signal, analysis)
     places = np.arange(len(values))
     if band:
         axes.axhspan(*band, color=GREY, alpha=0.25, lw=0)
     axes.plot(places, values, color=GREY, lw=1, zorder=1)
-    colours = [COLOURS[verdict.severity] if name in verdict.drifted else BLUE for verdict in analysis.verdicts]
+    colours = [COLOURS[verdict.severity] if signal.name in verdict.drifted else BLUE for verdict in analysis.verdicts]
     axes.scatter(places, values, c=colours, s=22, zorder=2)
-    axes.set_title(TITLES[name], fontsize=9, loc="left")
-    _label_windows(axes, analysis, most=3)
+    axes.set_title(signal.title, fontsize=9, loc="left")
+    _label_windows(axes, analysis, max_labels=3)
     return _svg(figure)
 
 
 @mpl.rc_context(STYLE)
 def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
-    """How often one window would be noticed, by its size."""
+    """Plot the share of windows that would be noticed, by their size."""
     figure, axes = _figure(4.6, 2.5)
     for colour, (loss, shares) in zip((BLUE, "#0f766e"), curves.items(), strict=False):
         axes.plot(
-            sizes, shares, marker="o", ms=4, color=colour, label=f"{100 * float(loss):.0f} points of accuracy lost"
+            sizes, shares, marker="o", ms=4, color=colour, label=f"accuracy falls by {100 * float(loss):.0f} points"
         )
     axes.set_xscale("log")
     axes.set_xticks(list(sizes), [str(size) for size in sizes])
@@ -101,17 +101,20 @@ def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> s
     return _svg(figure)
 
 
-def _series(name: str, analysis: Analysis) -> tuple[list[float], tuple[float, float] | None]:
-    """What a signal's plot shows: means where it is a quantity of single comments, else the statistic itself."""
-    windows = [verdict.rows for verdict in analysis.verdicts]
-    if name in windows[-1].signals:
-        means = [float(rows.signals[name].mean()) for rows in windows]
-        return means, _band(analysis.reference, name, len(windows[-1]))
-    return [verdict.outcomes[name].statistic for verdict in analysis.verdicts], None
+def _series(signal: Signal, analysis: Analysis) -> tuple[list[float], tuple[float, float] | None]:
+    """A point per window and the band: means where the signal has a quantity per comment, else the test statistic."""
+    expected = signal.method.values(analysis.reference.rows, analysis.reference)
+    found = [signal.method.values(verdict.rows, analysis.reference) for verdict in analysis.verdicts]
+    means = [float(values.mean()) for values in found if values is not None]
+    if expected is not None and len(means) == len(found):
+        return means, _band(expected, len(analysis.verdicts[-1].rows))
+    return [
+        verdict.outcomes[signal.name].statistic if signal.name in verdict.outcomes else np.nan
+        for verdict in analysis.verdicts
+    ], None
 
 
-def _band(reference: Reference, name: str, size: int) -> tuple[float, float]:
-    values: Floats = reference.rows.signals[name]
+def _band(values: Floats, size: int) -> tuple[float, float]:
     means = np.random.default_rng(0).choice(values, (DRAWS, size)).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
@@ -121,11 +124,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return plt.subplots(figsize=(width, height), layout="constrained")
 
 
-def _label_windows(axes: Axes, analysis: Analysis, most: int = 8) -> None:
+def _label_windows(axes: Axes, analysis: Analysis, max_labels: int = 8) -> None:
     starts = [datetime.fromtimestamp(float(verdict.rows.time[0]), UTC) for verdict in analysis.verdicts]
     span = starts[-1] - starts[0]
     form = "%d %b" if span.days >= 2 else "%H:%M" if span.total_seconds() >= 600 else "%H:%M:%S"
-    step = max(1, -(-len(starts) // most))
+    step = max(1, -(-len(starts) // max_labels))
     places = range(0, len(starts), step)
     axes.set_xticks(list(places), [f"{starts[place]:{form}}" for place in places])
     axes.set_xlim(-0.3, max(len(starts) - 0.7, 0.7))

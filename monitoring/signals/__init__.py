@@ -1,1 +1,1 @@
-"""What is measured of production: drift signals, estimates, and the reference they are compared with."""
+"""Measurements on the prediction log: drift signals, accuracy estimates, labels from feedback, and the reference."""

@@ -1,16 +1,17 @@
-"""Everything that is found out about the latest windows, together."""
+"""The complete analysis of the log's latest windows: drift, accuracy and summary."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import opened
-from commentwise.monitoring.actions.labelled import read_feedback, settled_labels
 from commentwise.monitoring.settings import WindowSettings
-from commentwise.monitoring.signals.drift import STATED, Detector, Severity, Verdict, latest_run, load_windows, power
+from commentwise.monitoring.signals.drift import FALSE_ALARM_RATE, Detector, Severity, Verdict, latest_run, power
+from commentwise.monitoring.signals.human_labels import read_feedback, settled_labels
 from commentwise.monitoring.signals.performance import Estimator, Score, baseline, realised
-from commentwise.monitoring.signals.reference import Reference
-from commentwise.monitoring.signals.rows import joined
+from commentwise.monitoring.signals.reference import Reference, load_reference
+from commentwise.monitoring.signals.rows import joined, read_rows, windows_of
+from commentwise.monitoring.signals.signal import measured
 from commentwise.monitoring.signals.summary import summary
 
 POWER_SIZES = (30, 50, 100, 150, 200, 400)
@@ -23,33 +24,35 @@ class Analysis:
 
     reference: Reference
     baseline: Score
+    """Accuracy on the reference."""
     verdicts: list[Verdict]
     estimates: list[dict[str, Score]]
-    counted: list[tuple[Score | None, int]]
-    """Accuracy by feedback, and the number of comments behind it."""
+    """Estimated accuracy and macro_f1."""
+    realised: list[tuple[Score | None, int]]
+    """Accuracy according to feedback, and the number of comments it comes from."""
     estimate: Score
-    """Accuracy since the latest change: over all windows that the summary speaks of."""
+    """Estimated accuracy over the latest run of windows, which the summary describes."""
     summary: str
 
     @property
     def severity(self) -> Severity:
-        """That of the latest window."""
+        """Severity of the latest window."""
         return self.verdicts[-1].severity
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The findings as JSON."""
         return {
             "bundle_id": self.reference.bundle_id,
             "severity": self.severity,
             "summary": self.summary,
-            "stated_false_alarm_rate": STATED,
+            "stated_false_alarm_rate": FALSE_ALARM_RATE,
             "baseline_accuracy": self.baseline.as_dict(),
             "estimated_accuracy": self.estimate.as_dict(),
-            "windows": [self._window(number) for number in range(len(self.verdicts))],
+            "windows": [self._window(index) for index in range(len(self.verdicts))],
         }
 
-    def _window(self, number: int) -> dict[str, Any]:
-        verdict, (score, comments) = self.verdicts[number], self.counted[number]
+    def _window(self, index: int) -> dict[str, Any]:
+        verdict, (score, comments) = self.verdicts[index], self.realised[index]
         return {
             "from": verdict.rows.time[0],
             "to": verdict.rows.time[-1],
@@ -61,33 +64,43 @@ class Analysis:
                 name: {"statistic": found.statistic, "p_value": found.p_value, "adjusted": verdict.adjusted[name]}
                 for name, found in verdict.outcomes.items()
             },
-            "means": {name: float(values.mean()) for name, values in verdict.rows.signals.items()},
-            "estimated": {name: found.as_dict() for name, found in self.estimates[number].items()},
+            "means": self.means(index),
+            "estimated": {name: found.as_dict() for name, found in self.estimates[index].items()},
             "by_feedback": {"accuracy": score.as_dict() if score else None, "comments": comments},
         }
 
+    def means(self, index: int) -> dict[str, float]:
+        """Means of a window's signals, by name."""
+        values = measured(self.verdicts[index].rows, self.reference)
+        return {name: float(found.mean()) for name, found in values.items()}
+
 
 def analyse(settings: WindowSettings) -> Analysis:
-    """Look at the log's latest windows. Raises CommentwiseError when there is not one whole window yet."""
-    reference, windows = load_windows(settings)
+    """Analyse the log's latest windows.
+
+    Raises CommentwiseError when the reference or the log is missing, or the log does not fill a window yet.
+    """
+    reference = load_reference(settings.reference)
+    with opened(settings.prediction_log) as connection:
+        rows = read_rows(connection, reference.bundle_id, reference.labels, settings.window * settings.windows)
+        labels = settled_labels(read_feedback(connection))
+    windows = windows_of(rows, settings.window)
     if not windows:
         raise CommentwiseError(
-            f"the log holds fewer than {settings.window} different comments of this bundle: wait, or give a smaller --window"
+            f"the log holds {len(rows)} distinct comments of this bundle, fewer than a window of {settings.window}: wait, or give a smaller --window"
         )
-    with opened(settings.prediction_log) as connection:
-        labels = settled_labels(read_feedback(connection))
     verdicts = Detector(reference, settings.bundle).judge(windows)
     estimator, before = Estimator(reference), baseline(reference)
     estimates = [estimator.estimate(verdict.rows) for verdict in verdicts]
     counted = [realised(verdict.rows, labels, reference.labels) for verdict in verdicts]
     run = verdicts[latest_run(verdicts) :]
     together = joined([verdict.rows for verdict in run])
-    since = estimator.estimate(together)["accuracy"]
-    words = summary(run, reference, before, since, realised(together, labels, reference.labels))
-    return Analysis(reference, before, verdicts, estimates, counted, since, words)
+    estimate = estimator.estimate(together)["accuracy"]
+    text = summary(run, reference, before, estimate, realised(together, labels, reference.labels))
+    return Analysis(reference, before, verdicts, estimates, counted, estimate, text)
 
 
 def power_curves(reference: Reference) -> tuple[list[int], dict[str, list[float]]]:
-    """Window sizes that the reference has twice as many comments as, and how often one would be noticed, by loss."""
+    """Window sizes, up to half of the reference, and the share of windows noticed at each, by loss of accuracy."""
     sizes = [size for size in POWER_SIZES if 2 * size <= len(reference.rows)]
     return sizes, power(reference, sizes, POWER_LOSSES)

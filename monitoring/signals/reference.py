@@ -1,9 +1,9 @@
-"""The reference: how the bundle answers comments it was not trained on, from the time it was made.
+"""The reference: the bundle's answers to comments that it was not trained on, recorded when the bundle was built.
 
-  python -m commentwise.monitoring.signals.reference          # from artifacts/bundle and data/prepared
+  commentwise reference          # from artifacts/bundle and data/prepared
 
-Windows of production are compared with it. Its comments have labels, so it also says how good and how well calibrated
-the bundle was.
+Windows of production are compared with it. Its comments have labels, so it also tells how accurate and how well
+calibrated the bundle was.
 """
 
 import re
@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from commentwise.comments.normalize import normalize
 from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
-from commentwise.models.bundle import TOKENIZER, Classifier, bundle_id, verify_files
+from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, bundle_id, verify_files
 from commentwise.models.tokens import load_tokenizer
-from commentwise.monitoring.settings import REFERENCE, Settings, read
-from commentwise.monitoring.signals.rows import LOGGED, Floats, Rows, make_rows
+from commentwise.monitoring.project import MonitoredProject
+from commentwise.monitoring.settings import Settings, read
+from commentwise.monitoring.signals.rows import TRAITS, Floats, Integers, Rows, make_rows
+from commentwise.training.project import HELD_OUT
 
-MOST_ROWS = 2000
-"""Comments kept; the statistics' memory grows with it, and more make no window's verdict better."""
-LEAST_ROWS = 200
+MAX_ROWS = 2000
+"""Comments kept. The tests' memory grows with it, and more would not sharpen a window's verdict."""
+MIN_ROWS = 200
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -38,109 +39,105 @@ class Reference:
     bundle_id: str
     labels: list[str]
     rows: Rows
-    true: NDArray[np.int64]
-    """Numbers of the right labels, shape (rows,)."""
+    targets: Integers
+    """Indices of the true labels, shape (rows,)."""
     vocabulary: frozenset[str]
-    """The words the bundle was trained on."""
+    """The words of the comments that the bundle was trained on."""
 
     def new_word_shares(self, texts: Iterable[str]) -> Floats:
-        """Of each text's words, the share that stand in no comment the bundle was trained on; shape (texts,)."""
+        """Share of each text's words that occur in no training comment; shape (texts,)."""
         return np.array([_share([word not in self.vocabulary for word in words_of(text)]) for text in texts])
-
-    def completed(self, rows: Rows) -> Rows:
-        """The rows with the signal `new_words`, where their texts are known."""
-        if rows.texts is None or "new_words" in rows.signals:
-            return rows
-        return rows.with_signal("new_words", self.new_word_shares(rows.texts))
 
 
 class ReferenceCommand(Settings):
-    """Make the reference of a bundle."""
+    """Create the reference of a bundle."""
 
-    bundle: Path = Field(default=Path("artifacts/bundle"), description="folder of the bundle")
-    data: Path = Field(default=Path("data/prepared"), description="folder of the split the bundle was trained on")
-    reference: Path = Field(default=REFERENCE, description="the file to write")
+    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle")
+    data: Path = Field(
+        default=MonitoredProject().prepared, description="folder of the split that the bundle was trained on"
+    )
+    reference: Path = Field(default=MonitoredProject().reference, description="file to write")
 
 
 def main() -> None:
-    """Make the reference and say what it is made of."""
+    """Create the reference and print its size."""
     settings = read(ReferenceCommand, "reference")
-    content = make(settings.bundle, settings.data)
-    write_json(settings.reference, content)
-    rows = len(content["true"])
-    print(
-        f"reference: {rows:,} comments and {len(content['vocabulary']):,} known words of bundle {content['bundle_id'][:12]} -> {settings.reference}"
-    )
+    create(settings.bundle, settings.data, settings.reference)
 
 
-def make(bundle: Path, data: Path) -> dict[str, Any]:
-    """The reference's content, from the held-out comments of the split.
+def create(bundle: Path, data: Path, path: Path) -> None:
+    """Write the reference of `bundle`, from the held-out comments of the split in `data`, to `path`.
 
-    Raises CommentwiseError when there are fewer than LEAST_ROWS of them, or the bundle was trained on another split.
+    Raises CommentwiseError when there are fewer than MIN_ROWS of them, or the bundle was trained on another split.
     """
-    from commentwise.training.candidate import (  # need pandas and git, which reading a reference does not
-        HELD_OUT,
-        read_part,
+    content = from_split(bundle, data)
+    write_json(path, content)
+    print(
+        f"reference: {len(content['true']):,} comments and {len(content['vocabulary']):,} known words of bundle {content['bundle_id'][:12]} -> {path}",
+        flush=True,
     )
+
+
+def from_split(bundle: Path, data: Path) -> dict[str, Any]:
+    """The content of a reference; see `create`."""
+    # These need pandas and git, which reading a reference does not.
+    from commentwise.training.candidate import read_part
     from commentwise.training.provenance import folder_md5
 
     manifest = verify_files(bundle)
     trained_on = manifest.data.get("prepared_md5")
     if trained_on and trained_on != folder_md5(data):
         raise CommentwiseError(
-            f"{data} is not the split that {bundle} was trained on: get both of one commit with `dvc checkout`"
+            f"{data} is not the split that {bundle} was trained on: get both from one commit with `dvc checkout`"
         )
-    parts = [read_part(part, manifest.labels, data) for part in HELD_OUT]
-    texts, true = [text for part in parts for text in part.texts], np.concatenate([part.true for part in parts])
-    if len(texts) < LEAST_ROWS:
+    parts = [read_part(data, part, manifest.labels) for part in HELD_OUT]
+    texts, targets = [text for part in parts for text in part.texts], np.concatenate([part.targets for part in parts])
+    if len(texts) < MIN_ROWS:
         raise CommentwiseError(
-            f"{data} holds {len(texts)} held-out comments and a reference needs {LEAST_ROWS}: add labelled comments"
+            f"{data} holds {len(texts)} held-out comments and a reference needs {MIN_ROWS}: add labelled comments"
         )
-    chosen = np.sort(np.random.default_rng(0).permutation(len(texts))[:MOST_ROWS])
-    known = read_part("train", manifest.labels, data).texts
-    return content_of(bundle, [texts[index] for index in chosen], true[chosen].tolist(), known)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS])
+    training_texts = read_part(data, "train", manifest.labels).texts
+    return content_of(bundle, [texts[index] for index in chosen], targets[chosen].tolist(), training_texts)
 
 
-def content_of(bundle: Path, texts: Sequence[str], true: Sequence[int], known: Iterable[str]) -> dict[str, Any]:
-    """A reference's content: how the bundle answers `texts`, whose right labels have the numbers `true`.
-
-    `known` are the texts that the bundle was trained on.
-    """
+def content_of(
+    bundle: Path, texts: Sequence[str], targets: Sequence[int], training_texts: Iterable[str]
+) -> dict[str, Any]:
+    """The content of a reference: the bundle's answers to `texts`, whose true labels have the indices `targets`."""
     classifier = Classifier(bundle)
     return {
         "bundle_id": bundle_id(bundle),
         "labels": classifier.manifest.labels,
-        "true": list(true),
+        "true": list(targets),
         "probabilities": np.round(classifier.probabilities(texts), 6).tolist(),
-        "signals": logged_signals(bundle, texts),
+        "signals": logged_traits(bundle, texts),
         "texts": list(texts),
-        "vocabulary": sorted({word for text in known for word in words_of(text)}),
+        "vocabulary": sorted({word for text in training_texts for word in words_of(text)}),
     }
 
 
-def logged_signals(bundle: Path, texts: Sequence[str]) -> dict[str, list[float]]:
-    """What the log would say of these texts, by signal."""
-    tokenizer = load_tokenizer(bundle / TOKENIZER, read_json(bundle / "manifest.json")["max_tokens"])
+def logged_traits(bundle: Path, texts: Sequence[str]) -> dict[str, list[float]]:
+    """The columns `TRAITS` that the log would hold for these texts."""
+    tokenizer = load_tokenizer(bundle / TOKENIZER, read_json(bundle / MANIFEST)["max_tokens"])
     unknown = unknown_id(tokenizer)
     normalized = [normalize(text) for text in texts]
     found = [
         traits_of(text, encoding.ids, encoding.word_ids, unknown)
         for text, encoding in zip(normalized, tokenizer.encode_batch(normalized), strict=True)
     ]
-    return {name: [float(getattr(signals, name)) for signals in found] for name in LOGGED}
+    return {name: [float(getattr(traits, name)) for traits in found] for name in TRAITS}
 
 
 def load_reference(path: Path) -> Reference:
-    """Read a reference. Raises CommentwiseError when there is none, or it is damaged."""
+    """Read a reference. Raises CommentwiseError when it is missing or damaged."""
     try:
         return _reference(read_json(path))
     except FileNotFoundError:
-        raise CommentwiseError(
-            f"{path} is missing: make it with `python -m commentwise.monitoring.signals.reference`"
-        ) from None
+        raise CommentwiseError(f"{path} is missing: create it with `commentwise reference`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CommentwiseError(
-            f"{path} is no reference ({type(error).__name__}: {error}): make it with `python -m commentwise.monitoring.signals.reference`"
+            f"{path} is not a reference ({type(error).__name__}: {error}): create it again with `commentwise reference`"
         ) from None
 
 
@@ -153,10 +150,9 @@ def _reference(content: dict[str, Any]) -> Reference:
         content["signals"],
         texts,
     )
-    reference = Reference(
+    return Reference(
         content["bundle_id"], content["labels"], rows, np.array(content["true"]), frozenset(content["vocabulary"])
     )
-    return Reference(**{**vars(reference), "rows": rows.with_signal("new_words", reference.new_word_shares(texts))})
 
 
 def words_of(text: str) -> list[str]:

@@ -1,20 +1,21 @@
-"""Comments as the statistics see them: one array per signal. Windows of the log and the reference have the same form."""
+"""Predictions as arrays, the form in which the log's windows and the reference are compared."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from commentwise.comments.traits import Traits as Traits
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import predictions
 
 Floats = NDArray[np.float64]
-LOGGED = ("tokens", "unknown_share", "split_share", "latin_share", "emoji_share")
-"""Signals that stand in the log as they are."""
-SIGNALS = (*LOGGED, "confidence", "entropy")
+Integers = NDArray[np.int64]
+TRAITS = tuple(field.name for field in fields(Traits))
+"""Columns of the log that describe a comment without its text."""
 
 
 @dataclass(frozen=True)
@@ -24,106 +25,103 @@ class Rows:
     time: Floats
     """Seconds since 1970, shape (rows,)."""
     hashes: NDArray[np.str_]
+    """Hash of each text, shape (rows,)."""
     probabilities: Floats
     """Calibrated, shape (rows, labels)."""
-    signals: dict[str, Floats]
-    """Of `SIGNALS`, each of shape (rows,)."""
+    traits: dict[str, Floats]
+    """The columns `TRAITS`, each of shape (rows,)."""
     texts: NDArray[np.object_] | None
-    """None unless every text is known."""
+    """Shape (rows,); None unless every text is known."""
 
     def __len__(self) -> int:
         return len(self.time)
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Number of the most probable label, shape (rows,)."""
+    def predicted(self) -> Integers:
+        """Index of the most probable label, shape (rows,)."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
-    def take(self, chosen: NDArray[np.int64] | slice) -> "Rows":
+    def take(self, chosen: Integers | slice) -> "Rows":
         """Some of the rows, in the order given."""
         return Rows(
             self.time[chosen],
             self.hashes[chosen],
             self.probabilities[chosen],
-            {name: values[chosen] for name, values in self.signals.items()},
+            {name: values[chosen] for name, values in self.traits.items()},
             None if self.texts is None else self.texts[chosen],
         )
 
-    def with_signal(self, name: str, values: Floats) -> "Rows":
-        """The same rows with one more signal."""
-        return replace(self, signals=self.signals | {name: values})
+    def without_texts(self) -> "Rows":
+        """The same rows as a log without texts would hold them."""
+        return replace(self, texts=None)
 
 
 def make_rows(
     time: Sequence[float],
     hashes: Sequence[str],
     probabilities: Floats,
-    logged: dict[str, Sequence[float]],
+    traits: Mapping[str, Sequence[float]],
     texts: Sequence[str | None],
 ) -> Rows:
-    """Rows with the signals that follow from the probabilities added to those of the log."""
-    sure = np.clip(probabilities, 1e-12, 1)
-    signals = {name: np.asarray(logged[name], dtype=np.float64) for name in LOGGED}
-    signals["confidence"] = probabilities.max(axis=1)
-    signals["entropy"] = -(sure * np.log(sure)).sum(axis=1)
+    """Convert columns to arrays. Raises KeyError when one of `TRAITS` is missing."""
     known = np.array(texts, dtype=object) if len(texts) and all(text is not None for text in texts) else None
-    return Rows(np.asarray(time, dtype=np.float64), np.array(hashes, dtype=np.str_), probabilities, signals, known)
+    return Rows(
+        np.asarray(time, dtype=np.float64),
+        np.array(hashes, dtype=np.str_),
+        probabilities,
+        {name: np.asarray(traits[name], dtype=np.float64) for name in TRAITS},
+        known,
+    )
 
 
-def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], most: int) -> Rows:
-    """The latest `most` different comments that this bundle answered, each the first time it came, oldest first.
+def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], max_rows: int) -> Rows:
+    """Read the latest `max_rows` distinct comments that this bundle answered, each at its first time, oldest first.
 
-    A comment that comes again tells nothing new, and the tests count on independent ones. Raises CommentwiseError when
-    another bundle answers now, or none has answered yet.
+    A repeated comment adds no information, and the tests assume independent ones. Raises CommentwiseError when another
+    bundle gave the latest answer, or the log is empty.
     """
     latest = connection.scalar(select(predictions.c.bundle_id).order_by(predictions.c.time.desc()).limit(1))
     if latest is None:
         raise CommentwiseError("the log holds no predictions yet: wait until the server has answered some")
     if latest != bundle_id:
         raise CommentwiseError(
-            f"the latest predictions are of bundle {latest[:12]} and the reference is of {bundle_id[:12]}: make the reference of the bundle that answers now with `python -m commentwise.monitoring.signals.reference --bundle FOLDER`"
+            f"the latest predictions are of bundle {latest[:12]} and the reference is of {bundle_id[:12]}: create the reference of the bundle in production with `commentwise reference --bundle FOLDER`"
         )
-    mine = predictions.c.bundle_id == bundle_id
     found = connection.execution_options(yield_per=1000).execute(
         select(predictions)
-        .where(mine)
+        .where(predictions.c.bundle_id == bundle_id)
         .order_by(predictions.c.time.desc(), predictions.c.position.desc(), predictions.c.id)
     )
     kept: dict[str, Any] = {}
     for row in found:
-        if row.text_hash not in kept and len(kept) == most:
+        if row.text_hash not in kept and len(kept) == max_rows:
             break
-        kept.pop(row.text_hash, None)  # an earlier time: it takes its place there
+        kept.pop(row.text_hash, None)  # this occurrence is earlier and takes the comment's place in the order
         kept[row.text_hash] = row
     found.close()
     rows = list(reversed(kept.values()))
-    probabilities = np.array([[row.probabilities[label] for label in labels] for row in rows], dtype=np.float64)
     return make_rows(
         [row.time for row in rows],
         [row.text_hash for row in rows],
-        probabilities,
-        {name: [getattr(row, name) for row in rows] for name in LOGGED},
+        np.array([[row.probabilities[label] for label in labels] for row in rows], dtype=np.float64),
+        {name: [getattr(row, name) for row in rows] for name in TRAITS},
         [row.text for row in rows],
     )
 
 
 def joined(windows: Sequence[Rows]) -> Rows:
-    """The rows of consecutive windows."""
+    """Concatenate consecutive windows."""
     texts = [rows.texts for rows in windows if rows.texts is not None]
     return Rows(
         np.concatenate([rows.time for rows in windows]),
         np.concatenate([rows.hashes for rows in windows]),
         np.concatenate([rows.probabilities for rows in windows]),
-        {
-            name: np.concatenate([rows.signals[name] for rows in windows])
-            for name in windows[0].signals
-            if all(name in rows.signals for rows in windows)
-        },
+        {name: np.concatenate([rows.traits[name] for rows in windows]) for name in windows[0].traits},
         np.concatenate(texts) if len(texts) == len(windows) else None,
     )
 
 
 def windows_of(rows: Rows, size: int) -> list[Rows]:
-    """Windows of `size` comments, oldest first; what is left over at the beginning belongs to none."""
+    """Split into windows of `size` comments, oldest first; the oldest rows that do not fill a window are left out."""
     first = len(rows) % size
     return [rows.take(slice(start, start + size)) for start in range(first, len(rows), size)]

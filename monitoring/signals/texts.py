@@ -1,8 +1,8 @@
-"""What the texts themselves say, where they are logged: a classifier that tells window from reference, and embeddings."""
+"""Tests on the texts themselves, where they are logged: a domain classifier, and embeddings."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,49 +17,70 @@ from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import TOKENIZER, verify_files
 from commentwise.models.engine import padded
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.monitoring.signals.reference import words_of
-from commentwise.monitoring.signals.resampling import Outcome
-from commentwise.monitoring.signals.rows import Floats
+from commentwise.monitoring.signals.reference import Reference, words_of
+from commentwise.monitoring.signals.resampling import Outcome, mmd
+from commentwise.monitoring.signals.rows import Floats, Rows
 
-TOP_WORDS = 8
-
-
-@dataclass(frozen=True)
-class Told:
-    """How well window and reference are told apart: AUC with its p-value, and the words that give the window away."""
-
-    auc: Outcome
-    words: list[str]
+MAX_WORDS = 8
 
 
-def tell_apart(window: Sequence[str], reference: Sequence[str]) -> Told:
-    """Train a domain classifier on half of both and test it on the other half.
+def domain_test(reference: Reference, _: Path | None) -> Callable[[Rows], Outcome | None]:
+    """The test of windows by `distinguish`; None for windows without texts."""
+    texts = reference.rows.texts
 
-    Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests". The halves keep the p-value (of Mann and Whitney's
-    test on the held-out scores) exact, which cross-validation would not.
+    def test(window: Rows) -> Outcome | None:
+        if texts is None or window.texts is None:
+            return None
+        return distinguish(window.texts.tolist(), texts.tolist())
+
+    return test
+
+
+def embedding_test(reference: Reference, bundle: Path | None) -> Callable[[Rows], Outcome | None]:
+    """The test of windows by the distance of their embeddings; None without the bundle, or for windows without texts."""
+    texts = reference.rows.texts
+
+    @cache
+    def prepared() -> tuple[Embedder, Floats]:
+        assert bundle is not None
+        assert texts is not None
+        embedder = Embedder(bundle)
+        return embedder, embedder.embed(texts.tolist())
+
+    def test(window: Rows) -> Outcome | None:
+        if bundle is None or texts is None or window.texts is None:
+            return None
+        embedder, expected = prepared()
+        return mmd(embedder.embed(window.texts.tolist()), expected)
+
+    return test
+
+
+def distinguish(window: Sequence[str], reference: Sequence[str]) -> Outcome:
+    """Train a domain classifier on half of the texts and test it on the other half: AUC, p-value and words.
+
+    Lopez-Paz and Oquab 2017, "Revisiting Classifier Two-Sample Tests". Disjoint halves keep the p-value of the
+    Mann-Whitney test on the held-out scores exact; cross-validation would not.
     """
     texts = np.array([*window, *reference], dtype=object)
-    ours = np.arange(len(texts)) < len(window)
-    half = _half(len(window), len(reference))
-    model, features = _model(), TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w\w+\b")
-    model.fit(features.fit_transform(texts[half]), ours[half])
-    scores = model.decision_function(features.transform(texts[~half]))
-    found = mannwhitneyu(scores[ours[~half]], scores[~ours[~half]], alternative="greater", method="asymptotic")
-    auc = found.statistic / (ours[~half].sum() * (~ours[~half]).sum())
-    return Told(Outcome(float(auc), float(found.pvalue)), _telling_words(window, reference))
+    in_window = np.arange(len(texts)) < len(window)
+    half = _random_half(len(window), len(reference))
+    model = LogisticRegression(C=10, class_weight="balanced", max_iter=300)
+    features = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w\w+\b")
+    model.fit(features.fit_transform(texts[half]), in_window[half])
+    scores, held_out = model.decision_function(features.transform(texts[~half])), in_window[~half]
+    found = mannwhitneyu(scores[held_out], scores[~held_out], alternative="greater", method="asymptotic")
+    auc = found.statistic / (held_out.sum() * (~held_out).sum())
+    return Outcome(float(auc), float(found.pvalue), tuple(_distinctive_words(window, reference)))
 
 
-def _half(window: int, reference: int) -> NDArray[np.bool_]:
+def _random_half(window: int, reference: int) -> NDArray[np.bool_]:
     rng = np.random.default_rng(0)
     return np.concatenate([rng.permutation(size) % 2 == 0 for size in (window, reference)])
 
 
-def _model() -> LogisticRegression:
-    return LogisticRegression(C=10, class_weight="balanced", max_iter=300)
-
-
-def _telling_words(window: Sequence[str], reference: Sequence[str]) -> list[str]:
-    """Words by how much more often they stand in the window's comments, by smoothed log-odds (Monroe et al. 2008)."""
+def _distinctive_words(window: Sequence[str], reference: Sequence[str]) -> list[str]:
+    """Words by how much more often they occur in the window's comments, by smoothed log-odds (Monroe et al. 2008)."""
     ours, theirs = (Counter(word for text in texts for word in set(words_of(text))) for texts in (window, reference))
     size = len(window) / len(reference)
 
@@ -68,11 +89,11 @@ def _telling_words(window: Sequence[str], reference: Sequence[str]) -> list[str]
         return float((ours[word] - expected) / np.sqrt(expected + 0.5))
 
     common = [word for word, count in ours.items() if count >= max(2, len(window) // 50)]
-    return [word for word in sorted(common, key=z, reverse=True)[:TOP_WORDS] if z(word) > 1]
+    return [word for word in sorted(common, key=z, reverse=True)[:MAX_WORDS] if z(word) > 1]
 
 
 class Embedder:
-    """The vectors that the bundle's last layer classifies: what the model itself sees of a comment."""
+    """Embeds texts as the bundle's last layer sees them: the vectors that it classifies."""
 
     def __init__(self, bundle: Path) -> None:
         """Cut the bundle's fp32 graph before its last matrix product. Raises CommentwiseError when it has none."""
@@ -83,7 +104,7 @@ class Embedder:
         products = [node for node in graph.graph.node if node.op_type in ("Gemm", "MatMul")]
         if not products:
             raise CommentwiseError(
-                f"the graph of {bundle} ends in no matrix product: its embeddings cannot be compared"
+                f"the graph of {bundle} does not end in a matrix product: its embeddings cannot be compared"
             )
         self._output = products[-1].input[0]
         graph.graph.output.extend([onnx.helper.make_tensor_value_info(self._output, onnx.TensorProto.FLOAT, None)])

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own in a folder, which tests may stop and start."""
+"""A PostgreSQL server in a folder, which tests may stop and start."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def _programs() -> Path | None:
 
 PROGRAMS = _programs()
 needs_postgres = pytest.mark.skipif(
-    PROGRAMS is None and "CI" not in os.environ, reason="no PostgreSQL here: apt-get install postgresql"
+    PROGRAMS is None and "CI" not in os.environ, reason="PostgreSQL is missing: apt-get install postgresql"
 )
 
 
@@ -39,14 +39,14 @@ class Postgres:
         self.control("start", "--wait")
 
     def stop(self) -> None:
-        """Without waiting for those who are connected, as a crash or a restart would."""
+        """Stop without waiting for connections to end, as a crash would."""
         self.control("stop", "--mode=immediate")
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """Make a database cluster in a new folder and start it. PostgreSQL refuses to run as root: then its own user does."""
-    assert PROGRAMS is not None, "no PostgreSQL here: apt-get install postgresql"
+    """Create a database cluster in a new folder and start it; as root, with PostgreSQL's own user, as it requires."""
+    assert PROGRAMS is not None, "PostgreSQL is missing: apt-get install postgresql"
     programs, data, port = PROGRAMS, folder / "data", free_port()
     data.mkdir(parents=True)
     as_user: list[str] = []
@@ -59,12 +59,12 @@ def postgres(folder: Path) -> Iterator[Postgres]:
                 parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(program: str, *arguments: str) -> None:
-        said = folder / "said"
-        with said.open("w") as stream:  # not a pipe, which the server would hold open
+        output = folder / "output"
+        with output.open("w") as stream:  # not a pipe, which the server would keep open
             command = [*as_user, str(programs / program), "-D", str(data), *arguments]
             environment = os.environ | {"LC_ALL": "C"}
             done = subprocess.run(command, cwd=folder, stdout=stream, stderr=stream, check=False, env=environment)
-        assert done.returncode == 0, said.read_text() + (folder / "log").read_text()
+        assert done.returncode == 0, output.read_text() + (folder / "log").read_text()
 
     run("initdb", "--username=test", "--auth=trust", "--encoding=UTF8", "--no-sync")
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"

@@ -1,4 +1,4 @@
-"""A small production: a reference of the tiny bundle, and a log of what it answered, without a server."""
+"""A small production without a server: a reference of the tiny bundle, and a log of its answers."""
 
 import uuid
 from pathlib import Path
@@ -33,26 +33,26 @@ class Production:
 
     @property
     def flags(self) -> list[str]:
-        """What names this production to a command that looks at it."""
+        """The flags with which a command analyses this production."""
         named = {"prediction-log": self.url, "reference": self.reference, "bundle": self.bundle, "out": self.out}
         return [part for name, value in (named | {"window": WINDOW}).items() for part in (f"--{name}", str(value))]
 
     def usual(self, count: int) -> list[str]:
-        """Comments like those of the reference, all different."""
+        """Comments like those of the reference, all distinct."""
         return [" ".join(self._words(6)) for _ in range(count)]
 
-    def strange(self, count: int) -> list[str]:
-        """Longer ones, about something else."""
+    def different(self, count: int) -> list[str]:
+        """Longer comments, about something else."""
         return [" ".join([*self._words(14), "liquidity", "rebalance"]) for _ in range(count)]
 
     def label(self, text: str) -> int:
-        """The right label's number: what most words say, four times out of five."""
+        """Index of the true label: in four of five comments that of most of its words."""
         words = text.split()
-        sure = 1 + int(np.sign(sum(word in POSITIVE for word in words) - sum(word in NEGATIVE for word in words)))
-        return sure if self._rng.random() < 0.8 else int(self._rng.integers(3))
+        majority = 1 + int(np.sign(sum(word in POSITIVE for word in words) - sum(word in NEGATIVE for word in words)))
+        return majority if self._rng.random() < 0.8 else int(self._rng.integers(3))
 
     def log(self, texts: list[str], keep_text: bool = True) -> None:
-        """Have the bundle answer, an hour apart, and log it as the server does."""
+        """Log the bundle's answers as the server does, an hour apart."""
         tokenizer = load_tokenizer(self.bundle / TOKENIZER, MAX_TOKENS)
         classifier, unknown, rows = Classifier(self.bundle), unknown_id(tokenizer), []
         for text, answer in zip(texts, classifier.predict(texts), strict=True):

@@ -1,4 +1,4 @@
-"""Alerts over real HTTP and SMTP to servers on this machine."""
+"""Alerts, delivered over real HTTP and SMTP to local servers."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from commentwise.errors import CommentwiseError
 from commentwise.monitoring.actions import alerts
-from commentwise.monitoring.actions.alerts import AlertSettings, prometheus, tell
+from commentwise.monitoring.actions.alerts import AlertSettings, notify, prometheus
 from commentwise.monitoring.signals.analysis import Analysis
 from commentwise.monitoring.signals.drift import Detector
 from commentwise.monitoring.signals.performance import Score
@@ -30,8 +30,8 @@ HOUR = 3600.0
 @pytest.fixture(scope="module")
 def alarm() -> Analysis:
     rng = np.random.default_rng(1)
-    rows, true = drawn(rng, 400)
-    reference = Reference("b" * 64, LABELS, rows, true, frozenset())
+    rows, targets = drawn(rng, 400)
+    reference = Reference("b" * 64, LABELS, rows, targets, frozenset())
     verdicts = Detector(reference, None).judge([drawn(rng, SIZE, longer=3)[0] for _ in range(2)])
     score = Score(0.7, 0.6, 0.8)
     return Analysis(
@@ -47,7 +47,7 @@ def alarm() -> Analysis:
 
 @contextmanager
 def hook(*statuses: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A webhook that answers with these statuses and with 200 from then on; and what it took in."""
+    """A webhook that answers with these statuses, then with 200; its URL and the messages it accepted."""
     received: list[dict[str, Any]] = []
     answers = iter(statuses)
 
@@ -85,7 +85,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_alert_is_sent_once_and_again_after_the_cool_down(alarm: Analysis, tmp_path: Path) -> None:
     with hook() as (url, received):
         settings = AlertSettings(webhook=url, out=tmp_path, cool_down=2)
-        sent = [tell(alarm, settings, now=hours * HOUR) for hours in (0, 1, 1.9, 2.1, 3)]
+        sent = [notify(alarm, settings, now=hours * HOUR) for hours in (0, 1, 1.9, 2.1, 3)]
     assert sent == [["webhook"], [], [], ["webhook"], []]
     assert received[0]["text"].splitlines()[1:] == [
         "comments are longer",
@@ -93,48 +93,48 @@ def test_the_same_alert_is_sent_once_and_again_after_the_cool_down(alarm: Analys
     ]
 
 
-def test_a_worse_one_and_the_all_clear_are_sent_at_once(alarm: Analysis, tmp_path: Path) -> None:
+def test_a_worse_alert_and_the_all_clear_are_sent_at_once(alarm: Analysis, tmp_path: Path) -> None:
     with hook() as (url, received):
         settings = AlertSettings(webhook=url, out=tmp_path)
         for hour, severity in enumerate(["none", "warn", "alert", "warn", "none", "none"]):
-            tell(at(alarm, severity), settings, now=hour * HOUR)
+            notify(at(alarm, severity), settings, now=hour * HOUR)
     assert [message["text"].split(" ")[0] for message in received] == ["⚠️", "🚨", "✅"]
 
 
-def test_warnings_can_be_left_out(alarm: Analysis, tmp_path: Path) -> None:
+def test_warnings_can_be_switched_off(alarm: Analysis, tmp_path: Path) -> None:
     with hook() as (url, received):
-        settings = AlertSettings(webhook=url, out=tmp_path, least_severity="alert")
+        settings = AlertSettings(webhook=url, out=tmp_path, min_severity="alert")
         for severity in ("warn", "alert"):
-            tell(at(alarm, severity), settings)
+            notify(at(alarm, severity), settings)
     assert len(received) == 1
 
 
-def test_a_delivery_is_tried_again_and_logged(alarm: Analysis, tmp_path: Path) -> None:
+def test_a_failed_delivery_is_retried_and_logged(alarm: Analysis, tmp_path: Path) -> None:
     with hook(500, 503) as (url, received):
-        assert tell(alarm, AlertSettings(webhook=url, out=tmp_path)) == ["webhook"]
+        assert notify(alarm, AlertSettings(webhook=url, out=tmp_path)) == ["webhook"]
     assert len(received) == 1
     (line,) = (tmp_path / "deliveries.jsonl").read_text().splitlines()
     assert json.loads(line)["failure"] == ""
 
 
-def test_what_was_not_delivered_is_an_error_without_the_secret_and_sent_the_next_time(
+def test_a_failed_delivery_is_an_error_without_the_secret_and_is_sent_in_the_next_run(
     alarm: Analysis, tmp_path: Path
 ) -> None:
     with hook(500, 500, 500) as (url, received):
         settings = AlertSettings(webhook=url, out=tmp_path)
         with pytest.raises(CommentwiseError, match=r"not delivered: webhook \(127.0.0.1 answered 500\)"):
-            tell(alarm, settings)
-        assert tell(alarm, settings) == ["webhook"]
+            notify(alarm, settings)
+        assert notify(alarm, settings) == ["webhook"]
     assert len(received) == 1
     assert "secret" not in (tmp_path / "deliveries.jsonl").read_text()
 
 
-def test_nobody_there_is_an_error(alarm: Analysis, tmp_path: Path) -> None:
+def test_an_unreachable_webhook_is_an_error(alarm: Analysis, tmp_path: Path) -> None:
     with pytest.raises(CommentwiseError, match="not delivered: webhook"):
-        tell(alarm, AlertSettings(webhook=f"http://127.0.0.1:{free_port()}", out=tmp_path))
+        notify(alarm, AlertSettings(webhook=f"http://127.0.0.1:{free_port()}", out=tmp_path))
 
 
-def test_a_mail_has_the_report_with_it(alarm: Analysis, tmp_path: Path) -> None:
+def test_a_mail_has_the_report_attached(alarm: Analysis, tmp_path: Path) -> None:
     mails: list[Any] = []
 
     class Inbox:
@@ -148,7 +148,7 @@ def test_a_mail_has_the_report_with_it(alarm: Analysis, tmp_path: Path) -> None:
     try:
         address = f"smtp://127.0.0.1:{controller.port}"
         settings = AlertSettings(smtp=address, mail_to="ann@example.org bob@example.org", out=tmp_path)
-        assert tell(alarm, settings) == ["mail"]
+        assert notify(alarm, settings) == ["mail"]
     finally:
         controller.stop()
     (mail,) = mails
@@ -160,13 +160,13 @@ def test_a_mail_has_the_report_with_it(alarm: Analysis, tmp_path: Path) -> None:
 
 def test_a_dry_run_sends_nothing(alarm: Analysis, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hook() as (url, received):
-        assert tell(alarm, AlertSettings(webhook=url, out=tmp_path, dry_run=True)) == []
+        assert notify(alarm, AlertSettings(webhook=url, out=tmp_path, dry_run=True)) == []
     assert received == []
     assert "would send to webhook:\n🚨 Comments have changed" in capsys.readouterr().out
 
 
-def test_prometheus_reads_the_file(alarm: Analysis, tmp_path: Path) -> None:
-    tell(alarm, AlertSettings(out=tmp_path))
+def test_prometheus_can_parse_the_file(alarm: Analysis, tmp_path: Path) -> None:
+    notify(alarm, AlertSettings(out=tmp_path))
     families = {
         family.name: family for family in text_string_to_metric_families((tmp_path / "commentwise.prom").read_text())
     }

@@ -1,4 +1,4 @@
-"""Feedback over HTTP into real databases, and out again as labelled comments."""
+"""Feedback over HTTP into real databases, and its export as labelled comments."""
 
 import json
 import subprocess
@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from commentwise.models.prediction_log import opened
-from commentwise.monitoring.actions.labelled import Said, collect, read_feedback
 from commentwise.monitoring.actions.retention import delete_before, describe, forget
+from commentwise.monitoring.signals.human_labels import Rating, read_feedback, settle
 from commentwise.serving.http.access import main as make_key
 from tests.monitoring.postgres import needs_postgres, postgres
 from tests.monitoring.test_prediction_log import WRITTEN, analyze
@@ -47,7 +47,7 @@ def exported(url: str, folder: Path) -> list[dict[str, Any]]:
     command = [
         sys.executable,
         "-m",
-        "commentwise.monitoring.actions.labelled",
+        "commentwise.monitoring.actions.export_feedback",
         "export",
         "out.jsonl",
         "--prediction-log",
@@ -73,9 +73,9 @@ def test_feedback_on_a_prediction_is_joined_with_it(server: Server, url: str) ->
     name = f"{answer.headers['x-request-id']}/1"
     assert give(server, prediction_id=name, label="neutral").status_code == 200
     with opened(url) as connection:
-        said = read_feedback(connection)[-1]
-    assert (said.label, said.predicted, said.text) == ("neutral", "negative", None)
-    assert said.text_hash is not None
+        rating = read_feedback(connection)[-1]
+    assert (rating.label, rating.predicted, rating.text) == ("neutral", "negative", None)
+    assert rating.text_hash is not None
 
 
 def test_predictions_alone_are_never_labels(server: Server, url: str, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_same_id_is_stored_once(server: Server, url: str) -> None:
     name = str(uuid.uuid4())
     assert [give(server, id=name, text="once", label="neutral").json() for _ in range(3)] == [{"stored": True}] * 3
     with opened(url) as connection:
-        assert [said.label for said in read_feedback(connection) if said.text == "once"] == ["neutral"]
+        assert [rating.label for rating in read_feedback(connection) if rating.text == "once"] == ["neutral"]
     other = give(server, id=name, text="once", label="positive")
     assert (other.status_code, "other feedback has it" in other.json()["error"]) == (409, True)
 
@@ -107,7 +107,7 @@ def test_the_same_id_is_stored_once(server: Server, url: str) -> None:
         ({"text": "a", "label": "neutral", "bundle_id": "../x"}, "bundle_id is"),
     ],
 )
-def test_unfit_feedback_is_refused_with_the_field(server: Server, body: dict[str, Any], words: str) -> None:
+def test_invalid_feedback_is_refused_with_the_field(server: Server, body: dict[str, Any], words: str) -> None:
     answer = give(server, **body)
     assert answer.status_code == 422
     assert words in answer.json()["error"]
@@ -117,7 +117,7 @@ def test_a_body_beyond_the_limit_is_not_read(server: Server) -> None:
     assert give(server, text="a" * 3_000_000, label="neutral").status_code == 413
 
 
-def test_feedback_needs_a_key_where_the_server_has_one_and_its_owner_is_the_rater(
+def test_feedback_requires_an_api_key_whose_owner_is_the_rater(
     tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["access", "ann"])
@@ -131,17 +131,17 @@ def test_feedback_needs_a_key_where_the_server_has_one_and_its_owner_is_the_rate
         headers = {"Authorization": f"Bearer {key}"}
         assert httpx.post(f"{server.url}/feedback", json=body, headers=headers, trust_env=False).status_code == 200
     with opened(url) as connection:
-        assert [said.rater for said in read_feedback(connection)] == ["ann"]
+        assert [rating.rater for rating in read_feedback(connection)] == ["ann"]
 
 
-def test_without_a_log_nothing_is_kept_and_the_answer_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_without_a_log_feedback_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle)) as server:
         answer = give(server, text="a", label="neutral")
     assert (answer.status_code, "--prediction-log" in answer.json()["error"]) == (404, True)
 
 
 @pytest.mark.slow
-def test_a_database_that_is_away_is_said_so_and_predictions_go_on(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_without_the_database_feedback_is_a_503_and_predictions_continue(tiny_bundle: Path, tmp_path: Path) -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/none"
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", nowhere) as server:
         answer = give(server, text="a", label="neutral")
@@ -149,32 +149,30 @@ def test_a_database_that_is_away_is_said_so_and_predictions_go_on(tiny_bundle: P
         assert analyze(server, text="good").status_code == 200
 
 
-def said(name: str, label: str, rater: str, text: str | None = "a text") -> Said:
-    return Said(f"{name}-{rater}-{label}", 0.0, name, text, label, rater, "test", "neutral", None)
+def rating(name: str, label: str, rater: str, text: str | None = "a text") -> Rating:
+    return Rating(f"{name}-{rater}-{label}", 0.0, name, text, label, rater, "test", "neutral", None)
 
 
-def test_a_rater_counts_once_with_the_last_word() -> None:
-    collected = collect(
-        [said("1", "negative", "ann")] * 5 + [said("1", "positive", "bob")] + [said("1", "positive", "ann")]
+def test_a_rater_counts_once_with_the_latest_label() -> None:
+    settled = settle(
+        [rating("1", "negative", "ann")] * 5 + [rating("1", "positive", "bob")] + [rating("1", "positive", "ann")]
     )
-    (comment,) = collected.comments
+    (comment,) = settled.comments
     assert (comment["label"], comment["provenance"]["raters"]) == ("positive", 2)
 
 
-def test_a_majority_decides_and_a_tie_is_set_aside() -> None:
-    three = [said("1", "negative", "ann"), said("1", "positive", "bob"), said("1", "positive", "cid")]
-    two = [said("2", "negative", "ann"), said("2", "positive", "bob")]
-    collected = collect(three + two)
-    assert [(comment["label"], comment["provenance"]["agreeing"]) for comment in collected.comments] == [
-        ("positive", 2)
-    ]
-    assert [conflict["votes"] for conflict in collected.conflicts] == [{"negative": 1, "positive": 1}]
+def test_the_majority_decides_and_a_tie_is_set_aside() -> None:
+    three = [rating("1", "negative", "ann"), rating("1", "positive", "bob"), rating("1", "positive", "cid")]
+    two = [rating("2", "negative", "ann"), rating("2", "positive", "bob")]
+    settled = settle(three + two)
+    assert [(comment["label"], comment["provenance"]["agreeing"]) for comment in settled.comments] == [("positive", 2)]
+    assert [conflict["votes"] for conflict in settled.conflicts] == [{"negative": 1, "positive": 1}]
 
 
-def test_what_has_no_text_is_counted() -> None:
-    collected = collect([said("1", "negative", "ann", text=None)])
-    assert (collected.comments, collected.without_text) == ([], 1)
-    assert str(collected) == "0 labelled comments, 1 left out because their text was not logged"
+def test_comments_without_text_are_counted() -> None:
+    settled = settle([rating("1", "negative", "ann", text=None)])
+    assert (settled.comments, settled.without_text) == ([], 1)
+    assert str(settled) == "0 labelled comments, 1 left out because their text was not logged"
 
 
 def test_a_comment_is_forgotten_and_old_predictions_are_deleted(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The log against real databases: what a running server writes, and what is left of it when something dies."""
+"""The prediction log in real databases: the rows that a running server writes, and those left after a failure."""
 
 import signal
 import threading
@@ -89,7 +89,7 @@ def test_each_answer_is_a_row_without_its_text(url: str, tiny_bundle: Path, tmp_
     assert abs(found[0]["time"] - time.time()) < PATIENCE
 
 
-def test_texts_are_logged_where_the_operator_wants_it(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_texts_are_logged_on_request(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url, "--log-text") as server:
         analyze(server, text="a  GOOD vídeo &amp; 🔥")
         until(lambda: figure(server, WRITTEN) == 1)
@@ -98,7 +98,7 @@ def test_texts_are_logged_where_the_operator_wants_it(url: str, tiny_bundle: Pat
     assert (row["latin_share"], row["emoji_share"]) == pytest.approx((1.0, 1 / len(row["text"])))
 
 
-def test_what_is_buffered_is_written_when_the_server_is_stopped(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_buffer_is_written_when_the_server_stops(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url) as server:
         for _ in range(20):
             analyze(server, text="good")
@@ -106,8 +106,7 @@ def test_what_is_buffered_is_written_when_the_server_is_stopped(url: str, tiny_b
     assert len(rows(url)) == 20
 
 
-def test_a_killed_server_loses_no_more_than_the_last_moments(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
-    """All that was answered a second before is there."""
+def test_a_killed_server_loses_only_the_last_half_second(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url) as server:
         for _ in range(20):
             analyze(server, text="good")
@@ -116,13 +115,13 @@ def test_a_killed_server_loses_no_more_than_the_last_moments(url: str, tiny_bund
         logger = writer(server)
         server.http_process().kill()
         server.process.wait(PATIENCE)
-        # It ends by itself; where nobody buries the dead, it stays as a zombie.
+        # It ends by itself; without an init process that reaps it, it stays a zombie.
         until(lambda: not logger.is_running() or logger.status() == psutil.STATUS_ZOMBIE)
     assert len(rows(url)) in (20, 21)
 
 
 @pytest.mark.slow
-def test_a_killed_writer_loses_nothing_and_writes_nothing_twice(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_killed_writer_loses_and_repeats_no_row(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
     with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url) as server:
         analyze(server, text="good")
         until(lambda: figure(server, WRITTEN) == 1)
@@ -169,7 +168,7 @@ def test_a_database_that_stops_and_starts_under_load_costs_no_request_and_no_row
 
 
 @pytest.mark.slow
-def test_a_database_that_never_comes_costs_no_request_and_does_not_hold_up_the_end(
+def test_an_unreachable_database_fails_no_request_and_does_not_delay_the_shutdown(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/none"
@@ -185,7 +184,7 @@ def test_a_database_that_never_comes_costs_no_request_and_does_not_hold_up_the_e
 
 
 @pytest.mark.slow
-def test_the_password_stands_neither_in_the_command_nor_in_the_log(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_password_is_neither_in_the_command_line_nor_in_the_log(tiny_bundle: Path, tmp_path: Path) -> None:
     nowhere = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
     variables = {"COMMENTWISE_PREDICTION_LOG": nowhere}
     with started(tmp_path, "--model", str(tiny_bundle), **variables) as server:
@@ -203,13 +202,13 @@ def test_the_password_stands_neither_in_the_command_nor_in_the_log(tiny_bundle: 
         ("postgresql+nosuch://me:secret@host/log", "needs a driver"),
     ],
 )
-def test_an_unfit_url_is_refused_without_its_password(url: str, message: str) -> None:
+def test_an_invalid_url_is_refused_without_its_password(url: str, message: str) -> None:
     with pytest.raises(CommentwiseError, match=message) as refused:
         check(url)
     assert "secret" not in str(refused.value)
 
 
-def test_an_unfit_url_stops_the_server_with_one_line(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_an_invalid_url_stops_the_server_with_one_line(tiny_bundle: Path, tmp_path: Path) -> None:
     done = spawn(tmp_path, "--model", str(tiny_bundle), "--prediction-log", "predictions.db")
     assert done.wait(PATIENCE) == 1
     (line,) = (tmp_path / "log").read_text().splitlines()
@@ -227,13 +226,13 @@ def test_a_log_of_a_later_version_is_refused(url: str) -> None:
     engine.dispose()
 
 
-def test_the_log_is_off_unless_it_is_asked_for() -> None:
+def test_the_log_is_off_by_default() -> None:
     assert (read_settings([]).prediction_log, read_settings([]).log_text) == ("", False)
 
 
-def test_signals_tell_strange_from_plain() -> None:
+def test_traits_of_plain_and_unusual_text() -> None:
     plain = traits_of("a good video", [2, 10, 7, 11, 3], [None, 0, 1, 2, None], 1)
-    strange = traits_of("кино 🔥 wagmi", [2, 1, 1, 20, 21, 3], [None, 0, 1, 2, 2, None], 1)
+    unusual = traits_of("кино 🔥 wagmi", [2, 1, 1, 20, 21, 3], [None, 0, 1, 2, 2, None], 1)
     assert (plain.tokens, plain.unknown_share, plain.split_share, plain.latin_share, plain.emoji_share) == (
         5,
         0,
@@ -241,7 +240,7 @@ def test_signals_tell_strange_from_plain() -> None:
         1,
         0,
     )
-    assert strange.unknown_share == 0.5
-    assert strange.split_share == pytest.approx(1 / 3)
-    assert strange.latin_share == pytest.approx(5 / 9)
-    assert strange.emoji_share == pytest.approx(1 / 12)
+    assert unusual.unknown_share == 0.5
+    assert unusual.split_share == pytest.approx(1 / 3)
+    assert unusual.latin_share == pytest.approx(5 / 9)
+    assert unusual.emoji_share == pytest.approx(1 / 12)

@@ -9,9 +9,9 @@ import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import bundle_id
-from commentwise.monitoring.signals import reference as making
+from commentwise.monitoring.signals import reference
 from commentwise.monitoring.signals.reference import load_reference
-from commentwise.monitoring.signals.rows import LOGGED
+from commentwise.monitoring.signals.rows import TRAITS
 from commentwise.training.provenance import folder_md5
 from tests.tiny import NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
 from tests.training.conftest import make_part
@@ -34,22 +34,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_holds_the_held_out_comments_and_the_words_of_training(here: Path) -> None:
-    making.main()
+def test_it_holds_the_held_out_comments_and_the_training_vocabulary(here: Path) -> None:
+    reference.main()
     found = load_reference(Path("artifacts/monitoring/reference.json"))
     assert found.bundle_id == bundle_id(Path("artifacts/bundle"))
-    assert len(found.rows) == len(found.true) == 240
+    assert len(found.rows) == len(found.targets) == 240
     assert {"good", "bad"} <= found.vocabulary
     assert found.new_word_shares(["good zorp", "good bad", "!!"]).tolist() == [0.5, 0, 0]
     np.testing.assert_allclose(found.rows.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert set(found.rows.signals) == {*LOGGED, "confidence", "entropy", "new_words"}
+    assert set(found.rows.traits) == set(TRAITS)
+    assert found.rows.texts is not None
 
 
-def test_another_split_than_the_bundles_is_refused(here: Path) -> None:
-    """Comments that the bundle was trained on would make it look better than it is."""
+def test_a_split_that_the_bundle_was_not_trained_on_is_refused(here: Path) -> None:
+    """It might contain comments that the bundle was trained on, which would make it look better than it is."""
     make_part(150, WORDS).to_parquet("data/prepared/test.parquet", index=False)
     with pytest.raises(CommentwiseError, match="is not the split that artifacts/bundle was trained on"):
-        making.main()
+        reference.main()
     assert not Path("artifacts/monitoring").exists()
 
 
@@ -58,21 +59,18 @@ def test_too_few_comments_are_refused(here: Path) -> None:
         make_part(60, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
     write_tiny_manifest(Path("artifacts/bundle"), data={})
     with pytest.raises(CommentwiseError, match="holds 120 held-out comments and a reference needs 200"):
-        making.main()
+        reference.main()
 
 
-def test_there_is_none_yet(tmp_path: Path) -> None:
-    with pytest.raises(
-        CommentwiseError, match=r"is missing: make it with `python -m commentwise.monitoring.signals.reference`"
-    ):
+def test_a_missing_reference_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(CommentwiseError, match="is missing: create it with `commentwise reference`"):
         load_reference(tmp_path / "reference.json")
 
 
-def test_a_comment_is_described_as_the_server_describes_it(here: Path) -> None:
-    """The log's figures and the reference's come from one place; here, that they meet."""
-    making.main()
+def test_traits_are_computed_as_the_server_computes_them(here: Path) -> None:
+    reference.main()
     content = json.loads(Path("artifacts/monitoring/reference.json").read_text(encoding="utf-8"))
-    signals = making.logged_signals(Path("artifacts/bundle"), ["a  GOOD zorp &amp; 🔥"])
-    assert signals["unknown_share"] == [0.6]
-    assert signals["emoji_share"][0] > 0
-    assert set(content["signals"]) == set(signals)
+    traits = reference.logged_traits(Path("artifacts/bundle"), ["a  GOOD zorp &amp; 🔥"])
+    assert traits["unknown_share"] == [0.6]
+    assert traits["emoji_share"][0] > 0
+    assert set(content["signals"]) == set(traits)

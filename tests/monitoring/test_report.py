@@ -1,8 +1,9 @@
-"""The page, its JSON, and the run in MLflow."""
+"""The report's page, its JSON, and the run in MLflow."""
 
 import json
 import re
 import xml.dom.minidom
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,21 +12,20 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from commentwise.models.bundle import bundle_id
+from commentwise.monitoring.report import mlflow_record
 from commentwise.monitoring.report import page as report
-from commentwise.monitoring.report import record as recording
 from commentwise.monitoring.settings import WindowSettings, read
 from commentwise.monitoring.signals.analysis import Analysis, analyse
-from commentwise.training.project import BUNDLE
 from tests.monitoring.production import Production
 from tests.training.conftest import work
-from tests.training.test_publish import MODEL, client, make_bundle, printed, store
+from tests.training.test_publish import MODEL, PROJECT, client, make_bundle, printed, store
 
 __all__ = ["client", "store", "work"]  # fixtures
 
 
 @pytest.fixture(scope="module")
 def settings(drifted: Production) -> WindowSettings:
-    return read(WindowSettings, "report", drifted.flags)
+    return read(WindowSettings, "drift", drifted.flags)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def page(analysis: Analysis, settings: WindowSettings) -> str:
     return (settings.out / "report.html").read_text(encoding="utf-8")
 
 
-class Outside(HTMLParser):
-    """Collects what a page would load."""
+class Resources(HTMLParser):
+    """Collects the resources that a page would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,9 +54,9 @@ class Outside(HTMLParser):
 
 
 def test_the_page_loads_nothing(page: str) -> None:
-    outside = Outside()
-    outside.feed(page)
-    assert outside.loads == []
+    resources = Resources()
+    resources.feed(page)
+    assert resources.loads == []
     assert re.findall(r"url\((?!#)|@import", page) == []
 
 
@@ -70,16 +70,16 @@ def test_every_signal_has_its_plot_and_every_window_its_row(page: str, analysis:
     assert "liquidity" in page
 
 
-def test_what_comes_from_comments_is_escaped(analysis: Analysis) -> None:
-    verdict = analysis.verdicts[-1]
-    verdict.words.insert(0, "<script>")
-    try:
-        assert "<script>" not in report.page(analysis, [30, 50], {"0.05": [0.5, 0.6]})
-    finally:
-        verdict.words.pop(0)
+def test_words_from_comments_are_escaped(analysis: Analysis) -> None:
+    latest = analysis.verdicts[-1]
+    outcome = replace(latest.outcomes["domain"], words=("<script>",))
+    escaped = replace(latest, outcomes=latest.outcomes | {"domain": outcome})
+    page = report.page(replace(analysis, verdicts=[*analysis.verdicts[:-1], escaped]), [30, 50], {"0.05": [0.5, 0.6]})
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
 
 
-def test_the_json_has_every_figure(page: str, settings: WindowSettings) -> None:
+def test_the_json_has_all_figures(page: str, settings: WindowSettings) -> None:
     content = json.loads((settings.out / "report.json").read_text(encoding="utf-8"))
     assert content["severity"] == "alert"
     assert [window["severity"] for window in content["windows"]] == ["none"] * 3 + ["warn", "alert"]
@@ -91,31 +91,31 @@ def test_the_json_has_every_figure(page: str, settings: WindowSettings) -> None:
     assert last["means"]["tokens"] > content["windows"][0]["means"]["tokens"]
 
 
-def test_a_single_window_makes_a_page_too(production: Production) -> None:
+def test_a_single_window_is_enough_for_a_page(production: Production) -> None:
     production.log(production.usual(50))
-    one = read(WindowSettings, "report", production.flags)
+    one = read(WindowSettings, "drift", production.flags)
     report.write(analyse(one), one)
     assert "As expected" in (production.out / "report.html").read_text(encoding="utf-8")
 
 
-def test_findings_are_recorded_once_with_the_version_of_the_model(
+def test_findings_are_logged_once_with_the_version_of_the_model(
     client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_bundle(0)
     printed(capsys)
-    here = Production(tmp_path, BUNDLE)
-    here.log([*here.usual(100), *here.strange(100)])
-    settings = read(WindowSettings, "report", here.flags)
+    here = Production(tmp_path, PROJECT.bundle)
+    here.log([*here.usual(100), *here.different(100)])
+    settings = read(WindowSettings, "drift", here.flags)
     analysis = analyse(settings)
     report.write(analysis, settings)
-    name = recording.record(analysis, settings.out)
-    assert recording.record(analysis, settings.out) == name
-    run = client.get_run(name)
+    run_id = mlflow_record.record(PROJECT, analysis, settings.out)
+    assert mlflow_record.record(PROJECT, analysis, settings.out) == run_id
+    run = client.get_run(run_id)
     assert run.data.tags["model_version"] == "1"
     assert run.data.tags["severity"] == "alert"
     assert run.data.metrics["estimated_accuracy"] == analysis.estimates[-1]["accuracy"].value
-    assert {file.path for file in client.list_artifacts(name)} == {"report.html", "report.json"}
+    assert {file.path for file in client.list_artifacts(run_id)} == {"report.html", "report.json"}
     version = client.get_model_version(MODEL, "1")
-    assert version.tags[recording.MONITOR_TAG].startswith("alert: Since ")
-    assert run.data.tags["commentwise.bundle.monitored"] == bundle_id(BUNDLE)
+    assert version.tags[mlflow_record.MONITOR_TAG].startswith("alert: Since ")
+    assert run.data.tags["commentwise.bundle.monitored"] == bundle_id(PROJECT.bundle)
     assert mlflow.active_run() is None

@@ -1,39 +1,53 @@
-"""The parts of a retraining that need no pipeline; tests/e2e/test_retraining.py runs it whole."""
+"""The parts of a retraining that need no pipeline; tests/e2e/test_retraining.py runs a complete one."""
 
 import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json, write_text
-from commentwise.monitoring.actions import retrain
+from commentwise.monitoring.actions import retrain, working_tree
+from commentwise.monitoring.actions.recent_comments import labelled_lines, part_of
 from commentwise.monitoring.actions.retrain import (
-    RECORD,
-    STATE,
+    Files,
+    Retraining,
     alone,
-    labelled_lines,
-    part_of,
+    carry_out,
+    finish,
     read_state,
-    refuse_what_lost,
+    refuse_repeated_loss,
 )
+from commentwise.monitoring.actions.working_tree import put_back, set_source, uncached_files
+from commentwise.monitoring.project import MonitoredProject
+
+RETRAINING = Retraining("a", "ann", "today", "why", False, "data/retrain/a.jsonl", 50, 20)
+LOSS = {"passed": False, "alias": "challenger", "reason": "why"}
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def project(tmp_path: Path) -> MonitoredProject:
+    return MonitoredProject(tmp_path)
 
 
-def test_two_at_once_are_refused_and_the_lock_ends_with_its_holder() -> None:
-    refused = pytest.raises(CommentwiseError, match="another retraining holds lock")
-    with alone(Path("lock")), refused, alone(Path("lock")):
+@pytest.fixture
+def files(project: MonitoredProject) -> Files:
+    return Files(project)
+
+
+def test_a_second_retraining_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    refused = pytest.raises(CommentwiseError, match=r"another retraining holds .*lock")
+    with alone(lock), refused, alone(lock):
         pass
-    with alone(Path("lock")):
+    with alone(lock):
         pass
 
 
-def test_a_comment_goes_to_the_same_part_every_time_and_many_to_the_test() -> None:
+def test_a_comment_always_goes_to_the_same_part_and_many_go_to_the_test_part() -> None:
     parts = [part_of(f"comment {number}") for number in range(2000)]
     assert parts == [part_of(f" comment  {number}") for number in range(2000)]
     assert parts.count("test") == pytest.approx(700, abs=80)
@@ -43,64 +57,117 @@ def test_a_comment_goes_to_the_same_part_every_time_and_many_to_the_test() -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2 is no JSON"),
+        ("{", "line 2 is not JSON"),
         ("7", "line 2 has no text and label"),
         ('{"text": "a"}', "line 2 has no text and label"),
         ('{"text": 7, "label": "neutral"}', "line 2 has no text and label"),
     ],
 )
-def test_a_line_that_is_no_labelled_comment_is_named(line: str, message: str) -> None:
-    write_text(Path("more.jsonl"), '{"text": "a", "label": "neutral"}\n' + line + "\n")
-    with pytest.raises(CommentwiseError, match=f"--also more.jsonl, {message}"):
-        labelled_lines(Path("more.jsonl"))
+def test_a_line_that_is_not_a_labelled_comment_is_named(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "more.jsonl"
+    write_text(path, '{"text": "a", "label": "neutral"}\n' + line + "\n")
+    with pytest.raises(CommentwiseError, match=f"--also .*more.jsonl, {message}"):
+        labelled_lines(path)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_a_file_that_cannot_be_read_is_named(content: bytes | None) -> None:
+def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "more.jsonl"
     if content:
-        Path("more.jsonl").write_bytes(content)
-    with pytest.raises(CommentwiseError, match=r"--also more.jsonl cannot be read"):
-        labelled_lines(Path("more.jsonl"))
+        path.write_bytes(content)
+    with pytest.raises(CommentwiseError, match=r"--also .*more.jsonl cannot be read"):
+        labelled_lines(path)
 
 
-def test_what_lost_is_not_tried_again_and_what_won_may_be() -> None:
+def test_a_loss_is_not_repeated_and_a_win_may_be(files: Files) -> None:
     gates = {"a": False, "b": True}
     lines = [{"id": name, "when": "today", "gate": {"passed": won, "reason": "why"}} for name, won in gates.items()]
-    write_text(RECORD, "".join(json.dumps(line) + "\n" for line in lines))
+    write_text(files.record, "".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(CommentwiseError, match=r"were tried on today and lost \(why\): collect more feedback"):
-        refuse_what_lost("a")
-    refuse_what_lost("b")
-    refuse_what_lost("c")
+        refuse_repeated_loss(files, "a")
+    refuse_repeated_loss(files, "b")
+    refuse_repeated_loss(files, "c")
 
 
-def test_a_damaged_state_is_said_so_with_the_way_out() -> None:
-    write_text(STATE, "{")
-    with pytest.raises(CommentwiseError, match="put the files of artifacts/retraining/present/kept back"):
-        read_state()
+@pytest.mark.parametrize("content", ["{", "[]", '{"id": "a"}'])
+def test_a_damaged_state_is_an_error_with_the_way_out(content: str, files: Files) -> None:
+    write_text(files.state, content)
+    with pytest.raises(CommentwiseError, match=r"copy the files of .*artifacts/retraining/present/kept back"):
+        read_state(files)
 
 
-def test_killed_between_its_record_and_its_end_it_is_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = {"id": "a", "when": "today", "data": "data/retrain/a.jsonl"}
-    result = {"passed": False, "alias": "challenger", "reason": "why"}
-    monkeypatch.setattr(retrain, "run", lambda *_: None)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    write_text(retrain.KEPT / "params.yaml", "before")
+def test_a_decision_is_not_taken_twice(
+    project: MonitoredProject, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill in `finish`, neither pipeline nor gate run again: the data of a loser may be gone by then."""
+    write_json(files.decision, LOSS)
+    monkeypatch.setattr(retrain, "run", lambda *_, **__: pytest.fail("the pipeline ran"))
+    monkeypatch.setattr(retrain, "decide", lambda *_, **__: pytest.fail("the gate ran"))
+    assert carry_out(RETRAINING, project) == LOSS
+
+
+def test_what_dvc_does_not_cache_is_kept(project: MonitoredProject) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=project.root, check=True)
+    lock = {"stages": {"evaluate": {"outs": [{"path": "metrics.json"}, {"path": "curve.csv"}, {"path": "gone.json"}]}}}
+    write_json(project.lock, lock)
+    write_text(project.root / ".gitignore", "/curve.csv\n")
+    resources = project.resources("svm").relative_to(project.root)
+    for path in ("params.yaml", "metrics.json", "curve.csv", resources):
+        write_text(project.root / path, "content")
+    kept = ["params.yaml", "dvc.lock", str(resources), "metrics.json"]
+    assert [str(path) for path in uncached_files(project)] == kept
+
+
+@pytest.fixture
+def lost(project: MonitoredProject, files: Files, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A retraining that has lost, in a git repository; the DVC commands that its end runs."""
+    commands: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(working_tree, "run", lambda *command, **_: commands.append(command))
+    subprocess.run(["git", "init", "--quiet"], cwd=project.root, check=True)
+    write_text(project.params, "after")
+    write_text(project.root / RETRAINING.data, "{}")
+    write_text(project.root / f"{RETRAINING.data}.dvc", "outs:")
+    return commands
+
+
+def write_current(files: Files) -> None:
+    write_json(files.state, asdict(RETRAINING))
+    write_text(files.kept / "params.yaml", "before")
+
+
+def test_after_a_loss_the_files_are_restored(
+    project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    write_current(files)
+    finish(RETRAINING, LOSS, project, tmp_path / "reference.json")
+    assert project.params.read_text(encoding="utf-8") == "before"
+    assert not (project.root / RETRAINING.data).exists()
+    assert lost == [("dvc", "remove", f"{RETRAINING.data}.dvc"), ("dvc", "checkout", "--force")]
+    assert not files.current.exists()
+
+
+def test_restoring_can_be_repeated(project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]]) -> None:
+    write_current(files)
     for _ in range(2):
-        write_text(Path("params.yaml"), "after")
-        write_json(STATE, state)
-        write_text(retrain.KEPT / "params.yaml", "before")
-        retrain.finish(state, result, Path("reference.json"))
-        assert Path("params.yaml").read_text() == "before"
-        assert not retrain.PRESENT.exists()
-    (line,) = RECORD.read_text().splitlines()
-    assert json.loads(line)["gate"] == result
+        put_back(project, files.kept, RETRAINING.data)
+    assert project.params.read_text(encoding="utf-8") == "before"
 
 
-def test_params_read_the_new_source_and_keep_their_comments() -> None:
+def test_a_retraining_killed_after_its_record_is_recorded_once(
+    project: MonitoredProject, files: Files, lost: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        write_current(files)
+        finish(RETRAINING, LOSS, project, tmp_path / "reference.json")
+    (line,) = files.record.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["gate"] == LOSS
+
+
+def test_params_name_the_new_source_and_keep_their_comments(project: MonitoredProject) -> None:
     text = "seed: 1   # why\ndata:\n  path: a.csv # where\n  hub: x\n  label_map: {'0': negative}\n  columns: {text: Comment}\n"
-    write_text(Path("params.yaml"), text)
-    retrain.point_params_at("data/retrain/new.jsonl")
-    written = Path("params.yaml").read_text()
+    write_text(project.params, text)
+    set_source(project, "data/retrain/new.jsonl")
+    written = project.params.read_text(encoding="utf-8")
     assert ("# why" in written, "# where" in written) == (True, True)
     assert "path: data/retrain/new.jsonl" in written
     assert "text: text" in written

@@ -1,4 +1,4 @@
-"""The rules as Prometheus reads them, fired by the figures that the watch and the server write."""
+"""The Prometheus rules, triggered by the metrics of `commentwise watch` and of the server."""
 
 import re
 import subprocess
@@ -35,9 +35,7 @@ def rules() -> list[dict[str, object]]:
         ([(ROWS, "0 5 10")], "CommentwiseLogLosesRows"),
     ],
 )
-def test_what_goes_wrong_fires_its_alert_and_no_other(
-    series: list[tuple[str, str]], alert: str, tmp_path: Path
-) -> None:
+def test_a_problem_fires_its_alert_and_no_other(series: list[tuple[str, str]], alert: str, tmp_path: Path) -> None:
     others = {str(rule["alert"]) for rule in rules()} - {alert}
     case = {
         "rule_files": [str(RULES)],
@@ -66,7 +64,7 @@ def test_what_goes_wrong_fires_its_alert_and_no_other(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_rule_leads_to_a_section_of_the_runbook() -> None:
+def test_each_rule_links_to_a_section_of_the_runbook() -> None:
     runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
     sections = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", runbook, re.MULTILINE)}
     for rule in rules():

@@ -1,4 +1,4 @@
-"""What is read out of the texts themselves."""
+"""The domain classifier and the embeddings."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from commentwise.errors import CommentwiseError
-from commentwise.monitoring.signals.texts import Embedder, tell_apart
+from commentwise.monitoring.signals.texts import Embedder, distinguish
 from tests.tiny import GRAPH, write_tiny_manifest
 
 WORDS = [f"{first}{last}" for first in "bcdfgklmnprst" for last in ("ad", "ell", "ing", "ope", "um")]
@@ -17,34 +17,34 @@ def comments(rng: np.random.Generator, count: int, *more: str) -> list[str]:
     return [" ".join([*rng.choice(WORDS, 8), *more]) for _ in range(count)]
 
 
-def test_other_words_are_told_apart_and_named() -> None:
+def test_different_words_are_detected_and_named() -> None:
     rng = np.random.default_rng(0)
-    told = tell_apart([*comments(rng, 30), *comments(rng, 30, "dividend")], comments(rng, 300))
-    assert told.auc.statistic > 0.7
-    assert told.auc.p_value < 0.001
-    assert told.words[0] == "dividend"
+    found = distinguish([*comments(rng, 30), *comments(rng, 30, "dividend")], comments(rng, 300))
+    assert found.statistic > 0.7
+    assert found.p_value < 0.001
+    assert found.words[0] == "dividend"
 
 
-def test_the_same_kind_of_comments_is_not_told_apart_more_often_than_stated() -> None:
+def test_the_p_value_is_valid_for_comments_of_the_same_kind() -> None:
     rng = np.random.default_rng(1)
     reference = comments(rng, 300)
-    found = [tell_apart(comments(rng, 60), reference).auc.p_value for _ in range(40)]
-    assert sum(p_value <= 0.05 for p_value in found) <= 5  # 2 expected; 6 or more would be a chance of 1%
+    p_values = [distinguish(comments(rng, 60), reference).p_value for _ in range(40)]
+    assert sum(p_value <= 0.05 for p_value in p_values) <= 5  # 2 are expected; 6 or more have a probability of 1%
 
 
-def test_an_embedding_is_what_the_last_layer_sees(tiny_bundle: Path) -> None:
+def test_embeddings_are_unit_vectors_that_depend_on_the_text(tiny_bundle: Path) -> None:
     vectors = Embedder(tiny_bundle).embed(["a good video", "a good video", "bad"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1)
     np.testing.assert_allclose(vectors[0], vectors[1])
     assert vectors[0] @ vectors[2] < 0.9
 
 
-def test_a_graph_without_a_last_layer_is_said_so(bundle_copy: Path) -> None:
+def test_a_graph_without_a_last_layer_is_refused(bundle_copy: Path) -> None:
     graph = onnx.load(bundle_copy / GRAPH)
     kept = [node for node in graph.graph.node if node.op_type not in ("Gemm", "MatMul")]
     del graph.graph.node[:]
     graph.graph.node.extend(kept)
     onnx.save(graph, bundle_copy / GRAPH)
     write_tiny_manifest(bundle_copy)
-    with pytest.raises(CommentwiseError, match="ends in no matrix product"):
+    with pytest.raises(CommentwiseError, match="does not end in a matrix product"):
         Embedder(bundle_copy)

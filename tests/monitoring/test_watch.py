@@ -1,17 +1,17 @@
-"""Looking once and again, through the command line, at logs that are fine, damaged, empty or somebody else's."""
+"""`commentwise watch` and `commentwise drift` on good, damaged and empty logs, and on those of another bundle."""
 
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import connect, prepare
-from commentwise.monitoring.actions import watch
-from commentwise.monitoring.signals import drift
+from commentwise.monitoring.actions import alerts, retrain, watch
+from commentwise.monitoring.actions.retrain import RetrainCommand
+from commentwise.monitoring.report import page
 from tests.monitoring.production import Production
 from tests.monitoring.test_alerts import hook
 from tests.tiny import write_tiny_bundle
@@ -29,11 +29,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return _run
 
 
-def test_a_look_writes_the_report_and_tells_people(drifted: Production, run: Run, tmp_path: Path) -> None:
+def test_a_run_writes_the_report_and_sends_alerts(drifted: Production, run: Run, tmp_path: Path) -> None:
     with hook() as (url, received):
         printed = run(watch.main, *drifted.flags, "--out", str(tmp_path), "--webhook", url)
     assert printed.splitlines()[-2].startswith("watch: alert: Since ")
-    assert printed.splitlines()[-1] == "watch: told by webhook"
+    assert printed.splitlines()[-1] == "watch: sent an alert by webhook"
     assert "liquidity" in received[0]["text"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "alerts.json",
@@ -49,28 +49,28 @@ def test_an_alert_can_end_the_command_with_an_error(drifted: Production, run: Ru
         run(watch.main, *drifted.flags, "--out", str(tmp_path), "--fail-on-alert")
 
 
-def test_comments_as_usual_are_no_alert(production: Production, run: Run) -> None:
+def test_usual_comments_are_not_an_alert(production: Production, run: Run) -> None:
     production.log(production.usual(160))
-    assert "watch: none: The latest 150 comments are like the reference" in run(watch.main, *production.flags)
+    assert "watch: none: The latest 150 comments resemble the reference" in run(watch.main, *production.flags)
 
 
-def test_an_alert_starts_the_retraining_even_where_nobody_could_be_told(
+def test_an_alert_starts_the_retraining_even_if_no_alert_could_be_sent(
     drifted: Production, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[Any] = []
-    monkeypatch.setattr(watch, "run", lambda *arguments, **variables: started.append((arguments, variables)))
-    monkeypatch.setattr("commentwise.monitoring.actions.alerts.PAUSES", (0.0,))
+    started: list[RetrainCommand] = []
+    monkeypatch.setattr(retrain, "retrain", lambda settings, _: started.append(settings))
+    monkeypatch.setattr(alerts, "PAUSES", (0.0,))
     with hook(500) as (url, _), pytest.raises(CommentwiseError, match="not delivered"):
         run(watch.main, *drifted.flags, "--out", str(tmp_path), "--webhook", url, "--retrain")
-    ((arguments, variables),) = started
-    assert arguments[:3] == ("commentwise.monitoring.actions.retrain", "--reference", str(drifted.reference))
-    assert variables == {"COMMENTWISE_PREDICTION_LOG": drifted.url}
+    (settings,) = started
+    assert (settings.prediction_log, settings.reference) == (drifted.url, drifted.reference)
+    assert settings.why.startswith("Since ")
 
 
-def test_watching_goes_on_after_what_goes_wrong(
+def test_a_failed_run_does_not_end_the_watch(
     production: Production, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The log comes after the first look, and the second finds it."""
+    """The log is missing in the first run and exists in the second."""
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -88,20 +88,37 @@ def test_watching_goes_on_after_what_goes_wrong(
     assert all(0 < seconds <= 60 for seconds in pauses)
 
 
-def test_too_few_comments_are_said_so(production: Production, run: Run) -> None:
+def test_an_unexpected_error_keeps_its_traceback_and_does_not_end_the_watch(
+    production: Production, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    def pause(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "analyse", fail)
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        run(watch.main, *production.flags, "--every", "60")
+    assert "RuntimeError: a bug" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(watch.main, *production.flags)
+
+
+def test_too_few_comments_are_an_error(production: Production, run: Run) -> None:
     production.log(production.usual(49))
-    with pytest.raises(CommentwiseError, match="fewer than 50 different comments"):
+    with pytest.raises(CommentwiseError, match="holds 49 distinct comments of this bundle, fewer than a window of 50"):
         run(watch.main, *production.flags)
-    assert "nothing to say yet" in run(drift.main, *production.flags)
 
 
-def test_a_comment_that_comes_again_counts_once(production: Production, run: Run) -> None:
+def test_a_repeated_comment_counts_once(production: Production, run: Run) -> None:
     production.log(production.usual(30) * 5)
-    with pytest.raises(CommentwiseError, match="fewer than 50 different comments"):
+    with pytest.raises(CommentwiseError, match="holds 30 distinct comments"):
         run(watch.main, *production.flags)
 
 
-def test_an_empty_log_is_said_so(production: Production, run: Run) -> None:
+def test_an_empty_log_is_an_error(production: Production, run: Run) -> None:
     engine = connect(production.url)
     prepare(engine)
     engine.dispose()
@@ -109,26 +126,24 @@ def test_an_empty_log_is_said_so(production: Production, run: Run) -> None:
         run(watch.main, *production.flags)
 
 
-def test_a_file_that_is_no_database_is_said_so(production: Production, run: Run) -> None:
-    Path(production.url.removeprefix("sqlite:///")).write_text("no database, but long enough to be taken for one" * 9)
+def test_a_file_that_is_not_a_database_is_an_error(production: Production, run: Run) -> None:
+    Path(production.url.removeprefix("sqlite:///")).write_text("not a database, but long enough to be read as one" * 9)
     with pytest.raises(CommentwiseError, match="file is not a database"):
         run(watch.main, *production.flags)
 
 
-def test_when_another_bundle_answers_the_old_reference_is_refused(
-    production: Production, run: Run, tmp_path: Path
-) -> None:
+def test_the_reference_of_another_bundle_is_refused(production: Production, run: Run, tmp_path: Path) -> None:
     production.log(production.usual(100))
     other = tmp_path / "other"
     other.mkdir()
     write_tiny_bundle(other, strength=3.0)
     production.bundle = other
     production.log(production.usual(1))
-    with pytest.raises(CommentwiseError, match="make the reference of the bundle that answers now"):
+    with pytest.raises(CommentwiseError, match="create the reference of the bundle in production"):
         run(watch.main, *production.flags)
 
 
-def test_without_the_bundle_embeddings_are_left_out_and_that_is_said(
+def test_without_the_bundle_embeddings_are_left_out_with_a_message(
     drifted: Production, run: Run, tmp_path: Path
 ) -> None:
     printed = run(watch.main, *drifted.flags, "--bundle", str(tmp_path), "--out", str(tmp_path))
@@ -137,8 +152,8 @@ def test_without_the_bundle_embeddings_are_left_out_and_that_is_said(
     assert ("embedding" in window["signals"], "domain" in window["signals"]) == (False, True)
 
 
-def test_without_texts_the_figures_alone_notice(production: Production, run: Run) -> None:
-    production.log([*production.usual(100), *production.strange(100)], keep_text=False)
+def test_drift_is_detected_without_texts(production: Production, run: Run) -> None:
+    production.log([*production.usual(100), *production.different(100)], keep_text=False)
     assert "comments are longer" in run(watch.main, *production.flags)
 
 
@@ -146,22 +161,22 @@ def test_without_texts_the_figures_alone_notice(production: Production, run: Run
     ("flags", "message"),
     [
         (["--window", "7"], "--window (or COMMENTWISE_WINDOW) is '7'"),
-        (["--webhook", "hooks.slack.com/secret"], "--webhook is no URL"),
-        (["--smtp", "mail.example.org", "--mail-to", "a@b"], "is no mail server"),
-        (["--smtp", "smtp://host:port", "--mail-to", "a@b"], "is no mail server"),
-        (["--smtp", "smtp://host"], "wants --mail-to"),
+        (["--webhook", "hooks.slack.com/secret"], "--webhook is not a URL"),
+        (["--smtp", "mail.example.org", "--mail-to", "a@b"], "is not a mail server"),
+        (["--smtp", "smtp://host:port", "--mail-to", "a@b"], "is not a mail server"),
+        (["--smtp", "smtp://host"], "needs --mail-to"),
         (["--prediction-log", "nowhere"], "is no URL"),
         (["--nonsense"], "--nonsense"),
     ],
 )
-def test_unfit_flags_are_named(flags: list[str], message: str, drifted: Production, run: Run, tmp_path: Path) -> None:
+def test_invalid_flags_are_named(flags: list[str], message: str, drifted: Production, run: Run, tmp_path: Path) -> None:
     with pytest.raises(CommentwiseError) as refused:
         run(watch.main, *drifted.flags, "--out", str(tmp_path), *flags)
     assert message in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
-def test_a_damaged_note_of_what_was_told_costs_a_second_message_and_no_silence(
+def test_a_damaged_alert_state_causes_a_repeated_message_rather_than_none(
     drifted: Production, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "alerts.json").write_text('{"webhook": ')
@@ -171,10 +186,19 @@ def test_a_damaged_note_of_what_was_told_costs_a_second_message_and_no_silence(
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"bundle_id": "x"}'])
-def test_a_damaged_reference_is_said_so(content: str, production: Production, run: Run) -> None:
+def test_a_damaged_reference_is_an_error(content: str, production: Production, run: Run) -> None:
     production.log(production.usual(60))
     production.reference.write_text(content)
-    with pytest.raises(
-        CommentwiseError, match=r"reference.json is no reference .*python -m commentwise.monitoring.signals.reference"
-    ):
+    with pytest.raises(CommentwiseError, match=r"reference.json is not a reference .*`commentwise reference`"):
         run(watch.main, *production.flags)
+
+
+def test_the_drift_report_prints_a_line_per_window_and_the_summary(
+    drifted: Production, run: Run, tmp_path: Path
+) -> None:
+    lines = run(page.main, *drifted.flags, "--out", str(tmp_path)).splitlines()[-6:]
+    assert ["resembles the reference" in line for line in lines] == [True] * 3 + [False] * 3
+    assert "alert  " in lines[4]
+    assert "comments are longer" in lines[4]
+    assert lines[5].startswith("drift: alert: Since ")
+    assert lines[5].endswith("report.html")

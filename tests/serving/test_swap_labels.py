@@ -53,12 +53,12 @@ Matches = Callable[[Any, Expected], bool]
 
 
 def analyze_matches(body: Any, expected: Expected) -> bool:
-    return body["sentiment"] == expected.labels[0] and body["probabilities"] == expected.probabilities[0]
+    return bool(body["sentiment"] == expected.labels[0] and body["probabilities"] == expected.probabilities[0])
 
 
 def several_match(body: Any, expected: Expected) -> bool:
     results = body["results"]
-    return (
+    return bool(
         body["bundle_id"] == expected.bundle_id
         and [result["sentiment"] for result in results] == expected.labels
         and [result["probabilities"] for result in results] == expected.probabilities
@@ -78,7 +78,7 @@ def mlflow_matches(body: Any, expected: Expected) -> bool:
 
 def tensors_match(body: Any, expected: Expected) -> bool:
     labels, probabilities = (output["data"] for output in body["outputs"])
-    return (
+    return bool(
         body["model_version"] == expected.bundle_id[:12]
         and labels == expected.labels
         and probabilities == [share for shares in expected.probabilities for share in shares.values()]

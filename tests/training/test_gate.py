@@ -1,36 +1,18 @@
 """Retrained against champion on old and recent comments, and going back, in a real MLflow store."""
 
-import sys
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
 from commentwise.errors import CommentwiseError
-from commentwise.fileio import read_json
-from commentwise.training.choice import gate
-from commentwise.training.choice.gate import match
+from commentwise.training.choice.gate import decide, match
 from commentwise.training.registry import versions as registry
 from commentwise.training.registry.rollback import roll_back
-from tests.training.test_publish import MODEL, alias, client, make_bundle, printed, store
+from tests.training.test_publish import MODEL, PROJECT, alias, client, make_bundle, printed, store
 
 __all__ = ["client", "store"]  # fixtures
-RECENT = Path("recent.txt")
-RESULT = Path("gate.json")
-
-
-@pytest.fixture(autouse=True)
-def recent(client: MlflowClient) -> None:
-    """Every third test comment is recent."""
-    RECENT.write_text("\n".join(f"c{number}" for number in range(0, 90, 3)), encoding="utf-8")
-
-
-def judged(monkeypatch: pytest.MonkeyPatch, *flags: str) -> dict[str, Any]:
-    monkeypatch.setattr(sys, "argv", ["gate", str(RECENT), str(RESULT), *flags])
-    gate.main()
-    return dict(read_json(RESULT))
+RECENT = {f"c{number}" for number in range(0, 90, 3)}
+"""Every third test comment."""
 
 
 def publish_one(strength: float, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,15 +21,17 @@ def publish_one(strength: float, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_win_on_the_recent_without_a_loss_on_the_old_is_champion(
-    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    result = judged(monkeypatch)
-    assert (result["passed"], result["alias"], result["recent"]["comments"]) == (True, "champion", 30)
+    decision = decide(PROJECT, RECENT)
+    assert (decision.passed, decision.alias) == (True, "champion")
+    assert decision.recent is not None
+    assert decision.recent.comments == 30
     assert alias(client, "champion") == "2"
-    again = judged(monkeypatch)  # as after it was killed just before it wrote the result
-    assert (again["passed"], again["reason"]) == (True, result["reason"])
+    again = decide(PROJECT, RECENT)  # as after a kill just before the decision was written down
+    assert (again.passed, again.alias, again.reason) == (True, "champion", decision.reason)
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2
     tags = client.get_model_version(MODEL, "2").tags
     assert tags[registry.DECISION_TAG].startswith("passed: accuracy ")
@@ -55,23 +39,23 @@ def test_a_win_on_the_recent_without_a_loss_on_the_old_is_champion(
 
 
 def test_a_winner_becomes_challenger_where_a_shadow_is_asked_for(
-    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    assert judged(monkeypatch, "--shadow")["alias"] == "challenger"
+    assert decide(PROJECT, RECENT, shadow=True).alias == "challenger"
     assert (alias(client, "champion"), alias(client, "challenger")) == ("1", "2")
 
 
 @pytest.mark.parametrize("strength", [6.0, -6.0])
 def test_no_sure_win_leaves_the_champion(
-    strength: float, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    strength: float, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish_one(6.0, capsys)
     make_bundle(1, strength)
-    result = judged(monkeypatch)
-    assert (result["passed"], result["alias"]) == (False, "challenger")
-    assert result["reason"].startswith("no sure win on the recent ones")
+    decision = decide(PROJECT, RECENT)
+    assert (decision.passed, decision.alias) == (False, "challenger")
+    assert decision.reason.startswith("no significant win on the recent ones")
     assert alias(client, "champion") == "1"
 
 
@@ -88,25 +72,22 @@ def test_a_lead_that_may_be_luck_is_no_win() -> None:
     assert not match(ours, theirs).wins
 
 
-def test_without_recent_comments_nobody_wins(
-    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_recent_comments_nobody_wins(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     publish_one(-6.0, capsys)
     make_bundle(1)
-    RECENT.write_text("other", encoding="utf-8")
-    result = judged(monkeypatch)
-    assert (result["passed"], result["reason"][:17]) == (False, "no recent comment")
+    decision = decide(PROJECT, {"other"})
+    assert (decision.passed, decision.reason[:17]) == (False, "no recent comment")
     assert alias(client, "champion") == "1"
 
 
 def test_rolling_back_goes_to_the_champion_before_and_says_who_and_why(
-    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish_one(-6.0, capsys)
     with pytest.raises(CommentwiseError, match="version 1 of 'commentwise' is the first champion"):
         roll_back(client, MODEL, None, "why")
     make_bundle(1)
-    judged(monkeypatch)
+    decide(PROJECT, RECENT)
     assert roll_back(client, MODEL, None, "complaints") == "version 1 of 'commentwise' is champion instead of 2"
     assert "complaints" in client.get_model_version(MODEL, "1").tags[registry.DECISION_TAG]
     with pytest.raises(CommentwiseError, match="is the first champion"):

@@ -1,16 +1,11 @@
 """Register a retrained bundle, and make it champion if it wins on recent comments and does not lose on the old ones.
 
-  python -m commentwise.training.choice.gate RECENT RESULT
-
-RECENT names the comments of the test part that are recent, one id per line; RESULT is where the decision is written, as
-JSON. Both models answer the same comments; McNemar's exact test on those that only one of them gets right decides.
-Repeated, it comes to the same decision.
+Both models answer the same test comments; McNemar's exact test on those that only one of them gets right decides.
+Repeated, the gate comes to the same decision.
 """
 
-import argparse
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
@@ -18,8 +13,7 @@ from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from commentwise.errors import CommentwiseError, run_command
-from commentwise.fileio import write_json
+from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, verify_files
 from commentwise.training.candidate import read_part
 from commentwise.training.families import registry
@@ -37,8 +31,9 @@ from commentwise.training.registry.versions import (
 from commentwise.training.settings import Settings, load_settings
 
 WIN_LEVEL = 0.1
-"""The chance of winning on the recent comments by luck. Recent ones are few, and losing on the old ones is barred."""
+"""Significance level of a win. It is lenient since recent comments are few, and a loss on the old ones is ruled out."""
 LOSS_LEVEL = 0.05
+"""Significance level of a loss."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +44,20 @@ class Match:
     champion_accuracy: float
     challenger_accuracy: float
     only_challenger: int
-    """Comments that it alone gets right."""
+    """Comments that only the challenger classifies correctly."""
     only_champion: int
 
     @property
     def wins(self) -> bool:
-        """Whether the challenger's lead is no luck."""
-        return self._chance("greater") <= WIN_LEVEL
+        """The challenger's lead is statistically significant."""
+        return self._p_value("greater") <= WIN_LEVEL
 
     @property
     def loses(self) -> bool:
-        """Whether the challenger's lag is no luck."""
-        return self._chance("less") <= LOSS_LEVEL
+        """The challenger's deficit is statistically significant."""
+        return self._p_value("less") <= LOSS_LEVEL
 
-    def _chance(self, alternative: str) -> float:
+    def _p_value(self, alternative: str) -> float:
         discordant = self.only_challenger + self.only_champion
         return float(binomtest(self.only_challenger, discordant, alternative=alternative).pvalue) if discordant else 1.0
 
@@ -70,68 +65,73 @@ class Match:
         return f"accuracy {self.challenger_accuracy:.3f} against {self.champion_accuracy:.3f} on {self.comments:,}"
 
 
-def main() -> None:
-    """Judge the bundle in the current folder."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commentwise.training.choice.gate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("recent", type=Path, help="file with the ids of the recent test comments")
-    parser.add_argument("result", type=Path, help="JSON file for the decision")
-    parser.add_argument(
-        "--shadow", action="store_true", help="a winner becomes challenger only, to run as a shadow first"
-    )
-    arguments = parser.parse_args()
-    project = Project()
+@dataclass(frozen=True)
+class Decision:
+    """The gate's decision on a bundle."""
+
+    version: int
+    """The bundle's version in the registry."""
+    champion: int
+    """The version of the champion that it was compared with."""
+    passed: bool
+    reason: str
+    alias: str = CHALLENGER
+    """The alias that the version got: champion or challenger."""
+    recent: Match | None = None
+    """On the recent test comments; None where nothing was compared."""
+    old: Match | None = None
+    """On all other test comments."""
+
+
+def decide(project: Project, recent: Collection[str], *, shadow: bool = False) -> Decision:
+    """Register the project's bundle, compare it with the champion, and move the alias.
+
+    `recent` holds the ids of the recent comments in the test part. With `shadow` a winner becomes challenger only, to
+    run as a shadow first. Raises CommentwiseError when there is no champion.
+    """
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
     for family in registry.names():
         record_candidate(client, project, family, settings)
     version = register(client, project, settings)
-    result = judge(client, project, version, set(arguments.recent.read_text(encoding="utf-8").split()), settings)
-    alias = CHAMPION if result["passed"] and not arguments.shadow else CHALLENGER
-    if result["champion"] != version.version:
-        # The reason first: killed in between, the next try finds it with the new champion.
-        client.set_model_version_tag(version.name, version.version, DECISION_TAG, result["reason"])
-        move_alias(client, version, alias)
-    write_json(arguments.result, result | {"alias": alias})
-    print(f"gate: version {version.version} of {version.name!r} is {alias}: {result['reason']}")
+    decision = judge(client, project, version, recent, settings)
+    decision = replace(decision, alias=CHAMPION if decision.passed and not shadow else CHALLENGER)
+    if decision.champion != decision.version:
+        # The reason first: killed in between, the next run finds it with the new champion.
+        client.set_model_version_tag(version.name, version.version, DECISION_TAG, decision.reason)
+        move_alias(client, version, decision.alias)
+    print(f"gate: version {version.version} of {version.name!r} is {decision.alias}: {decision.reason}", flush=True)
+    return decision
 
 
 def judge(
-    client: MlflowClient, project: Project, version: ModelVersion, recent: set[str], settings: Settings
-) -> dict[str, Any]:
-    """Hold the bundle in the current folder against the champion. Raises CommentwiseError when there is none."""
+    client: MlflowClient, project: Project, version: ModelVersion, recent: Collection[str], settings: Settings
+) -> Decision:
+    """Compare the project's bundle with the champion. Raises CommentwiseError when there is none."""
     current = champion(client, version.name)
     if current is None:
-        raise CommentwiseError(
-            f"{version.name!r} has no champion to compare with: run `python -m commentwise.training.registry.publish`"
-        )
-    facts = {"version": version.version, "champion": current.version}
+        raise CommentwiseError(f"{version.name!r} has no champion to compare with: run `commentwise publish`")
     if current.version == version.version:
-        return facts | {"passed": True, "reason": current.tags.get(DECISION_TAG, "it is the champion already")}
+        reason = current.tags.get(DECISION_TAG, "it already was the champion")
+        return Decision(int(version.version), int(current.version), True, reason)
     test = read_part(project.prepared, "test", settings.labels)
     is_recent = test.table["comment_id"].isin(recent).to_numpy()
-    if not is_recent.any():  # all of them copies of others
-        return facts | {"passed": False, "reason": "no recent comment came into the test part: collect more feedback"}
+    if not is_recent.any():  # all of them were copies of other comments
+        reason = "no recent comment is in the test part: collect more feedback"
+        return Decision(int(version.version), int(current.version), False, reason)
     with downloaded(current, BUNDLE_FOLDER) as folder:
         theirs = Classifier(folder).probabilities(test.texts).argmax(axis=1) == test.targets
     ours = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1) == test.targets
     old, new = match(ours[~is_recent], theirs[~is_recent]), match(ours[is_recent], theirs[is_recent])
     passed = new.wins and not old.loses
-    why = "passed" if passed else "no sure win on the recent ones" if not new.wins else "a loss on the old ones"
+    why = "passed" if passed else "no significant win on the recent ones" if not new.wins else "a loss on the old ones"
     reason = f"{why}: {new} recent comments, {old} old ones"
-    return facts | {"passed": passed, "reason": reason, "recent": asdict(new), "old": asdict(old)}
+    return Decision(int(version.version), int(current.version), passed, reason, recent=new, old=old)
 
 
 def match(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Match:
-    """Count who is right where, both of shape (comments,)."""
+    """Count the comments that each, both or neither of the two gets right; both arrays have shape (comments,)."""
     return Match(
         len(ours), float(theirs.mean()), float(ours.mean()), int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     )
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,0 +1,88 @@
+"""The labelled comments of a retraining: those of the current split, and recent ones from feedback and files."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from commentwise.comments.normalize import normalize
+from commentwise.comments.table import COLUMNS
+from commentwise.comments.traits import text_hash
+from commentwise.errors import CommentwiseError
+from commentwise.models.prediction_log import opened
+from commentwise.monitoring.project import MonitoredProject
+from commentwise.monitoring.signals.human_labels import read_feedback, settle
+from commentwise.training.project import PARTS
+
+TEST_SHARE, VALIDATION_SHARE = 0.35, 0.15
+"""Parts of the recent comments. The test part is large, since the gate must detect the gain on it."""
+MIN_RECENT = 40
+
+Comment = dict[str, Any]
+
+
+def recent_comments(
+    project: MonitoredProject, prediction_log: str, files: Sequence[Path], labels: Sequence[str]
+) -> list[Comment]:
+    """Collect the labelled comments that the current split does not contain yet.
+
+    They come from the feedback in the log and from .jsonl files. Comments with a label that is not among `labels` are
+    left out. Raises CommentwiseError when fewer than MIN_RECENT remain.
+    """
+    with opened(prediction_log) as connection:
+        settled = settle(read_feedback(connection))
+    print(f"retrain: feedback: {settled}", flush=True)
+    given = [*settled.comments, *(row for path in files for row in labelled_lines(path))]
+    known = {text_hash(text) for text in current_split(project)["text"]}
+    recent: dict[str, Comment] = {}
+    for row in given:
+        digest = text_hash(normalize(row["text"]))
+        if digest not in known and row["label"] in labels:
+            recent.setdefault(digest, {**row, "comment_id": f"recent-{digest[:16]}"})
+    if unknown := sum(row["label"] not in labels for row in given):
+        print(f"retrain: {unknown:,} left out because their label is not one of {', '.join(labels)}", flush=True)
+    if len(recent) < MIN_RECENT:
+        raise CommentwiseError(
+            f"{len(recent)} labelled comments are new and a retraining needs {MIN_RECENT}: collect feedback, or give files with --also"
+        )
+    return [recent[digest] for digest in sorted(recent)]
+
+
+def current_split(project: MonitoredProject) -> pd.DataFrame:
+    """The comments that the pipeline's last run trained and tested on, with their parts."""
+    return pd.concat([pd.read_parquet(project.part(part)).assign(part=part) for part in PARTS])[list(COLUMNS)]
+
+
+def assign_parts(recent: Sequence[Comment]) -> pd.DataFrame:
+    """Recent comments as a comments table, each with its part."""
+    table = pd.DataFrame(recent).reindex(columns=list(COLUMNS))
+    return table.assign(
+        part=[part_of(text) for text in table["text"]], published_at=pd.to_datetime(table["published_at"], utc=True)
+    )
+
+
+def part_of(text: str) -> str:
+    """The part of a recent comment. It depends on the text alone, so it is the same in every retraining."""
+    position = int(text_hash(normalize(text))[:8], 16) / 2**32
+    return "test" if position < TEST_SHARE else "validation" if position < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def labelled_lines(path: Path) -> list[Comment]:
+    """Read the rows of a .jsonl file. Raises CommentwiseError naming the line that is not a labelled comment."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommentwiseError(f"--also {path} cannot be read ({error}): name a .jsonl file in UTF-8") from None
+    return [_labelled(line, f"--also {path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _labelled(line: str, place: str) -> Comment:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise CommentwiseError(f"{place} is not JSON ({error}): write one object per line") from None
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("text", "label")):
+        raise CommentwiseError(f"{place} has no text and label: write an object with both, as strings")
+    return row
