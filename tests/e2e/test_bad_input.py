@@ -197,7 +197,7 @@ def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: 
     project.set_params({"families.bert.checkpoint": "nobody/nothing"})
     hub = {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "HF_HOME": str(tmp_path / "hub")}
     line = refused(project, sys.executable, "-m", "commentwise.training.train", "logreg", **hub)
-    assert "checkpoint 'nobody/nothing' is neither a folder here" in line
+    assert "checkpoint 'nobody/nothing' is not a folder" in line
     assert "check the name and the network, or use 'embedded'" in line
 
 
