@@ -2,5 +2,5 @@
 
 import warnings
 
-# pandera and MLflow import PySpark wherever it is installed, and PySpark warns of pandas 3 each time.
+# pandera and MLflow import PySpark if it is installed, and PySpark warns about pandas 3 each time.
 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)

@@ -46,13 +46,13 @@ def test_a_tie_goes_to_the_smaller_model() -> None:
 def test_a_tie_goes_to_the_better_model_where_that_is_wanted() -> None:
     selection = run("better", bert=(60, 0), svm=(63, 300), logreg=(150, 0))
     assert selection["winner"] == "bert"
-    assert "which may be chance, but select.tie is better" in str(selection["reason"])
+    assert "which is not statistically significant, but select.tie is better" in str(selection["reason"])
 
 
 def test_a_leader_that_is_also_the_smaller_model_wins_a_tie() -> None:
     selection = run(svm=(60, 0), logreg=(63, 300), bert=(64, 100))
     assert selection["winner"] == "svm"
-    assert "which may be chance, but it is also the smaller model" in str(selection["reason"])
+    assert "which is not statistically significant, but it is also the smaller model" in str(selection["reason"])
 
 
 def test_equal_models_are_a_tie() -> None:
