@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from commentwise.errors import run_command
 from commentwise.training.candidate import write_resources
 from commentwise.training.families.bert import BERT
-from commentwise.training.finetune.candidate import fine_tune
+from commentwise.training.finetune.fine_tune import fine_tune
 from commentwise.training.finetune.loop import Row, end_processes
 from commentwise.training.finetune.precision import mixed_precision, use_all_cores
 from commentwise.training.finetune.settings import BertSettings

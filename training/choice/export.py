@@ -78,6 +78,11 @@ class Variant:
         """One message for each limit that is exceeded."""
         return self.parity.failures(_for_cascades(limits) if self.cascade else limits)
 
+    def graph_facts(self) -> dict[str, Any]:
+        """The graph's entry in the manifest."""
+        facts = {"precision": self.precision, "parity": self.parity.as_dict()}
+        return facts | ({"cascade": asdict(self.cascade)} if self.cascade else {})
+
     def report(self, limits: ExportSettings) -> dict[str, Any]:
         """The variant's entry in the export report."""
         return {
@@ -120,17 +125,17 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     shutil.copyfile(candidate / "tokenizer.json", folder / TOKENIZER)
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
-    made = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
+    precisions = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
     reference = _reference(candidate, folder, rows, settings, evaluation["temperature"])
     measure = partial(_measure, rows=rows, reference=reference, test=test, temperature=evaluation["temperature"])
-    variants = [measure(folder / file, precision) for file, precision in made.items()]
+    variants = [measure(folder / file, precision) for file, precision in precisions.items()]
     devices = choose_graphs(variants, settings.export)
     kept_files = {REFERENCE_GRAPH, *devices.values()}
     cascade = None if family.answers_first else _choose_cascade(project, candidate, settings)
     if cascade:
         encoder = choose_graphs(variants, _for_cascades(settings.export))["cpu"]
         _write_cascade(project, folder, encoder, cascade, evaluation["temperature"])
-        variants.append(replace(measure(folder / CASCADE_GRAPH, made[encoder]), cascade=cascade))
+        variants.append(replace(measure(folder / CASCADE_GRAPH, precisions[encoder]), cascade=cascade))
         kept_files |= {variant.file for variant in variants[-1:] if not variant.failures(settings.export)}
     kept = [variant for variant in variants if variant.file in kept_files]
     for variant in variants:
@@ -138,30 +143,34 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
             (folder / variant.file).unlink()
     _write_golden(folder, kept, settings, evaluation["temperature"])
     fields = {
-        "family": facts["family"],
+        "family": family.name,
         "checkpoint": settings.checkpoint,
         "labels": settings.labels,
         "max_tokens": settings.max_tokens,
         "temperature": evaluation["temperature"],
         "devices": devices,
         "metrics": {"test": evaluation["test"], "validation": evaluation["validation"]},
-        "data": data_facts(project, source_name(settings.data)),
-        "params": read_params(project.params),
-        "git": git_facts(project.root),
-        "environment": environment_facts(),
+        **_provenance(project, settings),
     }
-    graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
-    if CASCADE_GRAPH in graphs and cascade:
-        graphs[CASCADE_GRAPH]["cascade"] = asdict(cascade)
-    write_manifest(folder, fields, graphs)
+    write_manifest(folder, fields, {variant.file: variant.graph_facts() for variant in kept})
     return {
-        "family": facts["family"],
+        "family": family.name,
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "test_comments": len(rows),
         "devices": devices,
         "variants": [variant.report(settings.export) for variant in variants],
         "int8_refused_because": _refusal(variants, devices["cpu"], settings.export),
         "torch_fp32_comments_per_second": _original_speed(family, candidate, rows),
+    }
+
+
+def _provenance(project: Project, settings: Settings) -> dict[str, Any]:
+    """The fields of the manifest about data, parameters, code and environment."""
+    return {
+        "data": data_facts(project, source_name(settings.data)),
+        "params": read_params(project.params),
+        "git": git_facts(project.root),
+        "environment": environment_facts(),
     }
 
 

@@ -27,7 +27,7 @@ class Bert(Family[BertSettings]):
         """Fine-tune in this process. `accelerate launch -m commentwise.training.bert` trains with several."""
         from accelerate import Accelerator
 
-        from commentwise.training.finetune.candidate import fine_tune
+        from commentwise.training.finetune.fine_tune import fine_tune
         from commentwise.training.finetune.precision import mixed_precision
 
         return fine_tune(Accelerator(mixed_precision=mixed_precision(settings.precision)), task, settings, out, on_row)

@@ -45,12 +45,7 @@ def fine_tune(
     """
     set_seed(task.seed)
     tokenizer_text = tokenizer_json(settings.checkpoint)
-    with accelerator.local_main_process_first():
-        rows = {
-            name: encoded(task.build / "tokens", tokenizer_text, task.max_tokens, part.texts)
-            for name, part in task.parts.items()
-        }
-    examples = {name: _examples(part, rows[name], settings.class_weights) for name, part in task.parts.items()}
+    examples = _examples_by_part(accelerator, task, tokenizer_text, settings.class_weights)
     checkpoint = resolve_checkpoint(settings.checkpoint)
     model = load_encoder(checkpoint, task.labels)
     if settings.dropout is not None:
@@ -64,7 +59,7 @@ def fine_tune(
     with (
         atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder,
         console(
-            "train@bert", len(rows["train"]) * settings.epochs, settings.epochs, accelerator.is_main_process
+            "train@bert", len(examples["train"].rows) * settings.epochs, settings.epochs, accelerator.is_main_process
         ) as show,
     ):
 
@@ -93,6 +88,16 @@ def fine_tune(
         metrics = write_results(folder, task.parts, logits, facts, history)
     checkpoints.clear()
     return metrics
+
+
+def _examples_by_part(accelerator: Accelerator, task: Task, tokenizer_text: str, power: float) -> dict[str, Examples]:
+    """The examples of each part. The first process of a machine fills the cache of token ids, the others read it."""
+    with accelerator.local_main_process_first():
+        rows = {
+            name: encoded(task.build / "tokens", tokenizer_text, task.max_tokens, part.texts)
+            for name, part in task.parts.items()
+        }
+    return {name: _examples(part, rows[name], power) for name, part in task.parts.items()}
 
 
 def _recipe(task: Task, settings: BertSettings) -> Recipe:
