@@ -1,4 +1,4 @@
-"""Checkpoints small enough to make on the spot: a word-piece tokenizer and a random BERT."""
+"""Tiny checkpoints: a word-piece tokenizer and a BERT with random weights."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def sample_texts(rows: int) -> list[str]:
 
 
 def write_checkpoint(folder: Path, texts: Iterable[str], hidden: int = 32) -> Path:
-    """Write a random two-layer BERT with a vocabulary learned from `texts`, as a hub checkpoint lies in a folder."""
+    """Write a random two-layer BERT with a vocabulary learned from `texts`, in the format of a hub checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(texts)
     tokenizer.save(str(folder / "tokenizer.json"))

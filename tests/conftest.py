@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-# Models this small are fastest on one thread, and spinning threads would starve the servers that tests start.
+# One thread is fastest for tiny models, and spinning threads would starve the servers that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.tiny import write_tiny_bundle
 
-# A job in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
+# Background jobs ignore SIGINT, and processes started by tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small real bundle that every test shares: read it only."""
+    """A tiny real bundle, shared by all tests: do not change it."""
     folder = tmp_path_factory.mktemp("tiny") / "bundle"
     folder.mkdir()
     write_tiny_bundle(folder)
@@ -25,7 +25,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Like the tiny one, but a comment takes a while."""
+    """A tiny bundle with a delay of about a tenth of a second per comment, shared by all tests."""
     folder = tmp_path_factory.mktemp("slow") / "bundle"
     folder.mkdir()
     write_tiny_bundle(folder, slow=True)
@@ -34,5 +34,5 @@ def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny bundle that the test may damage."""
+    """A copy of the tiny bundle that the test may change."""
     return shutil.copytree(tiny_bundle, tmp_path / "bundle")

@@ -1,4 +1,4 @@
-"""A copy of this repository to run commands in, as a person would, on few comments and a tiny encoder."""
+"""A copy of this repository in which tests run commands, with few comments and a tiny encoder."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from tests.checkpoints import sample_texts, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
 ROWS = 400
-LEFT_BEHIND = ("data/", "artifacts/", "reports/", "dvc.lock", "tests/", "docs/")
+NOT_COPIED = ("data/", "artifacts/", "reports/", "dvc.lock", "tests/", "docs/")
 
 
 class Project:
-    """A folder with the code, its own git and DVC repository, and the commands in it."""
+    """A folder with a copy of the code and its own git and DVC repository, and methods that run commands in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,16 +32,16 @@ class Project:
 
     @classmethod
     def create(cls, folder: Path, rows: int = ROWS) -> "Project":
-        """Copy the code as it is, uncommitted changes included, and commit it with `rows` comments of the sample."""
-        listed = subprocess.run(
+        """Copy the code, including uncommitted changes, and commit it with `rows` comments of the sample."""
+        files = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT,
             capture_output=True,
             check=True,
         )
-        for name in filter(None, listed.stdout.decode().split("\0")):
-            # What the pipeline left in this working tree stays behind.
-            if not name.startswith(LEFT_BEHIND) and (ROOT / name).exists():
+        for name in filter(None, files.stdout.decode().split("\0")):
+            # Without the outputs of the pipeline in this working tree.
+            if not name.startswith(NOT_COPIED) and (ROOT / name).exists():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 # commentwise/ has links to the folders of its subpackages.
                 shutil.copyfile(ROOT / name, folder / name, follow_symlinks=False)
@@ -67,7 +67,7 @@ class Project:
         return project
 
     def set_params(self, values: dict[str, Any]) -> None:
-        """Change keys of params.yaml, given as dotted names."""
+        """Change values in params.yaml, by dotted key."""
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, value in values.items():
@@ -83,8 +83,8 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", message)
 
     def run(self, *command: str, fails: bool = False, **environment: str) -> str:
-        """Run a command; return what it printed, standard error included."""
-        done = subprocess.run(
+        """Run a command and return its output, including standard error. With `fails`, its exit status must not be 0."""
+        completed = subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment | environment,
@@ -93,15 +93,16 @@ class Project:
             text=True,
             check=False,
         )
-        assert (done.returncode != 0) == fails, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        status, output = completed.returncode, completed.stdout
+        assert (status != 0) == fails, f"{' '.join(command)} exited with {status}:\n{output}"
+        return output
 
     def module(self, name: str, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Run `python -m name`."""
         return self.run(sys.executable, "-m", name, *arguments, fails=fails, **environment)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start `python -m` with these arguments; what it prints, standard error included, can be read line by line."""
+        """Start `python -m` with these arguments; stdout is a pipe with its output, including standard error."""
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=self.folder,
@@ -113,5 +114,5 @@ class Project:
 
     def repro(self, *arguments: str) -> list[str]:
         """Run `dvc repro`; return the names of the stages that ran."""
-        printed = self.run("dvc", "repro", *arguments)
-        return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
+        output = self.run("dvc", "repro", *arguments)
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]

@@ -1,4 +1,4 @@
-"""A bundle that is tiny but real: a tokenizer of a few words and a linear graph with weights by hand."""
+"""A tiny real bundle: a tokenizer with a few words, and a linear graph with hand-written weights."""
 
 import json
 from pathlib import Path
@@ -33,9 +33,9 @@ VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *NEGATIVE, *PO
 
 
 def write_tiny_bundle(folder: Path, strength: float = 6.0, slow: bool = False) -> None:
-    """Write the bundle into an empty folder; with a negative `strength` it is mistaken about every opinion.
+    """Write the bundle into an empty folder. With a negative `strength`, it confuses negative and positive.
 
-    A slow one takes about a tenth of a second per comment, so that others have to wait.
+    With `slow`, it takes about a tenth of a second per comment, so that other requests have to wait.
     """
     _tokenizer().save(str(folder / "tokenizer.json"))
     graph = tiny_graph(strength)
@@ -45,7 +45,7 @@ def write_tiny_bundle(folder: Path, strength: float = 6.0, slow: bool = False) -
 
 
 def write_tiny_manifest(folder: Path, **changed: Any) -> None:
-    """Write a manifest that fits the files in the folder, with the fields `changed`."""
+    """Write a manifest for the files in the folder, with the fields `changed`."""
     fields: dict[str, Any] = {
         "family": "logreg",
         "checkpoint": "tiny",
@@ -65,17 +65,17 @@ def write_tiny_manifest(folder: Path, **changed: Any) -> None:
 
 
 def tiny_graph(strength: float = 6.0) -> onnx.ModelProto:
-    """Unigram weights: each negative word speaks for the first label, each positive one for the last."""
+    """A graph with unigram weights: negative words have a weight for the first label, positive words for the last."""
     coefficients = np.zeros((len(LABELS), len(VOCABULARY)))
     coefficients[0, [VOCABULARY[word] for word in NEGATIVE]] = strength
     coefficients[2, [VOCABULARY[word] for word in POSITIVE]] = strength
     ngrams = [(token,) for word, token in VOCABULARY.items() if word not in SPECIAL]
-    coefficients = coefficients[:, len(SPECIAL) :]  # as in training, special tokens are no features
+    coefficients = coefficients[:, len(SPECIAL) :]  # as in training, special tokens are not features
     return linear_graph(ngrams, np.ones(len(ngrams)), coefficients, np.array([0.0, 1.0, 0.0]))
 
 
 def add_cascade(folder: Path, threshold: float) -> None:
-    """Put a cascade into a tiny bundle: what its graph is not sure of is answered by one that is mistaken."""
+    """Add a cascade to a tiny bundle. Its second stage confuses negative and positive."""
     graph = cascade_graph(onnx.load(folder / GRAPH), tiny_graph(-6.0), TEMPERATURE, TEMPERATURE, threshold)
     onnx.save(graph, folder / CASCADE)
     (folder / "golden.json").write_text(json.dumps(_golden(folder, GRAPH, CASCADE)), encoding="utf-8")
@@ -85,18 +85,18 @@ def add_cascade(folder: Path, threshold: float) -> None:
 
 
 def slowed(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with work in it that changes nothing."""
+    """The graph with additional work that does not change its logits."""
     (last,) = (node for node in graph.graph.node if "logits" in node.output)
     last.output[list(last.output).index("logits")] = "fast"
     helper = onnx.helper
     graph.graph.node.extend(
         [
-            # Random numbers, or ONNX Runtime would do the work once, when it loads the graph.
+            # Random numbers: ONNX Runtime would fold constants when it loads the graph.
             helper.make_node("RandomNormal", [], ["noise"], shape=[1200, 1200], dtype=onnx.TensorProto.FLOAT),
             helper.make_node("MatMul", ["noise", "noise"], ["square"]),
-            helper.make_node("ReduceMax", ["square"], ["most"], keepdims=0),
-            helper.make_node("Sub", ["most", "most"], ["nothing"]),
-            helper.make_node("Add", ["fast", "nothing"], ["logits"]),
+            helper.make_node("ReduceMax", ["square"], ["max"], keepdims=0),
+            helper.make_node("Sub", ["max", "max"], ["zero"]),
+            helper.make_node("Add", ["fast", "zero"], ["logits"]),
         ]
     )
     return graph

@@ -1,15 +1,16 @@
-"""Waiting for what happens in another process."""
+"""Waiting for a condition."""
 
 import time
 from collections.abc import Callable
 
 PATIENCE = 60
+"""Seconds."""
 PAUSE = 0.02
-"""Between two looks: who waits must not take the processor from what is awaited."""
+"""Seconds between two checks, so that waiting leaves the CPU to the awaited process."""
 
 
 def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Look until a condition holds, and fail when that takes too long."""
+    """Wait until `condition` is true; fail after `patience` seconds."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline

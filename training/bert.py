@@ -1,12 +1,12 @@
-"""Stage train@bert: fine-tune an encoder on the prepared comments, on one process or several.
+"""Stage train@bert: fine-tune an encoder on the prepared comments, with one process or several.
 
-Runs in the project's folder, under DVC or by itself:
+Run it in the project's folder, with DVC or by itself:
 
   accelerate launch --config_file accelerate_config.yaml -m commentwise.training.bert
   accelerate launch -m commentwise.training.bert --checkpoint google-bert/bert-base-uncased --epochs 2 --out /tmp/bert-base
 
-Settings come from params.yaml (section families.bert); each has a flag that overrides it. An interrupted run continues
-where it was when the same command is given again.
+Settings come from the section families.bert of params.yaml; each has a flag that overrides it. Run the same command
+again to resume an interrupted run.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-# Read when torch is loaded: waiting threads should sleep. Spinning ones starve each other on a shared machine.
+# Read when torch is imported. Idle threads should sleep: spinning threads starve others on a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from commentwise.errors import run_command
 from commentwise.training.candidate import write_resources
 from commentwise.training.families.bert import BERT
-from commentwise.training.finetune.candidate import fine_tune
+from commentwise.training.finetune.fine_tune import fine_tune
 from commentwise.training.finetune.loop import Row, end_processes
 from commentwise.training.finetune.precision import mixed_precision, use_all_cores
 from commentwise.training.finetune.settings import BertSettings
@@ -51,10 +51,10 @@ def main() -> None:
         metrics = fine_tune(accelerator, task, options, arguments.out, _recorder(run) if run else None)
         if accelerator.is_main_process:
             device = accelerator.device
-            used = stopwatch.resources(_device_name(device), _peak_device_bytes(device))
-            write_resources(_resources(project, arguments.out), arguments.out, used)
+            resources = stopwatch.resources(_device_name(device), _peak_device_bytes(device))
+            write_resources(_resources_path(project, arguments.out), arguments.out, resources)
         if run:
-            run.belongs_to(folder_md5(arguments.out))
+            run.set_candidate(folder_md5(arguments.out))
     accelerator.print(
         f"train@bert: validation macro-F1 {metrics['validation_macro_f1']:.3f} after epoch {metrics['chosen']['epoch']} of {options.epochs}, "
         f"in {stopwatch.seconds:.0f} s"
@@ -73,13 +73,13 @@ def _parser(project: Project) -> argparse.ArgumentParser:
         "--data",
         type=Path,
         default=project.prepared,
-        help="folder with train, validation and test.parquet (default: %(default)s)",
+        help="folder of train.parquet, validation.parquet and test.parquet (default: %(default)s)",
     )
     parser.add_argument(
-        "--out", type=Path, default=project.candidate(BERT.name), help="folder to write (default: %(default)s)"
+        "--out", type=Path, default=project.candidate(BERT.name), help="folder of the candidate (default: %(default)s)"
     )
     parser.add_argument("--no-track", dest="track", action="store_false", help="do not record the run in MLflow")
-    parser.add_argument("--parent-run", metavar="ID", help="MLflow run to nest this one in")
+    parser.add_argument("--parent-run", metavar="ID", help="MLflow run in which this one is nested")
     overrides = parser.add_argument_group("settings (default: those of params.yaml)")
     for name, field in BertSettings.model_fields.items():
         overrides.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=field.description)
@@ -88,8 +88,8 @@ def _parser(project: Project) -> argparse.ArgumentParser:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     content = read_params(arguments.params)
-    given = {name: value for name in BertSettings.model_fields if (value := getattr(arguments, name)) is not None}
-    content.setdefault("families", {}).setdefault(BERT.name, {}).update(given)
+    flags = {name: value for name in BertSettings.model_fields if (value := getattr(arguments, name)) is not None}
+    content.setdefault("families", {}).setdefault(BERT.name, {}).update(flags)
     return parse_settings(content, arguments.params)
 
 
@@ -100,8 +100,8 @@ def _recorder(run: LiveRun) -> Callable[[Row], None]:
     return record
 
 
-def _resources(project: Project, out: Path) -> Path:
-    """The project's file for the project's candidate; for any other folder, a file beside it."""
+def _resources_path(project: Project, out: Path) -> Path:
+    """The project's file if `out` is the project's candidate, else a file beside `out`."""
     return project.resources(BERT.name) if out == project.candidate(BERT.name) else out.with_suffix(".resources.json")
 
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a model's confidence honest without changing a label."""
+"""Temperature scaling: calibrates a model's confidence with one number, without changing a label."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from commentwise.training.scores import Targets
 
 
 def fit_temperature(logits: NDArray[np.floating], targets: Targets) -> float:
-    """The temperature with the smallest cross-entropy of `softmax(logits / temperature)` (Guo et al. 2017).
+    """The temperature that minimises the cross-entropy of `softmax(logits / temperature)` (Guo et al. 2017).
 
-    `logits` has shape (n, labels); searched between 0.01 and 100 on a logarithmic scale.
+    `logits` has shape (rows, labels) and `targets` shape (rows,). The result is between 0.01 and 100.
     """
 
     def cross_entropy(log_temperature: float) -> float:
         probabilities = softmax(logits, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)).mean())
 
-    found = minimize_scalar(cross_entropy, bounds=(np.log(0.01), np.log(100)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(cross_entropy, bounds=(np.log(0.01), np.log(100)), method="bounded")
+    return float(np.exp(result.x))

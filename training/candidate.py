@@ -1,4 +1,4 @@
-"""A candidate: the folder a training stage writes for its family, and how later stages read it."""
+"""Writing and reading a candidate, the folder in which a training stage writes its family's model and predictions."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ from commentwise.training.provenance import folder_md5
 from commentwise.training.scores import Logits, Probabilities, Targets, label_indices, macro_f1
 
 GRAPH = "model.onnx"
-"""Graph of a candidate that is one ONNX file."""
+"""File of a candidate that is one ONNX graph."""
 ENCODER = "model"
-"""Folder of an encoder, as transformers saves it."""
+"""Folder of a candidate that is an encoder, in transformers' format."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the split in the form that models take."""
+    """One part of the split, with texts and targets for a model."""
 
     table: pd.DataFrame
     labels: list[str]
@@ -37,14 +37,14 @@ class Part:
 
     @property
     def targets(self) -> Targets:
-        """The labels' positions in `labels`, shape (rows,)."""
+        """The label indices, shape (rows,)."""
         return label_indices(self.table["label"].tolist(), self.labels)
 
 
 def read_part(folder: Path, name: str, labels: Sequence[str]) -> Part:
     """Read one part of the split in `folder`.
 
-    Raises CommentwiseError when it is missing, unreadable, or holds labels that are not in `labels`.
+    Raises CommentwiseError when it is missing, unreadable, or contains a label that is not in `labels`.
     """
     path = part_file(folder, name)
     try:
@@ -58,9 +58,11 @@ def read_part(folder: Path, name: str, labels: Sequence[str]) -> Part:
             f"{path} is not readable Parquet ({str(error).splitlines()[0]}): get it back with `dvc checkout`"
         ) from None
     if missing := {"comment_id", "text", "label"} - set(table.columns):
-        raise CommentwiseError(f"{path} has no column {sorted(missing)[0]!r}")
+        raise CommentwiseError(f"{path} has no column {sorted(missing)[0]!r}: run `dvc repro prepare`")
     if unknown := set(table["label"]) - set(labels):
-        raise CommentwiseError(f"{path} holds the label {sorted(unknown)[0]!r}, which is not among {list(labels)}")
+        raise CommentwiseError(
+            f"{path} contains the label {sorted(unknown)[0]!r}, which is not among {list(labels)}: run `dvc repro prepare`"
+        )
     return Part(table, list(labels))
 
 
@@ -71,10 +73,10 @@ def write_results(
     facts: dict[str, Any],
     history: Iterable[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Write what every family leaves beside its model: logits on the held-out parts, metrics and history.
+    """Write the files that every candidate has beside its model: logits on the held-out parts, metrics, history.
 
     `logits[part]` has shape (rows of the part, labels). Returns the content of metrics.json: `facts` and the scores.
-    Nothing written here may depend on the clock, so that equal inputs give equal files.
+    Nothing written here may depend on the time, so that the same inputs give the same files.
     """
     metrics = dict(facts)
     for name in HELD_OUT:
@@ -91,7 +93,7 @@ def write_results(
 
 @dataclass(frozen=True)
 class Predictions:
-    """A candidate's answers on one part."""
+    """A candidate's predictions on one part."""
 
     comment_ids: list[str]
     targets: Targets
@@ -104,12 +106,12 @@ class Predictions:
 
     @property
     def predicted(self) -> Targets:
-        """The most probable label's position, shape (rows,)."""
+        """The predicted label indices, shape (rows,)."""
         return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
 
 def read_predictions(candidate: Path, part: str, labels: Sequence[str]) -> Predictions:
-    """Read the logits in the folder of a candidate. Raises CommentwiseError when they are missing."""
+    """Read a candidate's predictions on one part. Raises CommentwiseError when they are missing."""
     path = candidate / f"{part}.parquet"
     if not path.is_file():
         raise CommentwiseError(
@@ -125,7 +127,7 @@ def _logits(table: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float64]:
     columns = [f"logit_{label}" for label in labels]
     if set(columns) <= set(table.columns):
         return table[columns].to_numpy(dtype=np.float64)
-    # Versions published before 0.2 have probabilities, whose logarithms are logits up to a constant in each row.
+    # Versions published before 0.2 have probabilities. Their logarithms are logits up to a constant in each row.
     probabilities = table[[f"p_{label}" for label in labels]].to_numpy(dtype=np.float64)
     return np.asarray(np.log(np.maximum(probabilities, 1e-12)))
 
@@ -141,12 +143,12 @@ def read_history(candidate: Path) -> list[dict[str, Any]]:
 
 
 def write_resources(path: Path, candidate: Path, resources: dict[str, Any]) -> None:
-    """Record beside the pipeline's outputs what training a candidate cost."""
+    """Record the time and memory that training the candidate took. `path` is outside of the pipeline's outputs."""
     write_json(path, {"candidate": folder_md5(candidate), **resources})
 
 
 def read_resources(path: Path, candidate: Path) -> dict[str, Any]:
-    """What training this candidate cost; empty where it was trained elsewhere and restored from DVC's cache."""
+    """The time and memory that training took; empty if this candidate was trained elsewhere and restored from DVC's cache."""
     if not path.is_file():
         return {}
     resources = dict(read_json(path))

@@ -1,11 +1,11 @@
-"""The layout of a project's folder: every path of the pipeline hangs on one root."""
+"""The layout of a project's folder: every path of the pipeline, relative to one root."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 PARTS = ("train", "validation", "test")
 HELD_OUT = ("validation", "test")
-"""Parts that no model is trained on."""
+"""The parts that are not used for training."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Project:
 
     @property
     def lock(self) -> Path:
-        """The hashes that DVC recorded in the last run."""
+        """DVC's hashes of the last run."""
         return self.root / "dvc.lock"
 
     @property
@@ -66,7 +66,7 @@ class Project:
 
     @property
     def data_report(self) -> Path:
-        """The data report, as JSON; the same as Markdown is beside it."""
+        """The data report as JSON. The same report as Markdown is beside it."""
         return self.root / "reports/data.json"
 
     @property
@@ -75,11 +75,11 @@ class Project:
         return self.root / "artifacts/candidates"
 
     def candidate(self, family: str) -> Path:
-        """What a family's training wrote."""
+        """The folder of a family's candidate."""
         return self.candidates / family
 
     def resources(self, family: str) -> Path:
-        """Seconds and memory of a family's training. Not versioned: it differs between identical runs."""
+        """Time and memory of a family's training. Not versioned, because it differs between identical runs."""
         return self.root / "artifacts/resources" / f"{family}.json"
 
     @property
@@ -88,7 +88,7 @@ class Project:
         return self.root / "artifacts/evaluation"
 
     def evaluated(self, family: str) -> Path:
-        """A candidate's scores."""
+        """The scores of a family's candidate."""
         return self.evaluation / family / "metrics.json"
 
     @property
@@ -113,17 +113,17 @@ class Project:
 
     @property
     def export_report(self) -> Path:
-        """Every variant that export measured."""
+        """The measurements of every variant in export."""
         return self.root / "artifacts/export.json"
 
     @property
     def seeds_report(self) -> Path:
-        """The outcome of `commentwise seeds`."""
+        """The report of `commentwise seeds`."""
         return self.root / "reports/seeds.json"
 
     @property
     def tune_report(self) -> Path:
-        """The outcome of `commentwise tune`."""
+        """The report of `commentwise tune`."""
         return self.root / "reports/tune.json"
 
     @property

@@ -22,7 +22,7 @@ CODE = (
     "requirements.lock",
     "accelerate_config.yaml",
 )
-"""Files that a result depends on, besides data and params.yaml."""
+"""The files that a result depends on, besides the data and params.yaml."""
 
 PACKAGES = (
     "torch",
@@ -40,17 +40,17 @@ PACKAGES = (
 
 
 def repository_root(project: Project) -> Path:
-    """The folder of the tracking database: the project's.
+    """The folder of the tracking database: the project's root, or DVC_ROOT.
 
-    DVC runs queued experiments in a temporary copy and names the real repository in DVC_ROOT.
+    DVC runs queued experiments in a temporary copy, and sets DVC_ROOT to the real repository.
     """
     return Path(os.environ.get("DVC_ROOT", project.root)).resolve()
 
 
 def folder_md5(folder: Path) -> str:
-    """DVC's name for the content of a folder, ending in `.dir`.
+    """The md5 by which DVC identifies the content of a folder, ending in `.dir`.
 
-    This is the md5 of the JSON list of all files' md5 and relative path, sorted by path.
+    This is the md5 of a JSON list of the md5 and the relative path of every file, sorted by path.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = [{"md5": file_hash(path, "md5"), "relpath": path.relative_to(folder).as_posix()} for path in files]
@@ -59,7 +59,7 @@ def folder_md5(folder: Path) -> str:
 
 
 def data_facts(project: Project, source: str) -> dict[str, Any]:
-    """Source, md5 (as DVC computes it) and rows of the project's data."""
+    """The source of the project's data, its md5 as computed by DVC, and the rows of each part."""
     import pyarrow.parquet
 
     return {
@@ -71,14 +71,14 @@ def data_facts(project: Project, source: str) -> dict[str, Any]:
 
 
 def git_facts(folder: Path) -> dict[str, Any]:
-    """The commit checked out in `folder`, null outside a repository, and the files of `CODE` that differ from it."""
+    """The current commit (None outside of a repository), and the files of `CODE` that differ from it."""
     commit = _git(folder, "rev-parse", "HEAD").strip()
     changed = _git(folder, "status", "--porcelain", "--", *CODE).splitlines()
     return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
 
 
 def environment_facts() -> dict[str, Any]:
-    """Python, machine, and the versions of the packages that a result depends on."""
+    """The Python version, the system, and the versions of the packages that a result depends on."""
     versions = {}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What a piece of work cost: seconds, peak memory, device."""
+"""Measuring resources: seconds, peak memory, device."""
 
 import platform
 import resource
@@ -9,36 +9,36 @@ from typing import Any
 
 
 class Stopwatch:
-    """Measures from its making on."""
+    """Starts timing on construction."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the stopwatch was made."""
+        """Seconds since construction."""
         return time.perf_counter() - self._start
 
     def resources(self, device: str, peak_device_bytes: int | None = None) -> dict[str, Any]:
-        """Seconds, the process's peak resident memory and, on a GPU, its peak device memory, both in MB."""
-        used = {
+        """Seconds, peak resident memory of the process and, on a GPU, peak device memory. Memory is in MiB."""
+        resources: dict[str, Any] = {
             "seconds": round(self.seconds, 2),
             "peak_memory_mb": round(peak_resident_bytes() / 1024**2),
             "device": device,
         }
-        return (
-            used if peak_device_bytes is None else used | {"peak_device_memory_mb": round(peak_device_bytes / 1024**2)}
-        )
+        if peak_device_bytes is not None:
+            resources["peak_device_memory_mb"] = round(peak_device_bytes / 1024**2)
+        return resources
 
 
 def peak_resident_bytes() -> int:
-    """The most memory this process had so far."""
+    """The peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes elsewhere
 
 
 def processor_name() -> str:
-    """The processor's name as the machine gives it."""
+    """The model name of the CPU, or its architecture if the name is unknown."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

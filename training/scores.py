@@ -1,7 +1,7 @@
-"""Scores of a classifier and their uncertainty, all computed from confusion counts.
+"""Scores of a classifier and their uncertainty, computed from confusion counts.
 
-Resampling rows with replacement is the same as drawing confusion counts from a multinomial distribution, so a bootstrap
-of thousands of resamples takes milliseconds for any number of rows.
+Resampling rows with replacement is equivalent to drawing confusion counts from a multinomial distribution. So a bootstrap
+with thousands of resamples takes milliseconds for any number of rows.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,18 @@ SCORES = ("accuracy", "macro_f1", "macro_recall")
 
 
 def confusion(targets: Targets, predicted: Targets, labels: int) -> NDArray[np.int64]:
-    """Counts of shape (labels, labels): rows are true labels, columns predicted ones."""
+    """Confusion counts of shape (labels, labels); rows are targets, columns are predictions.
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
     return np.bincount(targets * labels + predicted, minlength=labels**2).reshape(labels, labels)
 
 
 def per_label(counts: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Precision, recall and F1, each of shape (..., labels), from counts of shape (..., labels, labels).
 
-    A score whose denominator is zero is zero, as in scikit-learn.
+    A score with denominator 0 is 0, as in scikit-learn.
     """
     hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
     predicted, targets = counts.sum(axis=-2), counts.sum(axis=-1)
@@ -56,7 +60,7 @@ def macro_f1(targets: Targets, predicted: Targets, labels: int) -> float:
 
 
 def bootstrap_intervals(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """95% percentile intervals (Efron 1979) of each score in `SCORES`, from one confusion matrix."""
+    """95% percentile intervals (Efron 1979) of each score in `SCORES`, from counts of shape (labels, labels)."""
     rows = counts.sum()
     draws = np.random.default_rng(seed).multinomial(rows, counts.ravel() / rows, size=resamples)
     scores = summary(draws.reshape(resamples, *counts.shape))
@@ -66,7 +70,11 @@ def bootstrap_intervals(counts: NDArray[np.int64], resamples: int, seed: int) ->
 def paired_bootstrap(
     targets: Targets, one: Targets, other: Targets, labels: int, resamples: int, seed: int
 ) -> tuple[float, tuple[float, float]]:
-    """Macro-F1 of `one` minus that of `other` on the same rows, and its 95% interval by paired bootstrap."""
+    """Difference of macro-F1 between two classifiers on the same rows, and its 95% interval by paired bootstrap.
+
+    `one` and `other` are predicted label indices of shape (rows,). The difference is positive if `one` is better; it is
+    statistically significant if 0 is outside of the interval (Efron and Tibshirani 1993).
+    """
     cells, counts = np.unique(np.stack([targets, one, other]), axis=1, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(targets), counts / len(targets), size=resamples)
 
@@ -81,21 +89,27 @@ def paired_bootstrap(
 
 
 def calibration_error(probabilities: Probabilities, targets: Targets, bins: int) -> float:
-    """Expected calibration error (Naeini et al. 2015): mean gap between confidence and accuracy, 0 is perfect."""
+    """Expected calibration error (Naeini et al. 2015): mean difference of confidence and accuracy, weighted by rows.
+
+    `probabilities` has shape (rows, labels). 0 is perfect calibration.
+
+    >>> round(calibration_error(np.array([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1]), bins=10), 2)
+    0.3
+    """
     table = reliability(probabilities, targets, bins)
     rows = sum(row["comments"] for row in table)
     return float(sum(row["comments"] * abs(row["accuracy"] - row["confidence"]) for row in table) / rows)
 
 
 def reliability(probabilities: Probabilities, targets: Targets, bins: int) -> list[dict[str, float]]:
-    """Mean confidence and accuracy in `bins` equal-width bins of confidence; empty bins are left out."""
+    """Mean confidence, accuracy and number of comments in `bins` equal-width bins of confidence, without empty bins."""
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
+    correct = probabilities.argmax(axis=1) == targets
     bin_of_row = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         {
             "confidence": float(confidence[inside].mean()),
-            "accuracy": float(right[inside].mean()),
+            "accuracy": float(correct[inside].mean()),
             "comments": int(inside.sum()),
         }
         for index in range(bins)
@@ -104,13 +118,13 @@ def reliability(probabilities: Probabilities, targets: Targets, bins: int) -> li
 
 
 def label_indices(values: Sequence[str], labels: Sequence[str]) -> Targets:
-    """Each value's position in `labels`, shape (values,).
+    """The index in `labels` of each value, shape (values,).
 
     >>> label_indices(["b", "a"], ["a", "b"]).tolist()
     [1, 0]
     """
-    positions = {label: position for position, label in enumerate(labels)}
-    return np.array([positions[value] for value in values], dtype=np.int64)
+    indices = {label: index for index, label in enumerate(labels)}
+    return np.array([indices[value] for value in values], dtype=np.int64)
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The base class of every section of params.yaml, and the ranges that several of them use."""
+"""The base class of the sections of params.yaml, and types that several sections use."""
 
 from typing import Annotated
 

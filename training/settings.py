@@ -1,4 +1,4 @@
-"""params.yaml as frozen, validated settings: one class per section, read once per command."""
+"""params.yaml as frozen, validated settings, with one class per section."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -14,7 +14,7 @@ from commentwise.training.sections import Count, Positive, Section, Share
 
 
 class Columns(Section):
-    """The name, in the source, of each column of the comments table."""
+    """The source's name of each column of the comments table."""
 
     text: str
     label: str
@@ -25,7 +25,7 @@ class Columns(Section):
 
 
 class DataSettings(Section):
-    """Where comments come from."""
+    """The source of the comments."""
 
     path: str
     hub: str | None
@@ -38,17 +38,17 @@ class DataSettings(Section):
 
 
 class PrepareSettings(Section):
-    """How comments are grouped and split."""
+    """Grouping copies and splitting the comments."""
 
     near_duplicate: Share
     validation: Share
     test: Share
 
     @model_validator(mode="after")
-    def _leave_rows_to_train_on(self) -> Self:
+    def _check_training_share(self) -> Self:
         if self.validation + self.test >= 0.9:
             raise ValueError(
-                f"validation = {self.validation:g} and test = {self.test:g} must stay below 0.9 together, so that enough is left to train on"
+                f"validation = {self.validation:g} and test = {self.test:g} must be below 0.9 together, so that enough comments remain for training"
             )
         return self
 
@@ -56,7 +56,7 @@ class PrepareSettings(Section):
 if TYPE_CHECKING:
 
     class Families(Section):
-        """One section per model family; `Settings.of` gives its type back."""
+        """One section per model family. `Settings.of` returns it with its type."""
 
 else:
     Families = create_model(
@@ -67,20 +67,20 @@ else:
 
 
 class EvaluateSettings(Section):
-    """How candidates are measured."""
+    """Evaluation of the candidates."""
 
     resamples: Annotated[int, Field(ge=100)]
     bins: Annotated[int, Field(ge=2, le=100)]
 
 
 class SelectSettings(Section):
-    """Who wins."""
+    """Choice of the winner."""
 
     tie: Literal["smaller", "better"]
 
 
 class ExportSettings(Section):
-    """What a smaller precision must hold to be kept."""
+    """Limits within which a smaller precision may replace fp32."""
 
     max_f1_loss: Annotated[float, Field(ge=0, le=1)]
     min_agreement: Annotated[float, Field(ge=0, le=1)]
@@ -88,36 +88,36 @@ class ExportSettings(Section):
 
 
 class PublishSettings(Section):
-    """Where the registry keeps the bundle."""
+    """The bundle's place in the registry."""
 
     model: Annotated[str, Field(pattern=r"^[^/:\s]+$")]
 
 
 class Range(Section):
-    """Numbers from `low` to `high`, drawn log-uniformly."""
+    """A range of numbers that is sampled log-uniformly."""
 
     low: Positive
     high: Positive
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
+    def _check_order(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
         return self
 
 
 class TuneSettings(Section):
-    """What the search for better settings of the encoder tries: names of families.bert, each with its choices."""
+    """The search space of `commentwise tune`: settings of families.bert, each with its range or its values."""
 
     space: Annotated[
         dict[str, Range | Annotated[list[int | float | str | bool | None], Field(min_length=1)]], Field(min_length=1)
     ]
 
     @model_validator(mode="after")
-    def _names_are_settings(self) -> Self:
+    def _check_names(self) -> Self:
         if unknown := set(self.space) - set(BERT.settings_type.model_fields):
             raise ValueError(
-                f"{sorted(unknown)[0]} is no setting of families.bert (known there: {', '.join(BERT.settings_type.model_fields)})"
+                f"{sorted(unknown)[0]} is not a setting of families.bert (known: {', '.join(BERT.settings_type.model_fields)})"
             )
         return self
 
@@ -138,34 +138,36 @@ class Settings(Section):
     publish: PublishSettings
 
     def of(self, family: Family[S]) -> S:
-        """The settings of one family."""
+        """The settings of a family."""
         section: S = getattr(self.families, family.name)
         return section
 
     @property
     def checkpoint(self) -> str:
-        """The encoder to start from, whose tokenizer all families share."""
+        """The pre-trained encoder; all families use its tokenizer."""
         return self.of(BERT).checkpoint
 
     @model_validator(mode="after")
-    def _labels_fit_together(self) -> Self:
+    def _check_labels(self) -> Self:
         if len(set(self.labels)) != len(self.labels) or not all(label.strip() for label in self.labels):
             raise ValueError(f"labels must be distinct and not blank, not {self.labels}")
         if unknown := set(self.data.label_map.values()) - set(self.labels):
-            raise ValueError(f"data.label_map leads to {sorted(unknown)}, which are not among the labels {self.labels}")
+            raise ValueError(
+                f"data.label_map has the values {sorted(unknown)}, which are not among the labels {self.labels}"
+            )
         return self
 
 
 def load_settings(path: Path) -> Settings:
     """Read and check a params file.
 
-    Raises CommentwiseError with one line that names every unknown or out-of-range key, its value and what is allowed.
+    Raises CommentwiseError with one line that names every unknown or out-of-range key, its value and the allowed values.
     """
     return parse_settings(read_params(path), path)
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """The params file as plain data. Raises CommentwiseError when it is missing or is not YAML."""
+    """The params file as plain data. Raises CommentwiseError when it is missing or not valid YAML."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -180,7 +182,7 @@ def read_params(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(content: dict[str, Any], path: Path) -> Settings:
-    """Validate plain data as settings; `path` is named in the error."""
+    """Validate plain data as settings. Errors name `path`."""
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
@@ -192,7 +194,7 @@ def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{key} is no setting (known here: {', '.join(_siblings(problem['loc']))})"
+        return f"{key} is not a setting (known: {', '.join(_siblings(problem['loc']))})"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "value_error":

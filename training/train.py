@@ -1,6 +1,6 @@
 """Stage train@family: train one family in this process.
 
-A family whose training is distributed has a module of its own for `accelerate launch`, such as commentwise.training.bert.
+A family with distributed training has its own module for `accelerate launch`, such as commentwise.training.bert.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def main() -> None:
 
 
 def read_task(project: Project, settings: Settings, prepared: Path | None = None) -> Task:
-    """What all families learn. `prepared` is the folder of the split, by default the project's.
+    """The task of all families. `prepared` is the folder of the split, by default the project's.
 
-    Raises CommentwiseError when a part is missing or does not fit the settings.
+    Raises CommentwiseError when a part of the split is missing or unreadable, or has a label that is not in the settings.
     """
     folder = prepared or project.prepared
     parts = {name: read_part(folder, name, settings.labels) for name in PARTS}

@@ -1,4 +1,4 @@
-"""Running a command that should fail, and seeing that it leaves nothing behind."""
+"""Running a command that must fail without changing a file."""
 
 import subprocess
 from pathlib import Path
@@ -7,9 +7,9 @@ from tests.project import Project
 
 
 def refused(project: Project, *command: str, **environment: str) -> str:
-    """Run a command that must end with one line on stderr and every file as it was; return that line."""
+    """Run a command that must fail with one line on stderr and change no file; return that line."""
     before = snapshot(project.folder)
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=project.folder,
         env=project.environment | environment,
@@ -17,15 +17,15 @@ def refused(project: Project, *command: str, **environment: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1, done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert completed.stderr.startswith("error: ")
+    assert completed.stderr.count("\n") == 1, completed.stderr
     assert snapshot(project.folder) == before
-    return done.stderr.strip()
+    return completed.stderr.strip()
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every path in a folder, hidden ones included, and the content of those that are files."""
+    """The content of every file in a folder by path, with an empty content for folders. Includes hidden files."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in folder.rglob("*")

@@ -9,9 +9,9 @@ from tests.project import Project
 
 @pytest.fixture(scope="session")
 def prepared_project(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Project:
-    """A project after its first stages, with a tiny bundle: make a copy.
+    """A project after ingest and prepare, with a tiny bundle, shared by all tests: copy it.
 
-    The reject files and the candidate are marked as older, so that rewriting them would show.
+    The reject files and the candidate's metrics have the content "older", so that rewriting them is noticed.
     """
     project = Project.create(tmp_path_factory.mktemp("prepared"))
     project.module("commentwise.training.data.ingest")
@@ -25,6 +25,6 @@ def prepared_project(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path
 
 @pytest.fixture
 def project(prepared_project: Project, tmp_path: Path) -> Project:
-    """A copy of the prepared project that the test may damage."""
+    """A copy of the prepared project that the test may change."""
     shutil.copytree(prepared_project.folder, tmp_path / "project", ignore=shutil.ignore_patterns(".git"))
     return Project(tmp_path / "project")

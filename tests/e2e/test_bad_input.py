@@ -1,4 +1,4 @@
-"""Bad input of every kind, given to the real commands: one line that names the thing and a way out, and no file changed."""
+"""Bad input of every kind for the real commands: an error of one line with a way out, and no changed file."""
 
 import gzip
 import shutil
@@ -22,7 +22,7 @@ Cases = dict[str, tuple[Damage, list[str]]]
 
 
 def source(name: str, content: bytes, encoding: str = "utf-8") -> Damage:
-    """Other comments to read."""
+    """Ingest this file instead."""
 
     def change(project: Project) -> None:
         (project.folder / "data" / name).write_bytes(content)
@@ -32,7 +32,7 @@ def source(name: str, content: bytes, encoding: str = "utf-8") -> Damage:
 
 
 def params(**values: object) -> Damage:
-    """Other settings, named like families__svm__folds."""
+    """Change settings. Keys are written like families__svm__folds."""
     return lambda project: project.set_params({name.replace("__", "."): value for name, value in values.items()})
 
 
@@ -49,7 +49,7 @@ def removed(name: str | Path) -> Damage:
 
 
 def table(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Damage:
-    """A changed table in the place of one that an earlier stage wrote."""
+    """Change a table that an earlier stage wrote."""
     return lambda project: change(pd.read_parquet(project.folder / path)).to_parquet(project.folder / path, index=False)
 
 
@@ -81,7 +81,7 @@ INGEST: Cases = {
     ),
     "NUL bytes": (
         source("x.csv", csv("fine,neutral", "a\0b,neutral")),
-        ["data/x.csv", "row 2: text holds a NUL character", "mend the rows"],
+        ["data/x.csv", "row 2: text holds a NUL character", "fix the rows"],
     ),
     "other encoding": (
         source("x.csv", UMLAUT.decode().encode("latin-1")),
@@ -97,7 +97,7 @@ INGEST: Cases = {
         params(data__path="data/nowhere.csv"),
         ["data.path = 'data/nowhere.csv'", "No such file", "name a file that can be read"],
     ),
-    "unknown parameter": (params(sede=1), ["params.yaml: sede is no setting", "known here: seed"]),
+    "unknown parameter": (params(sede=1), ["params.yaml: sede is not a setting", "known: seed"]),
     "parameter out of range": (params(prepare__test=1.5), ["prepare.test = 1.5", "less than 1"]),
     "no params.yaml": (removed("params.yaml"), ["no params.yaml in", "run the command in the project's folder"]),
 }
@@ -171,19 +171,19 @@ TABLE = [
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that nobody listens on, held so that nobody begins to."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    """A port on which nobody listens. It is bound, so that no other process can use it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
-@pytest.mark.parametrize(("arguments", "damage", "named"), TABLE)
-def test_bad_input_is_one_line_and_changes_nothing(
-    project: Project, arguments: list[str], damage: Damage, named: list[str]
+@pytest.mark.parametrize(("arguments", "damage", "expected"), TABLE)
+def test_bad_input_is_an_error_of_one_line_and_changes_no_file(
+    project: Project, arguments: list[str], damage: Damage, expected: list[str]
 ) -> None:
     damage(project)
     line = refused(project, sys.executable, "-m", *arguments)
-    assert [words for words in named if words not in line] == []
+    assert [words for words in expected if words not in line] == []
 
 
 def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None:
@@ -193,7 +193,7 @@ def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None
     assert rejects[["row", "reason"]].values.tolist() == [[31, "text is longer than data.max_characters = 10000"]]
 
 
-def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: int, tmp_path: Path) -> None:
+def test_an_unreachable_hub(project: Project, closed_port: int, tmp_path: Path) -> None:
     project.set_params({"families.bert.checkpoint": "nobody/nothing"})
     hub = {"HF_ENDPOINT": f"http://127.0.0.1:{closed_port}", "HF_HOME": str(tmp_path / "hub")}
     line = refused(project, sys.executable, "-m", "commentwise.training.train", "logreg", **hub)
@@ -202,7 +202,7 @@ def test_a_checkpoint_that_the_hub_does_not_give(project: Project, closed_port: 
 
 
 @pytest.mark.slow
-def test_mlflow_is_down(project: Project, closed_port: int) -> None:
+def test_an_unreachable_mlflow_server(project: Project, closed_port: int) -> None:
     server = f"http://127.0.0.1:{closed_port}"
     line = refused(project, sys.executable, "-m", "commentwise.training.registry.publish", MLFLOW_TRACKING_URI=server)
     assert f"MLflow at {server} does not answer" in line
@@ -210,14 +210,14 @@ def test_mlflow_is_down(project: Project, closed_port: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_launcher_adds_nothing_to_the_one_line(project: Project) -> None:
+def test_the_launcher_adds_no_line_to_the_error(project: Project) -> None:
     project.set_params({"families.bert.checkpoint": "./nowhere"})
     launch = ["accelerate", "launch", "--quiet", "--config_file", "accelerate_config.yaml"]
     line = refused(project, *launch, "-m", "commentwise.training.bert", "--no-track")
     assert "checkpoint './nowhere': no such folder" in line
 
 
-def test_a_snapshot_sees_what_changes(project: Project) -> None:
+def test_a_snapshot_includes_hidden_files_and_folders(project: Project) -> None:
     before = snapshot(project.folder)
     assert snapshot(project.folder) == before
     (project.folder / "data/raw/.comments-left.parquet").touch()

@@ -1,4 +1,4 @@
-"""A full disk and Ctrl-C in the middle of a stage: one line, and the old files stand as they were."""
+"""A full disk and Ctrl-C in the middle of a stage: an error of one line, and no changed file."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ LAYOUT = Layout()
 RAW, PREPARED, CANDIDATES = LAYOUT.raw, LAYOUT.prepared, LAYOUT.candidates
 
 PAGE = 4096
-# Runs a command with a small disk in the place of a folder, and compares what is on it before and after.
+# Runs a command with a small disk mounted over a folder, and compares its files before and after.
 ON_A_SMALL_DISK = """
 folder=$1 copy=$2 size=$3
 shift 3
@@ -46,12 +46,12 @@ def pages(folder: Path) -> int:
     ids=["ingest", "prepare", "linear"],
 )
 def test_a_full_disk(project: Project, tmp_path: Path, arguments: list[str], folder: Path, free: int) -> None:
-    project.set_params({"seed": 7})  # another split than the one that is there
+    project.set_params({"seed": 7})  # another split than the present one
     size = (pages(project.folder / folder) + free) * PAGE
-    # The disk is mounted for this one process, and goes with it.
-    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    # The disk is mounted in the namespace of this process only, and unmounted with it.
+    namespace = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     small_disk = ["sh", "-c", ON_A_SMALL_DISK, "sh", str(folder), str(tmp_path / "copy"), str(size)]
-    line = refused(project, *alone, *small_disk, sys.executable, "-m", *arguments)
+    line = refused(project, *namespace, *small_disk, sys.executable, "-m", *arguments)
     assert line.startswith("error: the disk is full")
     assert "free some space and run the same command again" in line
 
@@ -67,24 +67,24 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    while not happened():
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not condition():
         assert process.poll() is None, process.communicate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """Press Ctrl-C, and check how the command takes it."""
+    """Send SIGINT, and check the exit status and the message."""
     process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate()
+    output, errors = process.communicate()
     assert process.returncode == 130
     assert errors == "interrupted: run the same command again to continue\n"
-    assert printed == ""
+    assert output == ""
 
 
 def test_ctrl_c_while_reading(project: Project) -> None:
-    """The comments come through a pipe, so that the stage waits for more of them when it is interrupted."""
+    """The source is a pipe, so that the stage is waiting for more comments when it is interrupted."""
     pipe = project.folder / "data" / "pipe.csv"
     os.mkfifo(pipe)
     project.set_params({"data.path": "data/pipe.csv"})
@@ -92,7 +92,7 @@ def test_ctrl_c_while_reading(project: Project) -> None:
     process = start(project, "commentwise.training.data.ingest")
 
     def is_read() -> bool:
-        with suppress(OSError):  # as long as nobody reads
+        with suppress(OSError):  # until the stage opens the pipe
             writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
         return bool(writers)
 
@@ -105,7 +105,7 @@ def test_ctrl_c_while_reading(project: Project) -> None:
 
 
 def test_ctrl_c_while_training(project: Project) -> None:
-    project.set_params({"families.logreg.C": [0.1] * 100})  # enough to choose from for a while
+    project.set_params({"families.logreg.C": [0.1] * 100})  # a search that takes a while
     before = snapshot(project.folder)
     process = start(project, "commentwise.training.train", "logreg")
     wait_until(lambda: bool(list((project.folder / CANDIDATES).glob(".logreg-*"))), process)

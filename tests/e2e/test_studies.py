@@ -1,4 +1,4 @@
-"""Several seeds, a search for settings, and adapting the checkpoint, as a person runs them on a prepared project."""
+"""The commands seeds, tune and adapt on a prepared project."""
 
 import re
 import signal
@@ -25,12 +25,11 @@ def runs(project: Project) -> list[Run]:
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("commentwise")
     assert experiment is not None
-    found: list[Run] = list(client.search_runs([experiment.experiment_id]))
-    return found
+    return list(client.search_runs([experiment.experiment_id]))
 
 
 def nested(project: Project) -> tuple[Run, list[Run]]:
-    """The one study, and the training runs in it."""
+    """The run of the only study, and the training runs nested in it."""
     (study,) = (run for run in runs(project) if "commentwise.study" in run.data.tags)
     inside = [run for run in runs(project) if run.data.tags.get(MLFLOW_PARENT_RUN_ID) == study.info.run_id]
     assert len(inside) + 1 == len(runs(project))
@@ -44,7 +43,7 @@ def read_until(process: "subprocess.Popen[str]", printed: str) -> str:
     return line
 
 
-def test_more_seeds_add_to_those_before(project: Project) -> None:
+def test_a_larger_count_reuses_the_finished_seeds(project: Project) -> None:
     project.module("commentwise.training.studies.seeds", "2")
     assert len(nested(project)[1]) == 2
     first = read_json(project.folder / "reports/seeds.json")
@@ -62,14 +61,14 @@ def test_more_seeds_add_to_those_before(project: Project) -> None:
     assert not list((project.folder / "build/trials").glob("*/model"))
 
 
-def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
+def test_a_search_resumes_and_trains_each_trial_once(project: Project) -> None:
     project.set_params({"tune.space": {"epochs": [1, 2], "learning_rate": {"low": 1e-4, "high": 1e-2}}})
     project.module("commentwise.training.studies.tune", "--trials", "1")
     printed = project.module("commentwise.training.studies.tune", "--trials", "2")
     assert "trial 1 of" not in printed
     assert "trial 2 of 2" in printed
     study, inside = nested(project)
-    assert len(inside) == 3  # that of params.yaml, and two trials
+    assert len(inside) == 3  # the settings of params.yaml, and two trials
     report: dict[str, Any] = read_json(project.folder / "reports/tune.json")
     assert report["present"]["epochs"] == 1
     assert len(report["trials"]) == 2
@@ -83,7 +82,7 @@ def test_a_search_tries_each_setting_once_and_goes_on(project: Project) -> None:
     [["commentwise.training.studies.seeds", "2"], ["commentwise.training.studies.tune"]],
     ids=["seeds", "tune"],
 )
-def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project: Project, arguments: list[str]) -> None:
+def test_sigterm_ends_a_study_and_its_training_and_saves_a_checkpoint(project: Project, arguments: list[str]) -> None:
     project.set_params({"families.bert.epochs": 100000})
     process = project.start(*arguments)
     read_until(process, "epoch 1 of")
@@ -96,7 +95,7 @@ def test_a_study_that_is_stopped_stops_its_training_and_keeps_the_state(project:
     assert (project.folder / f"build/checkpoints/{trial.stem}.pt").is_file()
 
 
-def test_a_search_for_something_else_is_refused(project: Project) -> None:
+def test_a_search_space_with_bad_settings_is_an_error(project: Project) -> None:
     project.set_params({"tune.space": {"epochs": [0, 1]}})
     printed = project.module("commentwise.training.studies.tune", fails=True)
     assert (
@@ -106,11 +105,11 @@ def test_a_search_for_something_else_is_refused(project: Project) -> None:
     project.set_params({"tune.space": {"epoch": [1]}})
     printed = project.module("commentwise.training.studies.tune", fails=True)
     assert printed.startswith(
-        "error: params.yaml: tune: epoch is no setting of families.bert (known there: checkpoint, epochs"
+        "error: params.yaml: tune: epoch is not a setting of families.bert (known: checkpoint, epochs"
     )
 
 
-def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: Project) -> None:
+def test_an_adapted_checkpoint_has_new_weights_and_can_be_fine_tuned(project: Project) -> None:
     printed = project.module("commentwise.training.studies.adapt", "--epochs", "2", "--batch", "8")
     out = project.folder / "build/adapted"
     assert f"the checkpoint is in {out.relative_to(project.folder)}" in printed
@@ -123,25 +122,25 @@ def test_an_adapted_checkpoint_has_other_weights_and_can_be_fine_tuned(project: 
     assert list((project.folder / "build/adapt").iterdir()) == []
 
 
-def test_adapting_that_is_stopped_goes_on(project: Project) -> None:
-    def first_epoch_seen() -> float:
-        """Of a run that is stopped as soon as it has said where it is."""
+def test_an_interrupted_adaptation_resumes(project: Project) -> None:
+    def first_logged_epoch() -> float:
+        """Start a run, and terminate it after the first line that it logs; return the epoch in that line."""
         process = project.start("commentwise.training.studies.adapt", "--epochs", "100000")
-        found = re.search(r"'epoch': '?([\d.]+)", read_until(process, "'loss':"))
+        match = re.search(r"'epoch': '?([\d.]+)", read_until(process, "'loss':"))
         process.terminate()
         process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM
-        assert found is not None
-        return float(found[1])
+        assert match is not None
+        return float(match[1])
 
-    first_epoch_seen()
+    first_logged_epoch()
     (saved,) = (project.folder / "build/adapt").glob("*/checkpoint-*/trainer_state.json")
-    stopped_in = read_json(saved)["epoch"]
-    assert first_epoch_seen() > stopped_in
+    saved_epoch = read_json(saved)["epoch"]
+    assert first_logged_epoch() > saved_epoch
     assert not (project.folder / "build/adapted").exists()
 
 
-def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Project) -> None:
+def test_all_processes_stop_after_the_same_step_when_one_gets_sigterm(project: Project) -> None:
     launcher = project.start(
         *[
             "accelerate.commands.launch",
@@ -165,9 +164,9 @@ def test_all_processes_stop_after_the_same_step_when_one_is_told_to(project: Pro
     assert {path.name for path in saved.glob("rng_state_*")} == {"rng_state_0.pth", "rng_state_1.pth"}
 
 
-def test_files_of_comments_can_be_adapted_to(project: Project) -> None:
+def test_adapting_to_files(project: Project) -> None:
     (project.folder / "more.jsonl").write_text('{"text": "never seen before"}\n{"text": ""}\n' * 40, encoding="utf-8")
-    assert "adapt: 40 comments read 1 times" in project.module(
+    assert "adapt: 1 epochs over 40 comments" in project.module(
         "commentwise.training.studies.adapt", "more.jsonl", "--batch", "8"
     )
     Path(project.folder / "none.jsonl").write_text('{"body": "text"}\n', encoding="utf-8")

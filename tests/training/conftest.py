@@ -22,9 +22,9 @@ FILLER = ["the", "video", "this", "is", "part", "really", "so", "and", "a", "cha
 
 
 def make_part(rows: int, labels: dict[str, list[str]], first: int = 0) -> pd.DataFrame:
-    """Comments whose words give their label away, so that a small model can learn it."""
+    """Comments with words that are typical of their label, so that a small model can learn it."""
     names = list(labels)
-    texts, given = [], []
+    texts, row_labels = [], []
     for number in range(first, first + rows):
         label = names[number % len(names)]
         words = labels[label]
@@ -32,19 +32,19 @@ def make_part(rows: int, labels: dict[str, list[str]], first: int = 0) -> pd.Dat
         texts.append(
             " ".join([filler[0], words[number % len(words)], filler[1], words[(number // 3) % len(words)], filler[2]])
         )
-        given.append(label)
+        row_labels.append(label)
     return pd.DataFrame(
         {
             "comment_id": [f"c{first + row}" for row in range(rows)],
             "text": texts,
-            "label": given,
+            "label": row_labels,
             "group": range(first, first + rows),
         }
     )
 
 
 def params(**changes: Any) -> dict[str, Any]:
-    """The repository's params with some keys changed, named like families__bert__epochs."""
+    """The repository's params with some values changed. Keys are written like families__bert__epochs."""
     content: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     for name, value in changes.items():
         *parents, key = name.split("__")
@@ -67,7 +67,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with params.yaml, in which the test runs."""
+    """The current folder of the test, which contains only params.yaml."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["commentwise"])
     shutil.copyfile(PARAMS, tmp_path / "params.yaml")

@@ -1,3 +1,5 @@
+"""`commentwise collect` against a local stand-in for the YouTube API: pages, interruptions, retries, errors."""
+
 import json
 import os
 import re
@@ -14,7 +16,8 @@ import httpx
 import pytest
 
 from commentwise.errors import CommentwiseError
-from commentwise.training.data.collect import TRIES, ApiError, collect, collect_video, open_client, video_id
+from commentwise.training.data.collect import collect, collect_video, video_id
+from commentwise.training.data.youtube import MAX_ATTEMPTS, ApiError, open_client
 from tests.training.youtube_api import KEY, Answer, YouTubeApi, limit_per_day, refusal, wrong_key
 
 VIDEO = "dQw4w9WgXcQ"
@@ -23,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 ALL = sys.maxsize
 THREADS = {
     "top-1": ("Großartig 🎉\nzwei Zeilen", []),
-    "top-2": ("three replies, of which the thread shows one", ["a", "b", "c"]),
-    "top-3": ("one reply, which the thread shows", ["d"]),
+    "top-2": ("three replies, one in the thread's own page", ["a", "b", "c"]),
+    "top-3": ("one reply, in the thread's own page", ["d"]),
     "top-4": ("two replies", ["e", "f"]),
     "top-5": ('said "no"', []),
 }
@@ -47,9 +50,9 @@ def api(tmp_path: Path) -> Iterator[YouTubeApi]:
 
 @pytest.fixture
 def client(api: YouTubeApi) -> Iterator[httpx.Client]:
-    # Without certificates, which take longer to load than all else here; the commands below use the real one.
-    with httpx.Client(base_url=api.url, headers={"X-Goog-Api-Key": KEY}, verify=False, trust_env=False) as opened:
-        yield opened
+    # Without certificates, because loading them is slow. The tests that run the command use `open_client`.
+    with httpx.Client(base_url=api.url, headers={"X-Goog-Api-Key": KEY}, verify=False, trust_env=False) as client:
+        yield client
 
 
 def start(api: YouTubeApi, out: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
@@ -79,7 +82,7 @@ def names(out: Path) -> list[str]:
     return sorted(path.name for path in out.iterdir())
 
 
-def never(delay: float) -> None:
+def no_wait(delay: float) -> None:
     pytest.fail(f"waits {delay} s")
 
 
@@ -118,7 +121,7 @@ def test_a_complete_video_is_not_fetched_again(api: YouTubeApi, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
-def test_a_stopped_run_goes_on_after_the_last_finished_page(
+def test_an_interrupted_run_resumes_after_the_last_complete_page(
     api: YouTubeApi, tmp_path: Path, stop: signal.Signals, code: int
 ) -> None:
     api.held = {3}
@@ -132,14 +135,14 @@ def test_a_stopped_run_goes_on_after_the_last_finished_page(
     code, _, stderr = run(api, tmp_path, VIDEO)
 
     assert code == 0
-    assert "going on after 4 comments" in stderr
+    assert "resuming after 4 comments" in stderr
     assert ids(tmp_path) == IDS
     assert names(tmp_path) == [f"{VIDEO}.jsonl"]
     assert len(api.requests) == REQUESTS + 1
     assert api.requests[2] == api.requests[3]
 
 
-def test_used_up_quota_says_what_is_saved_and_the_same_command_resumes(api: YouTubeApi, tmp_path: Path) -> None:
+def test_a_used_up_quota_keeps_complete_pages_and_the_same_command_resumes(api: YouTubeApi, tmp_path: Path) -> None:
     api.instead[5] = refusal("quotaExceeded")
 
     code, stdout, stderr = run(api, tmp_path, VIDEO, "--", OTHER)
@@ -160,7 +163,7 @@ def test_used_up_quota_says_what_is_saved_and_the_same_command_resumes(api: YouT
     assert len(api.requests) == REQUESTS + 1 + 1
 
 
-def test_one_video_with_comments_disabled_does_not_keep_the_others_back(api: YouTubeApi, tmp_path: Path) -> None:
+def test_a_video_with_comments_disabled_does_not_stop_the_others(api: YouTubeApi, tmp_path: Path) -> None:
     api.instead[1] = refusal("commentsDisabled")
 
     code, stdout, stderr = run(api, tmp_path, "https://youtu.be/xxxxxxxxxxx?t=3", VIDEO, "--max-comments=4")
@@ -174,7 +177,7 @@ def test_one_video_with_comments_disabled_does_not_keep_the_others_back(api: You
     assert ids(tmp_path) == IDS[:4]
 
 
-def test_a_wrong_key_stops_at_once(api: YouTubeApi, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_the_command_at_once(api: YouTubeApi, tmp_path: Path) -> None:
     code, stdout, stderr = run(api, tmp_path, VIDEO, "--", OTHER, YOUTUBE_API_KEY="another-secret")
 
     assert (code, stdout) == (1, "")
@@ -186,7 +189,7 @@ def test_a_wrong_key_stops_at_once(api: YouTubeApi, tmp_path: Path) -> None:
     assert len(api.requests) == 1
 
 
-def test_a_missing_key_is_named_before_anything_is_done(api: YouTubeApi, tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_before_any_file_is_written(api: YouTubeApi, tmp_path: Path) -> None:
     code, stdout, stderr = run(api, tmp_path / "out", VIDEO, YOUTUBE_API_KEY="")
 
     assert (code, stdout) == (1, "")
@@ -195,12 +198,12 @@ def test_a_missing_key_is_named_before_anything_is_done(api: YouTubeApi, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_key_that_the_server_repeats_is_not_shown(api: YouTubeApi, tmp_path: Path) -> None:
+def test_a_key_in_the_servers_message_is_hidden(api: YouTubeApi, tmp_path: Path) -> None:
     api.instead[1] = wrong_key(f"API key {KEY}\nnot valid")
 
     _, _, stderr = run(api, tmp_path, VIDEO, YOUTUBE_API_KEY=f"{KEY}\n")
 
-    assert "API key (key) not valid" in stderr  # run() looks for the key itself
+    assert "API key (key) not valid" in stderr  # `finish` checks that the key itself is not printed
     assert api.keys == {KEY}
 
 
@@ -208,12 +211,12 @@ def test_a_key_that_the_server_repeats_is_not_shown(api: YouTubeApi, tmp_path: P
     ("arguments", "variables", "message"),
     [
         (["--max-comments=0", VIDEO], {}, "--max-comments is '0': give a whole number of 1 or more"),
-        (["short"], {}, "'short' is no video"),
+        (["short"], {}, "'short' is not a video"),
         ([VIDEO], {"YOUTUBE_API_URL": "youtube"}, "YOUTUBE_API_URL is 'youtube': give a URL such as https://"),
         ([VIDEO, f"--out={__file__}"], {}, f"cannot write {__file__} (File exists): give another --out"),
     ],
 )
-def test_a_bad_value_is_named_in_one_line(
+def test_a_bad_argument_is_one_line_with_its_value(
     api: YouTubeApi, tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
 ) -> None:
     code, stdout, stderr = run(api, tmp_path, *arguments, **variables)
@@ -226,18 +229,18 @@ def test_a_bad_value_is_named_in_one_line(
 
 @pytest.mark.parametrize("answer", [refusal("quotaExceeded"), refusal("dailyLimitExceeded"), limit_per_day()])
 @pytest.mark.parametrize("stopped_at", range(1, REQUESTS + 1))
-def test_no_finished_page_is_asked_for_again_wherever_the_quota_ends(
+def test_no_complete_page_is_requested_again_wherever_the_quota_ends(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path, answer: Answer, stopped_at: int
 ) -> None:
     api.instead = dict.fromkeys([stopped_at, stopped_at + 1], answer)
     for _ in range(2):
         with pytest.raises(CommentwiseError, match="quota"):
-            collect(client, [VIDEO], tmp_path, ALL, never)
-        # What a kill in the middle of an append leaves behind.
+            collect(client, [VIDEO], tmp_path, ALL, no_wait)
+        # As after a kill in the middle of an append.
         with (tmp_path / f".{VIDEO}.partial.jsonl").open("a") as stream:
             stream.write('{"comment_id": "torn')
 
-    collect(client, [VIDEO], tmp_path, ALL, never)
+    collect(client, [VIDEO], tmp_path, ALL, no_wait)
 
     assert ids(tmp_path) == IDS
     assert len(api.requests) == REQUESTS + 2
@@ -247,7 +250,7 @@ def test_no_finished_page_is_asked_for_again_wherever_the_quota_ends(
 def stop_at(api: YouTubeApi, client: httpx.Client, out: Path, request: int) -> None:
     api.instead[request] = refusal("quotaExceeded")
     with pytest.raises(CommentwiseError, match="quota"):
-        collect_video(client, VIDEO, out, ALL, never)
+        collect_video(client, VIDEO, out, ALL, no_wait)
 
 
 def test_an_expired_page_token_starts_the_video_over(
@@ -255,21 +258,21 @@ def test_an_expired_page_token_starts_the_video_over(
 ) -> None:
     stop_at(api, client, tmp_path, request=6)
     api.age = 1
-    # Request 7 brings the expired token; the quota can end once more right after.
+    # Request 7 sends the expired token. The quota ends once more two requests later.
     stop_at(api, client, tmp_path, request=9)
 
-    assert "the saved place in the list has expired: starting over" in capsys.readouterr().err
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    assert "the saved page token has expired: starting over" in capsys.readouterr().err
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
     assert ids(tmp_path) == IDS
 
 
-def test_a_token_refused_in_the_run_that_got_it_is_no_reason_to_start_over(
+def test_a_page_token_refused_in_the_run_that_received_it_is_an_error(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path
 ) -> None:
     api.instead = dict.fromkeys(range(2, 99), refusal("invalidPageToken"))
 
     with pytest.raises(ApiError, match="invalidPageToken"):
-        collect_video(client, VIDEO, tmp_path, ALL, never)
+        collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
     assert len(api.requests) == 2
 
@@ -288,86 +291,88 @@ def test_damaged_progress_starts_the_video_over(
         case _:
             partial.unlink()
 
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
-    assert "what an earlier run saved is damaged: starting over" in capsys.readouterr().err
+    assert "the saved progress is damaged: starting over" in capsys.readouterr().err
     assert ids(tmp_path) == IDS
 
 
 @pytest.mark.parametrize("renamed", [False, True])
-def test_a_run_killed_in_its_last_step_needs_no_request(
+def test_a_run_killed_after_its_last_page_resumes_without_a_request(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("commentwise.training.data.collect.Unfinished.forget", lambda self: None)
-        collect_video(client, VIDEO, tmp_path, ALL, never)
+        patch.setattr("commentwise.training.data.collect.PartialVideo.delete", lambda self: None)
+        collect_video(client, VIDEO, tmp_path, ALL, no_wait)
     if not renamed:
         (tmp_path / f"{VIDEO}.jsonl").rename(tmp_path / f".{VIDEO}.partial.jsonl")
 
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
     assert len(api.requests) == REQUESTS
     assert ids(tmp_path) == IDS
     assert names(tmp_path) == [f"{VIDEO}.jsonl"]
 
 
-def test_a_comment_that_pages_repeat_is_kept_once(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
+def test_a_comment_on_two_pages_is_kept_once(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
     stop_at(api, client, tmp_path, request=5)
     api.threads[VIDEO] = {"newest": ("pushes the others back by one", []), **THREADS}
 
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
     assert ids(tmp_path) == IDS
 
 
-def test_a_thread_deleted_meanwhile_has_no_replies(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
+def test_a_thread_deleted_during_collection_has_no_more_replies(
+    api: YouTubeApi, client: httpx.Client, tmp_path: Path
+) -> None:
     api.instead[3] = refusal("commentNotFound")
 
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
     assert ids(tmp_path) == [name for name in IDS if name != "top-2.2"]
 
 
-def test_a_page_that_leads_to_itself_ends_the_list(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
+def test_a_page_that_names_itself_as_the_next_page_is_the_last(
+    api: YouTubeApi, client: httpx.Client, tmp_path: Path
+) -> None:
     looping = Answer(200, {"items": [], "nextPageToken": "0-2"})
     api.instead = dict.fromkeys(range(4, 99), looping)
 
-    collect_video(client, VIDEO, tmp_path, ALL, never)
+    collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
     assert len(api.requests) == 4
 
 
 @pytest.mark.parametrize("limit", range(1, len(IDS) + 2))
 def test_max_comments_is_exact(api: YouTubeApi, client: httpx.Client, tmp_path: Path, limit: int) -> None:
-    collect_video(client, VIDEO, tmp_path, limit, never)
+    collect_video(client, VIDEO, tmp_path, limit, no_wait)
 
     assert ids(tmp_path) == IDS[:limit]
     assert names(tmp_path) == [f"{VIDEO}.jsonl"]
 
 
-def test_max_comments_holds_for_what_an_earlier_run_saved(
-    api: YouTubeApi, client: httpx.Client, tmp_path: Path
-) -> None:
+def test_max_comments_includes_those_of_an_earlier_run(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
     stop_at(api, client, tmp_path, request=5)
 
-    collect_video(client, VIDEO, tmp_path, 3, never)
+    collect_video(client, VIDEO, tmp_path, 3, no_wait)
 
     assert ids(tmp_path) == IDS[:3]
     assert len(api.requests) == 5
 
 
-def test_temporary_failures_are_retried_with_growing_waits(
+def test_temporary_failures_are_retried_with_exponential_backoff(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path
 ) -> None:
-    passing = [refusal("backendError"), refusal("rateLimitExceeded"), refusal("processingFailure")]
-    passing += [Answer(429, "slow down"), Answer(502, "<html>"), Answer()]
-    api.instead = dict(enumerate(passing, start=2))
+    failures = [refusal("backendError"), refusal("rateLimitExceeded"), refusal("processingFailure")]
+    failures += [Answer(429, "slow down"), Answer(502, "<html>"), Answer()]
+    api.instead = dict(enumerate(failures, start=2))
     waits: list[float] = []
 
     collect_video(client, VIDEO, tmp_path, ALL, waits.append)
 
     assert ids(tmp_path) == IDS
-    assert len(waits) == len(passing) == TRIES - 1
+    assert len(waits) == len(failures) == MAX_ATTEMPTS - 1
     assert all(2**attempt <= delay < 2**attempt + 1 for attempt, delay in enumerate(waits))
     assert any(delay != int(delay) for delay in waits)
 
@@ -375,8 +380,10 @@ def test_temporary_failures_are_retried_with_growing_waits(
 def test_retry_after_is_honoured(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
     moment = formatdate(time.time() + 40, usegmt=True)
     past = formatdate(time.time() - 40, usegmt=True)
-    asked = ["17", moment, past, "soon"]
-    api.instead = {number: refusal("backendError", Retry_After=value) for number, value in enumerate(asked, start=1)}
+    retry_after = ["17", moment, past, "soon"]
+    api.instead = {
+        number: refusal("backendError", Retry_After=value) for number, value in enumerate(retry_after, start=1)
+    }
     waits: list[float] = []
 
     collect_video(client, VIDEO, tmp_path, ALL, waits.append)
@@ -387,28 +394,28 @@ def test_retry_after_is_honoured(api: YouTubeApi, client: httpx.Client, tmp_path
     assert 8 <= waits[3] < 9
 
 
-def test_a_very_long_retry_after_is_left_to_the_person(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
+def test_a_very_long_retry_after_is_an_error(api: YouTubeApi, client: httpx.Client, tmp_path: Path) -> None:
     api.instead[1] = refusal("backendError", Retry_After="3600")
 
     with pytest.raises(ApiError, match=re.escape("Backend Error (Retry-After: 3600)")):
-        collect_video(client, VIDEO, tmp_path, ALL, never)
+        collect_video(client, VIDEO, tmp_path, ALL, no_wait)
 
 
-def test_tries_are_bounded_and_other_videos_follow(
+def test_attempts_are_limited_and_the_next_video_follows(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.instead = dict.fromkeys(range(1, TRIES + 1), refusal("backendError"))
+    api.instead = dict.fromkeys(range(1, MAX_ATTEMPTS + 1), refusal("backendError"))
     waits: list[float] = []
 
     with pytest.raises(CommentwiseError, match=f"not collected: {VIDEO} "):
         collect(client, [VIDEO, OTHER], tmp_path, ALL, waits.append)
 
-    assert len(waits) == TRIES - 1
+    assert len(waits) == MAX_ATTEMPTS - 1
     assert f"{VIDEO}: YouTube answered 503 backendError: Backend Error\n" in capsys.readouterr().err
     assert ids(tmp_path, OTHER) == ["other-1"]
 
 
-def test_a_server_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error_with_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("YOUTUBE_API_KEY", KEY)
     monkeypatch.setenv("YOUTUBE_API_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -420,7 +427,7 @@ def test_a_server_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatc
     ):
         collect(client, [VIDEO], tmp_path, ALL, waits.append)
 
-    assert len(waits) == TRIES - 1
+    assert len(waits) == MAX_ATTEMPTS - 1
 
 
 @pytest.mark.parametrize(
@@ -428,14 +435,14 @@ def test_a_server_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatc
     [
         (refusal("commentsDisabled"), "comments are disabled for this video: leave it out"),
         (refusal("videoNotFound"), "no such video, or it is private: check the id"),
-        (refusal("forbidden"), "an API key does not get to see the comments of this video: leave it out"),
+        (refusal("forbidden"), "an API key cannot read the comments of this video: leave it out"),
         (refusal("invalidParameter"), "YouTube answered 400 invalidParameter: Invalid value."),
         (Answer(200, "<html>log in</html>"), "YouTube answered 200 OK, not in the format of its API: check YOUTUBE_"),
         (Answer(200, {"unexpected": 1}), "YouTube answered 200 OK, not in the format of its API: check YOUTUBE_"),
         (Answer(404, {"error": "no"}), "YouTube answered 404 Not Found, not in the format of its API: check YOUTUBE_"),
     ],
 )
-def test_what_concerns_one_video_is_not_retried_and_named_with_it(
+def test_an_error_of_one_video_is_not_retried_and_names_the_video(
     api: YouTubeApi,
     client: httpx.Client,
     tmp_path: Path,
@@ -446,26 +453,26 @@ def test_what_concerns_one_video_is_not_retried_and_named_with_it(
     api.instead[1] = answer
 
     with pytest.raises(CommentwiseError, match=f"not collected: {VIDEO} "):
-        collect(client, [VIDEO, OTHER], tmp_path, ALL, never)
+        collect(client, [VIDEO, OTHER], tmp_path, ALL, no_wait)
 
     assert f"{VIDEO}: {message}" in capsys.readouterr().err
     assert ids(tmp_path, OTHER) == ["other-1"]
 
 
 @pytest.mark.parametrize("answer", [refusal("keyInvalid"), refusal("accessNotConfigured"), wrong_key("Key expired.")])
-def test_what_concerns_the_key_stops_at_once(
+def test_an_error_of_the_key_ends_the_collection_at_once(
     api: YouTubeApi, client: httpx.Client, tmp_path: Path, answer: Answer
 ) -> None:
     api.instead[1] = answer
 
     with pytest.raises(CommentwiseError, match="YouTube refuses YOUTUBE_API_KEY"):
-        collect(client, [VIDEO, OTHER], tmp_path, ALL, never)
+        collect(client, [VIDEO, OTHER], tmp_path, ALL, no_wait)
 
     assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
-def test_an_impossible_key_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_an_invalid_key_is_refused_without_being_printed(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("YOUTUBE_API_KEY", key)
 
     with pytest.raises(CommentwiseError, match="YOUTUBE_API_KEY contains") as caught:
@@ -477,7 +484,7 @@ def test_an_impossible_key_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, ke
 @pytest.mark.parametrize(
     "url", ["ftp://host/v3", "https://", "https://host/v3?key=x", "https://user:word@host/", "http://h:99999/", "x"]
 )
-def test_an_address_that_is_no_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_an_invalid_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("YOUTUBE_API_KEY", KEY)
     monkeypatch.setenv("YOUTUBE_API_URL", url)
 
@@ -497,7 +504,7 @@ def test_an_address_that_is_no_url_is_refused(monkeypatch: pytest.MonkeyPatch, u
         f"https://youtu.be/{VIDEO}?si=abc",
     ],
 )
-def test_video_id_is_found(text: str) -> None:
+def test_video_id_of_an_id_or_a_url(text: str) -> None:
     assert video_id(text) == VIDEO
 
 
@@ -512,6 +519,6 @@ def test_video_id_is_found(text: str) -> None:
         "https://www.youtube.com/@channel",
     ],
 )
-def test_what_is_no_video_is_refused(text: str) -> None:
-    with pytest.raises(CommentwiseError, match=re.escape(f"{text!r} is no video")):
+def test_text_that_is_not_a_video_is_refused(text: str) -> None:
+    with pytest.raises(CommentwiseError, match=re.escape(f"{text!r} is not a video")):
         video_id(text)

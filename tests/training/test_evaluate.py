@@ -1,4 +1,4 @@
-"""A candidate folder made by hand, and what the stage makes of it."""
+"""Evaluation of a synthetic candidate: scores, intervals, temperature, and the tables of the plots."""
 
 import csv
 import sys
@@ -35,20 +35,20 @@ def overconfident(rows: int, seed: int) -> tuple[Targets, Logits]:
     return targets, 3 * logits
 
 
-def write_candidate(turn_test_labels: int = 0) -> None:
-    """Write a candidate in the current folder; its test labels may be turned round by some places."""
+def write_candidate(shift_test_labels: int = 0) -> None:
+    """Write a candidate in the current folder, with the index of every test label shifted cyclically."""
     parts, logits = {}, {}
     for seed, (name, rows) in enumerate([("validation", 600), ("test", 400)]):
         targets, logits[name] = overconfident(rows, seed)
         if name == "test":
-            targets = (targets + turn_test_labels) % 3
+            targets = (targets + shift_test_labels) % 3
         table = pd.DataFrame({"comment_id": [f"{name}{row}" for row in range(rows)], "text": "any"})
         parts[name] = Part(table.assign(label=[LABELS[number] for number in targets]), LABELS)
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_results(FOLDER, parts, logits, {"family": "logreg"}, HISTORY)
 
 
-def measured(**changes: Any) -> dict[str, Any]:
+def evaluated(**changes: Any) -> dict[str, Any]:
     return evaluate(PROJECT, "logreg", settings(evaluate__resamples=200, **changes))
 
 
@@ -57,9 +57,9 @@ def rows_of(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_metrics_are_written_with_every_score_and_its_interval(work: Path) -> None:
+def test_the_metrics_contain_every_score_with_its_interval(work: Path) -> None:
     write_candidate()
-    metrics = measured()
+    metrics = evaluated()
     assert read_json(EVALUATION / "logreg" / "metrics.json") == metrics
     assert list(metrics) == ["temperature", "validation", "test"]
     for part, rows in (("validation", 600), ("test", 400)):
@@ -74,34 +74,34 @@ def test_metrics_are_written_with_every_score_and_its_interval(work: Path) -> No
         assert facts["scores"]["macro_f1"]["value"] == pytest.approx(np.mean(f1))
 
 
-def test_the_candidate_s_own_score_is_the_evaluation_s(work: Path) -> None:
+def test_the_candidates_own_scores_equal_the_evaluations(work: Path) -> None:
     write_candidate()
-    metrics = measured()
+    metrics = evaluated()
     for part in ("validation", "test"):
         assert read_json(FOLDER / "metrics.json")[f"{part}_macro_f1"] == metrics[part]["scores"]["macro_f1"]["value"]
 
 
-def test_the_temperature_comes_from_the_validation_part_alone(work: Path) -> None:
+def test_the_temperature_depends_on_the_validation_part_only(work: Path) -> None:
     write_candidate()
-    first = measured()
+    first = evaluated()
     assert first["temperature"] == pytest.approx(3, rel=0.15)
     assert first["test"]["ece_calibrated"] < 0.08 < first["test"]["ece"]
-    write_candidate(turn_test_labels=1)
-    second = measured()
+    write_candidate(shift_test_labels=1)
+    second = evaluated()
     assert second["temperature"] == first["temperature"]
     assert second["validation"] == first["validation"]
     assert second["test"] != first["test"]
 
 
-def test_intervals_follow_from_the_seed(work: Path) -> None:
+def test_the_seed_determines_the_intervals(work: Path) -> None:
     write_candidate()
-    assert measured(seed=1) == measured(seed=1)
-    assert measured(seed=1) != measured(seed=2)
+    assert evaluated(seed=1) == evaluated(seed=1)
+    assert evaluated(seed=1) != evaluated(seed=2)
 
 
-def test_tables_for_the_plots(work: Path) -> None:
+def test_the_tables_of_the_plots(work: Path) -> None:
     write_candidate()
-    metrics = measured(evaluate__bins=5)
+    metrics = evaluated(evaluate__bins=5)
     confusion = pd.DataFrame(rows_of("confusion.csv"))
     counts = pd.crosstab(confusion["actual"], confusion["predicted"]).reindex(index=LABELS, columns=LABELS)
     assert counts.to_numpy().tolist() == metrics["test"]["confusion"]
@@ -115,18 +115,18 @@ def test_tables_for_the_plots(work: Path) -> None:
     ]
 
 
-def test_the_command_says_what_came_out(
+def test_the_command_prints_the_test_score(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_candidate()
     (work / "params.yaml").write_text(yaml.safe_dump(params(evaluate__resamples=200)), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["evaluate", "logreg"])
     stage.main()
-    score = measured()["test"]["scores"]["macro_f1"]
+    score = evaluated()["test"]["scores"]["macro_f1"]
     printed = capsys.readouterr().out
     assert f"test macro-F1 {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f}), temperature " in printed
 
 
-def test_a_missing_candidate_names_the_stage_that_makes_it(work: Path) -> None:
+def test_a_missing_candidate_is_an_error_with_the_stage_to_run(work: Path) -> None:
     with pytest.raises(CommentwiseError, match=r"logreg/validation\.parquet is missing: run `dvc repro train@logreg`"):
-        measured()
+        evaluated()

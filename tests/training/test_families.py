@@ -1,4 +1,4 @@
-"""Each family learns what can be learned, leaves a whole candidate folder, and says what is wrong with its input."""
+"""Each family learns separable labels, writes a complete candidate folder, and reports problems of its input."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def small(checkpoint: Path, **changes: object) -> Settings:
 
 
 def train(family: str, chosen: Settings, out: Path) -> dict[str, Any]:
-    found = registry.families()[family]
-    return found.train(read_task(Project(), chosen), chosen.of(found), out)
+    instance = registry.families()[family]
+    return instance.train(read_task(Project(), chosen), chosen.of(instance), out)
 
 
 @pytest.mark.parametrize("family", ["logreg", "svm"])
@@ -61,14 +61,14 @@ def test_a_linear_family_learns_any_label_set(
     assert {path.name for path in out.iterdir()} == FILES | {"model.onnx"}
     predictions = read_predictions(out, "test", list(labels))
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-6)
-    # The predictions are those of the graph that would be served.
+    # The predictions come from the graph that would be served.
     texts = pd.read_parquet("data/prepared/test.parquet")["text"].tolist()
     with Engine(out / "model.onnx") as engine:
         rows = encode(load_tokenizer(out / "tokenizer.json", chosen.max_tokens), texts)
         np.testing.assert_allclose(softmax(engine.logits(rows)), predictions.probabilities, atol=1e-6)
 
 
-def test_a_linear_family_trained_twice_is_the_same_file(work: Path, checkpoint: Path) -> None:
+def test_training_a_linear_family_twice_gives_the_same_files(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     for name in ("one", "two"):
         train("svm", small(checkpoint), Path(name))
@@ -92,7 +92,7 @@ def test_bert_learns_any_label_set(work: Path, checkpoint: Path, labels: dict[st
     assert [config["id2label"][str(number)] for number in range(len(labels))] == list(labels)
 
 
-def test_a_trained_encoder_is_a_checkpoint_to_start_from(work: Path, checkpoint: Path) -> None:
+def test_a_trained_encoder_can_be_used_as_a_checkpoint(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     first = train(
         "bert", small(checkpoint, families__bert__learning_rate=2e-3, families__bert__epochs=12), Path("first")
@@ -103,7 +103,7 @@ def test_a_trained_encoder_is_a_checkpoint_to_start_from(work: Path, checkpoint:
     assert second["checkpoint_md5"] == folder_md5(Path("first/model")) != first["checkpoint_md5"]
 
 
-def test_the_best_epoch_is_the_one_kept(work: Path, checkpoint: Path) -> None:
+def test_the_best_epoch_is_kept(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     facts = train("bert", small(checkpoint), Path("artifacts/candidates/bert"))
     scores = {
@@ -116,7 +116,7 @@ def test_the_best_epoch_is_the_one_kept(work: Path, checkpoint: Path) -> None:
     assert facts["validation_macro_f1"] == pytest.approx(max(scores.values()))
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(work: Path, checkpoint: Path) -> None:
+def test_the_seed_determines_the_weights(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     weights = {}
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
@@ -143,7 +143,7 @@ def test_class_weights_raise_the_probability_of_a_rare_label(work: Path, checkpo
     assert rare_probability[True] > 1.25 * rare_probability[False]
 
 
-def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path, checkpoint: Path) -> None:
+def test_a_loss_that_is_not_finite_is_an_error_with_step_and_learning_rate(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     with pytest.raises(
         CommentwiseError,
@@ -154,7 +154,7 @@ def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path,
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "config.json").write_text("{}"), "no encoder to classify with"),
         (lambda folder: os.truncate(folder / "model.safetensors", 1000), "no encoder to classify with"),
@@ -163,11 +163,11 @@ def test_an_exploding_loss_stops_with_the_step_and_the_learning_rate(work: Path,
     ids=["empty config", "cut weights", "missing weights"],
 )
 def test_a_damaged_checkpoint_is_refused(
-    work: Path, checkpoint: Path, damage: Callable[[Path], object], said: str
+    work: Path, checkpoint: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     damaged = shutil.copytree(checkpoint, work / "damaged")
     damage(damaged)
-    with pytest.raises(CommentwiseError, match=said):
+    with pytest.raises(CommentwiseError, match=message):
         load_encoder(damaged, list(WORDS))
 
 
@@ -175,7 +175,7 @@ def drop_weights(path: Path, word: str) -> None:
     save_file({name: weight for name, weight in load_file(path).items() if word not in name}, path, {"format": "pt"})
 
 
-def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint: Path) -> None:
+def test_too_few_comments_for_the_folds_are_an_error(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS, train=9)
     with pytest.raises(CommentwiseError, match=r"label 'negative' has 3 training comments, fewer than folds = 5"):
         train("logreg", small(checkpoint), Path("out"))
@@ -185,7 +185,7 @@ def test_too_few_comments_for_the_folds_are_said_in_words(work: Path, checkpoint
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_the_old_candidate_and_nothing_else(work: Path, checkpoint: Path) -> None:
+def test_ctrl_c_leaves_the_previous_candidate_and_no_other_file(work: Path, checkpoint: Path) -> None:
     write_parts(WORDS)
     out = work / "artifacts/candidates/bert"
     out.mkdir(parents=True)

@@ -1,3 +1,5 @@
+"""Ingest: every format and encoding gives the same table, and bad rows are set aside with their number and reason."""
+
 import gzip
 import json
 from collections.abc import Callable
@@ -92,12 +94,12 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("kind", [".csv", ".jsonl"])
-@pytest.mark.parametrize(("written", "given"), ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_encodings(work: Path, kind: str, written: str, given: str) -> None:
+@pytest.mark.parametrize(("encoding", "setting"), ENCODINGS.values(), ids=ENCODINGS.keys())
+def test_encodings(work: Path, kind: str, encoding: str, setting: str) -> None:
     content = FORMATS[kind]([{"text": "für die Straße", "label": "neutral"}])
     path = work / f"comments{kind}"
-    path.write_bytes(content.decode().encode(written))
-    table, _ = read(path, data__encoding=given)
+    path.write_bytes(content.decode().encode(encoding))
+    table, _ = read(path, data__encoding=setting)
     assert table["text"].tolist() == ["für die Straße"]
 
 
@@ -115,7 +117,7 @@ def test_columns_and_labels_are_mapped(work: Path) -> None:
     assert table["comment_id"].tolist() == ["k0", "k1", "k2", "k3"]
 
 
-def test_a_folder_is_read_by_datasets_with_its_parts_and_class_names(
+def test_a_folder_is_read_with_datasets_including_splits_and_class_names(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import datasets
@@ -134,7 +136,7 @@ def test_a_folder_is_read_by_datasets_with_its_parts_and_class_names(
     assert table["label"].fillna("none").to_dict() == {"test": "none", "train": "negative", "validation": "positive"}
 
 
-def test_ids_by_content_are_unique_and_do_not_depend_on_the_order(work: Path) -> None:
+def test_generated_ids_are_unique_and_independent_of_the_order_of_rows(work: Path) -> None:
     rows = [*texts(5), *texts(5), *texts(2)]
 
     def ids(order: list[Row]) -> list[tuple[str, str]]:
@@ -185,7 +187,9 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("name", "content", "encoding", "problem"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_unreadable_file_is_one_line(work: Path, name: str, content: bytes, encoding: str, problem: str) -> None:
+def test_an_unreadable_file_is_an_error_of_one_line(
+    work: Path, name: str, content: bytes, encoding: str, problem: str
+) -> None:
     (work / name).write_bytes(content)
     with pytest.raises(CommentwiseError) as refused:
         read(name, data__encoding=encoding)
@@ -194,13 +198,13 @@ def test_an_unreadable_file_is_one_line(work: Path, name: str, content: bytes, e
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_the_system_does_not_open_is_one_line(work: Path) -> None:
+def test_an_os_error_is_an_error_of_one_line(work: Path) -> None:
     (work / "loop.csv").symlink_to("loop.csv")
     with pytest.raises(CommentwiseError, match=r"'loop\.csv': Too many levels of symbolic links; name a file"):
         read("loop.csv")
 
 
-def test_a_folder_without_data_is_one_line(work: Path) -> None:
+def test_a_folder_without_data_is_an_error_of_one_line(work: Path) -> None:
     (work / "empty").mkdir()
     with pytest.raises(CommentwiseError, match=r"^dataset 'empty' could not be loaded \(.*\): check the name"):
         read("empty")
@@ -224,7 +228,7 @@ REJECTS: dict[str, tuple[str, str, str]] = {
     "bad part": ('{"text": "where", "part": "dev"}', "part is none of train, validation, test", "where"),
     "no time": (
         '{"text": "when", "published_at": "yesterday"}',
-        "published_at is no ISO 8601 time",
+        "published_at is not an ISO 8601 time",
         "when",
     ),
 }
@@ -246,9 +250,7 @@ def test_a_row_with_several_faults_is_set_aside_once(work: Path) -> None:
     assert rejects["row"].tolist() == [1]
 
 
-def test_rejects_and_table_are_written_for_people_and_for_the_next_stage(
-    work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_stage_writes_the_table_and_the_rejects(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_rows([{"label": "neutral"}, *texts(24), {"text": "no label"}])
     used = run_stage(data__path=str(path))
     assert RAW_REJECTS.read_text(encoding="utf-8") == "row,reason,text\n1,text is missing,\n"
@@ -265,7 +267,7 @@ def test_ingesting_twice_writes_identical_files(work: Path) -> None:
     assert RAW.read_bytes() == first
 
 
-def test_max_rejected_is_the_largest_share_that_is_set_aside(work: Path) -> None:
+def test_more_bad_rows_than_max_rejected_are_an_error(work: Path) -> None:
     blank: list[Row] = [{"text": " ", "label": "neutral"}]
     _, rejects = read(write_rows([*blank, *texts(19)]), data__max_rejected=0.05)
     assert len(rejects) == 1

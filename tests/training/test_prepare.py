@@ -1,4 +1,4 @@
-"""From the comments table to the split: the table's way through `prepare`, and the files of the stage."""
+"""Prepare: normalisation, copies, the split, the data report, and the files of the stage."""
 
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,15 @@ RAW, PREPARED, DATA_REPORT = PROJECT.raw, PROJECT.prepared, PROJECT.data_report
 
 
 def comments(texts: list[str], **columns: Any) -> pd.DataFrame:
-    """A comments table as ingest writes it; labels take turns unless they are given."""
+    """A comments table as ingest writes it. By default, labels alternate."""
     count = len(texts)
-    given = {
+    values = {
         "comment_id": [f"c{number}" for number in range(count)],
         "text": texts,
         "label": [LABELS[number % 3] for number in range(count)],
         **columns,
     }
-    table = pd.DataFrame({name: pd.Series(given.get(name, [None] * count), dtype="str") for name in COLUMNS})
+    table = pd.DataFrame({name: pd.Series(values.get(name, [None] * count), dtype="str") for name in COLUMNS})
     table["published_at"] = pd.to_datetime(table["published_at"], utc=True).astype("datetime64[us, UTC]")
     return comments_schema(LABELS, 10_000).validate(table)
 
@@ -46,17 +46,15 @@ def parts_of(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["comment_id"], table["part"], strict=True))
 
 
-def test_texts_are_normalised_and_what_is_left_empty_is_set_aside() -> None:
+def test_texts_are_normalised_and_empty_ones_are_set_aside() -> None:
     table = comments(["Tom &amp; Jerry\u200b", " \u200b ", *distinct(40)])
     kept, _, rejects = prepare(table, settings())
     assert kept["text"].iloc[0] == "Tom & Jerry"
-    assert rejects[["row", "reason", "text"]].values.tolist() == [
-        [2, "nothing is left of the text after normalisation", ""]
-    ]
+    assert rejects[["row", "reason", "text"]].values.tolist() == [[2, "text is empty after normalisation", ""]]
     assert len(kept) == 41
 
 
-def test_unlabelled_comments_are_kept_apart() -> None:
+def test_unlabelled_comments_are_separated() -> None:
     labels = [None if number % 4 == 0 else LABELS[number % 3] for number in range(80)]
     kept, unlabelled, rejects = prepare(comments(distinct(80), label=labels), settings())
     assert (len(kept), len(unlabelled), len(rejects)) == (60, 20, 0)
@@ -64,7 +62,7 @@ def test_unlabelled_comments_are_kept_apart() -> None:
     assert not set(unlabelled["comment_id"]) & set(kept["comment_id"])
 
 
-def test_shares_hold_for_every_label() -> None:
+def test_parts_have_their_share_of_every_label() -> None:
     labels = ["negative"] * 40 + ["neutral"] * 100 + ["positive"] * 260
     kept = prepared(comments(distinct(400), label=labels), prepare__validation=0.2, prepare__test=0.1)
     counts = pd.crosstab(kept["label"], kept["part"])
@@ -72,40 +70,40 @@ def test_shares_hold_for_every_label() -> None:
         assert counts.loc[label].to_dict() == {"test": 0.1 * rows, "train": 0.7 * rows, "validation": 0.2 * rows}
 
 
-def test_the_seed_decides_the_split() -> None:
+def test_the_seed_determines_the_split() -> None:
     table = comments(distinct(120))
     first = parts_of(prepared(table, seed=1))
     assert parts_of(prepared(table, seed=1)) == first
     assert parts_of(prepared(table, seed=2)) != first
 
 
-def test_a_split_that_the_source_brings_is_kept() -> None:
-    given = [("train", "validation", "test")[number // 40] for number in range(120)]
-    table = comments(distinct(120), part=given)
+def test_the_split_of_the_source_is_kept() -> None:
+    parts = [("train", "validation", "test")[number // 40] for number in range(120)]
+    table = comments(distinct(120), part=parts)
     kept, _, rejects = prepare(table, settings())
-    assert kept["part"].tolist() == given
+    assert kept["part"].tolist() == parts
     assert rejects.empty
 
 
-def test_the_part_that_the_source_lacks_is_cut_from_the_training_part() -> None:
-    given = ["test" if number < 30 else "train" for number in range(130)]
-    kept = prepared(comments(distinct(130), part=given), prepare__validation=0.2)
-    assert (kept["part"] == "test").tolist() == [part == "test" for part in given]
+def test_a_part_missing_in_the_source_is_taken_from_the_training_part() -> None:
+    parts = ["test" if number < 30 else "train" for number in range(130)]
+    kept = prepared(comments(distinct(130), part=parts), prepare__validation=0.2)
+    assert (kept["part"] == "test").tolist() == [part == "test" for part in parts]
     assert (kept["part"] == "validation").sum() == pytest.approx(0.2 * 100, abs=2)
 
 
-def test_copies_of_held_out_comments_leave_the_other_parts() -> None:
+def test_copies_of_held_out_comments_are_removed_from_the_other_parts() -> None:
     texts = distinct(120)
-    given = [("train", "validation", "test")[number // 40] for number in range(120)]
+    parts = [("train", "validation", "test")[number // 40] for number in range(120)]
     texts[0], texts[1], texts[41] = texts[80].upper() + "!", texts[42], texts[81]
-    table = comments(texts, part=given)
+    table = comments(texts, part=parts)
     kept, _, rejects = prepare(table, settings())
     assert rejects["row"].tolist() == [1, 2, 42]
     assert set(rejects["reason"]) == {"copy of a comment in a held-out part of the source"}
-    assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(given) if row not in (0, 1, 41)}
+    assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(parts) if row not in (0, 1, 41)}
 
 
-def test_the_report_counts_copies_and_disagreeing_labels() -> None:
+def test_the_report_counts_copies_and_groups_whose_labels_disagree() -> None:
     sentence = "this is the longest sentence that anybody has ever written about the colour of the sea"
     texts = [*distinct(60), sentence, sentence.upper(), sentence.replace("sea", "seas"), "same", "same!"]
     labels = [LABELS[number % 3] for number in range(60)] + ["neutral"] * 3 + ["negative", "positive"]

@@ -1,4 +1,4 @@
-"""The champion gate against a real MLflow store: who becomes champion, who challenger, and why."""
+"""Publishing to a real MLflow store: which version becomes champion or challenger, and the reason."""
 
 import shutil
 from pathlib import Path
@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(work: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    """A folder with a test part, a bundle and what publishing reads beside it."""
+    """A client for the store of a project after export, in the current folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copyfile(store, work / "mlflow.db")
     write_trained()
@@ -52,7 +52,7 @@ PART = {
 
 
 def write_trained() -> None:
-    """Leave in the current folder what training, evaluation and export leave."""
+    """Write the files of training, evaluation and export into the current folder."""
     Path("data/prepared").mkdir(parents=True)
     for part in ("train", "validation", "test"):
         make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
@@ -73,13 +73,13 @@ def write_family(family: str) -> None:
     write_json(folder / "metrics.json", {"family": family, "parameters": 7, "chosen": {"C": 1}})
     if families.families()[family].reproducible:
         (folder / "model.onnx").write_bytes(b"a graph")
-    used = {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"}
-    write_resources(PROJECT.resources(family), folder, used)
+    resources = {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"}
+    write_resources(PROJECT.resources(family), folder, resources)
     write_json(PROJECT.evaluated(family), {"temperature": 1.0, "validation": PART, "test": PART})
 
 
 def make_bundle(number: int, strength: float = 6.0, labels: list[str] = LABELS, split: str = "p") -> None:
-    """Write the tiny bundle; with a negative strength it is mistaken about every opinion."""
+    """Write the tiny bundle; with a negative strength it confuses negative and positive."""
     shutil.rmtree(PROJECT.bundle, ignore_errors=True)
     PROJECT.bundle.mkdir(parents=True)
     write_tiny_bundle(PROJECT.bundle, strength)
@@ -107,7 +107,9 @@ def printed(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.splitlines()[-1]
 
 
-def test_the_first_version_is_champion_and_stays_it(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_version_is_champion_and_publishing_it_again_changes_nothing(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert printed(capsys) == "publish: version 1 of 'commentwise' is champion: it is the first"
     assert printed(capsys) == "publish: version 1 of 'commentwise' is champion: it already was"
     version = client.get_model_version(MODEL, "1")
@@ -127,18 +129,16 @@ def test_a_worse_version_is_challenger_and_a_better_one_champion(
     assert (alias(client, "champion"), alias(client, "challenger")) == ("2", "3")
 
 
-def test_an_equal_version_is_challenger_since_no_lead_is_sure(
-    client: MlflowClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_equal_version_is_challenger(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys)
     make_bundle(1)
-    said = printed(capsys)
-    assert "is challenger: it is not significantly better than the champion: +0.0 points" in said
-    assert "(95% interval +0.0 to +0.0)" in said
+    line = printed(capsys)
+    assert "is challenger: it is not significantly better than the champion: +0.0 points" in line
+    assert "(95% interval +0.0 to +0.0)" in line
     assert alias(client, "champion") == "1"
 
 
-def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(
+def test_a_challenger_that_becomes_champion_loses_the_alias_challenger(
     client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed(capsys)
@@ -150,13 +150,13 @@ def test_a_challenger_that_becomes_champion_is_no_challenger_any_more(
     assert (alias(client, "champion"), alias(client, "challenger")) == ("2", None)
 
 
-def test_another_split_is_said_to_favour_the_champion(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_champion_of_another_split_gets_a_warning(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys)
     make_bundle(1, split="another")
     assert "may have seen some of these comments" in printed(capsys)
 
 
-def test_other_labels_cannot_be_compared(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_champion_with_other_labels_is_an_error(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     make_bundle(0, labels=["bad", "so-so", "good"])
     printed(capsys)
     make_bundle(1)
@@ -164,10 +164,8 @@ def test_other_labels_cannot_be_compared(client: MlflowClient, capsys: pytest.Ca
         publish.main()
 
 
-def test_a_run_that_was_cut_short_is_not_taken_for_the_bundles(
-    client: MlflowClient, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Killed between the upload and the version: the next call finishes, with one version and one whole run."""
+def test_a_run_with_an_interrupted_upload_is_ignored(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a kill between upload and registration, the next call creates one version with the complete run."""
     with mlflow.start_run(run_name="bundle-logreg"):
         mlflow.log_artifact(str(PROJECT.bundle / "manifest.json"), registry.BUNDLE_FOLDER)
     run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle))
@@ -175,13 +173,11 @@ def test_a_run_that_was_cut_short_is_not_taken_for_the_bundles(
     assert client.get_model_version(MODEL, "1").run_id == run
 
 
-def test_the_model_card_names_figures_limits_and_lineage(
-    client: MlflowClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_model_card_has_scores_limits_and_lineage(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys)
     with registry.downloaded(client.get_model_version(MODEL, "1"), "model_card.md") as path:
         card = path.read_text(encoding="utf-8")
-    for wanted in (
+    for text in (
         "macro-F1 | 0.500 (0.400 to 0.600)",
         "it is the best",
         "commit c0ffee",
@@ -189,10 +185,10 @@ def test_the_model_card_names_figures_limits_and_lineage(
         "Limits",
         "0.050 as served",
     ):
-        assert wanted in card
+        assert text in card
 
 
-def test_candidates_are_recorded_once_and_again_only_with_another_evaluation(client: MlflowClient) -> None:
+def test_a_candidate_is_recorded_again_only_with_another_evaluation(client: MlflowClient) -> None:
     chosen = settings()
     first = tracking.record_candidate(client, PROJECT, "svm", chosen)
     assert tracking.record_candidate(client, PROJECT, "svm", chosen) == first
@@ -210,7 +206,7 @@ def test_candidates_are_recorded_once_and_again_only_with_another_evaluation(cli
     assert len({entry.dataset.digest for entry in run.inputs.dataset_inputs}) == 1
 
 
-def test_a_live_run_that_loses_mlflow_goes_on(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_live_run_continues_without_mlflow(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
     assert experiment is not None
     run = client.create_run(experiment.experiment_id)

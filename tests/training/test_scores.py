@@ -1,3 +1,5 @@
+"""Scores equal those of scikit-learn, intervals those of resampled rows; calibration is checked by hand."""
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
@@ -19,28 +21,28 @@ from commentwise.training.scores import (
 )
 
 
-def answers(rows: int, labels: int, seed: int, right: float = 0.6) -> tuple[Targets, Targets]:
-    """True and predicted labels, of which about `right` agree."""
+def sample(rows: int, labels: int, seed: int, accuracy: float = 0.6) -> tuple[Targets, Targets]:
+    """Targets and predicted labels with at least about this accuracy."""
     rng = np.random.default_rng(seed)
     targets = rng.choice(labels, rows, p=rng.dirichlet(np.full(labels, 2.0)))
-    return targets, np.where(rng.random(rows) < right, targets, rng.integers(0, labels, rows))
+    return targets, np.where(rng.random(rows) < accuracy, targets, rng.integers(0, labels, rows))
 
 
-# Which of four labels the targets and the predicted ones are drawn from: the rest is absent.
+# The labels, of four, from which targets and predictions are drawn.
 PRESENT = {
     "all": ([0, 1, 2, 3], [0, 1, 2, 3]),
     "one never predicted": ([0, 1, 2, 3], [0, 1, 3]),
     "one never a target": ([0, 2, 3], [0, 1, 2, 3]),
     "one in neither": ([0, 1, 3], [0, 1, 3]),
     "all the same": ([2], [2]),
-    "never right": ([0, 1], [2, 3]),
+    "never correct": ([0, 1], [2, 3]),
 }
 
 
-@pytest.mark.parametrize(("true_labels", "predicted_labels"), PRESENT.values(), ids=PRESENT.keys())
-def test_scores_are_those_of_scikit_learn(true_labels: list[int], predicted_labels: list[int]) -> None:
+@pytest.mark.parametrize(("target_labels", "predicted_labels"), PRESENT.values(), ids=PRESENT.keys())
+def test_scores_equal_those_of_scikit_learn(target_labels: list[int], predicted_labels: list[int]) -> None:
     rng = np.random.default_rng(3)
-    targets, predicted = rng.choice(true_labels, 200), rng.choice(predicted_labels, 200)
+    targets, predicted = rng.choice(target_labels, 200), rng.choice(predicted_labels, 200)
     counts = confusion(targets, predicted, 4)
     scores = summary(counts)
     options = {"labels": range(4), "zero_division": 0}
@@ -53,14 +55,14 @@ def test_scores_are_those_of_scikit_learn(true_labels: list[int], predicted_labe
         assert per_label(counts)[name] == pytest.approx(expected)
 
 
-def test_many_matrices_at_once_score_like_each_alone() -> None:
-    matrices = np.stack([confusion(*answers(50, 3, seed), 3) for seed in range(4)])
+def test_scores_of_stacked_matrices_equal_those_of_each_matrix() -> None:
+    matrices = np.stack([confusion(*sample(50, 3, seed), 3) for seed in range(4)])
     for name in SCORES:
         assert summary(matrices)[name].tolist() == [summary(matrix)[name] for matrix in matrices]
 
 
-def test_intervals_are_those_of_resampled_rows() -> None:
-    targets, predicted = answers(300, 3, 5)
+def test_intervals_equal_those_of_resampled_rows() -> None:
+    targets, predicted = sample(300, 3, 5)
     intervals = bootstrap_intervals(confusion(targets, predicted, 3), 4000, 1)
     rng = np.random.default_rng(2)
     drawn = rng.integers(0, len(targets), (4000, len(targets)))
@@ -72,25 +74,25 @@ def test_intervals_are_those_of_resampled_rows() -> None:
         assert low < summary(confusion(targets, predicted, 3))[name] < high
 
 
-def test_intervals_follow_from_the_seed() -> None:
-    counts = confusion(*answers(300, 3, 5), 3)
+def test_the_seed_determines_the_intervals() -> None:
+    counts = confusion(*sample(300, 3, 5), 3)
     assert bootstrap_intervals(counts, 200, 1) == bootstrap_intervals(counts, 200, 1)
     assert bootstrap_intervals(counts, 200, 1) != bootstrap_intervals(counts, 200, 2)
 
 
-def test_a_perfect_classifier_has_no_uncertainty() -> None:
-    targets, _ = answers(100, 3, 4)
+def test_the_intervals_of_a_perfect_classifier_have_width_zero() -> None:
+    targets, _ = sample(100, 3, 4)
     assert set(bootstrap_intervals(confusion(targets, targets, 3), 200, 1).values()) == {(1.0, 1.0)}
 
 
-def test_identical_answers_differ_by_exactly_nothing() -> None:
-    targets, predicted = answers(200, 3, 6)
+def test_the_difference_of_identical_predictions_is_exactly_zero() -> None:
+    targets, predicted = sample(200, 3, 6)
     assert paired_bootstrap(targets, predicted, predicted.copy(), 3, 500, 1) == (0.0, (0.0, 0.0))
 
 
-def test_a_clear_lead_is_no_chance_and_a_small_one_may_be() -> None:
-    targets, good = answers(400, 3, 7, right=0.9)
-    _, bad = answers(400, 3, 7, right=0.3)
+def test_a_large_lead_is_significant_and_a_small_one_is_not() -> None:
+    targets, good = sample(400, 3, 7, accuracy=0.9)
+    _, bad = sample(400, 3, 7, accuracy=0.3)
     lead, (low, _) = paired_bootstrap(targets, good, bad, 3, 500, 1)
     assert lead == pytest.approx(macro_f1(targets, good, 3) - macro_f1(targets, bad, 3))
     assert 0 < low < lead
@@ -100,17 +102,17 @@ def test_a_clear_lead_is_no_chance_and_a_small_one_may_be() -> None:
     assert low <= 0 < lead < high
 
 
-def test_the_lead_of_the_other_is_the_opposite() -> None:
-    targets, one = answers(300, 3, 8)
-    _, other = answers(300, 3, 9)
+def test_exchanging_the_classifiers_negates_the_lead() -> None:
+    targets, one = sample(300, 3, 8)
+    _, other = sample(300, 3, 9)
     lead, (low, high) = paired_bootstrap(targets, one, other, 3, 2000, 1)
     opposite, (opposite_low, opposite_high) = paired_bootstrap(targets, other, one, 3, 2000, 1)
     assert opposite == pytest.approx(-lead)
     assert (opposite_low, opposite_high) == pytest.approx((-high, -low), abs=0.01)
 
 
-def test_pairing_is_that_of_resampled_rows() -> None:
-    targets, one = answers(300, 3, 8)
+def test_the_paired_interval_equals_that_of_resampled_rows() -> None:
+    targets, one = sample(300, 3, 8)
     other = np.where(np.random.default_rng(1).random(300) < 0.8, one, targets)
     drawn = np.random.default_rng(2).integers(0, 300, (2000, 300))
     resampled = [macro_f1(targets[rows], one[rows], 3) - macro_f1(targets[rows], other[rows], 3) for rows in drawn]
@@ -118,43 +120,43 @@ def test_pairing_is_that_of_resampled_rows() -> None:
     assert interval == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.01)
 
 
-# Confidence 0.9 twice, once wrongly; 0.7 once, rightly; 1.0 once, rightly: bins of 0.25 put all but 0.7 together.
+# Confidence 0.9 (correct), 0.9 (wrong), 0.7 (correct), 1.0 (correct). With four bins, only 0.7 is in another bin.
 BY_HAND = np.array([[0.9, 0.1], [0.1, 0.9], [0.7, 0.3], [1.0, 0.0]])
-BY_HAND_TRUE = np.array([0, 0, 0, 0])
+BY_HAND_TARGETS = np.array([0, 0, 0, 0])
 
 
 def test_reliability_by_hand() -> None:
-    low, high = reliability(BY_HAND, BY_HAND_TRUE, 4)
+    low, high = reliability(BY_HAND, BY_HAND_TARGETS, 4)
     assert low == {"confidence": pytest.approx(0.7), "accuracy": 1.0, "comments": 1}
     assert high == {"confidence": pytest.approx(2.8 / 3), "accuracy": pytest.approx(2 / 3), "comments": 3}
 
 
 def test_calibration_error_by_hand() -> None:
     expected = (1 * abs(1 - 0.7) + 3 * abs(2 / 3 - 2.8 / 3)) / 4
-    assert calibration_error(BY_HAND, BY_HAND_TRUE, 4) == pytest.approx(expected)
+    assert calibration_error(BY_HAND, BY_HAND_TARGETS, 4) == pytest.approx(expected)
 
 
-def test_certain_and_right_is_perfectly_calibrated() -> None:
+def test_full_confidence_in_correct_labels_is_perfect_calibration() -> None:
     assert calibration_error(np.eye(3), np.arange(3), 15) == 0
 
 
-def test_label_numbers_are_positions() -> None:
+def test_label_indices() -> None:
     assert label_indices(["b", "a", "c", "b"], ["a", "b", "c"]).tolist() == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_a_known_temperature_is_found_again(temperature: float) -> None:
+def test_a_known_temperature_is_recovered(temperature: float) -> None:
     rng = np.random.default_rng(11)
-    honest = rng.normal(0, 2, (20_000, 3))
-    targets = (softmax(honest).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-    assert fit_temperature(honest * temperature, targets) == pytest.approx(temperature, rel=0.05)
+    calibrated = rng.normal(0, 2, (20_000, 3))
+    targets = (softmax(calibrated).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    assert fit_temperature(calibrated * temperature, targets) == pytest.approx(temperature, rel=0.05)
 
 
-def test_scaling_makes_overconfidence_honest_and_changes_no_label() -> None:
+def test_scaling_calibrates_overconfident_logits_and_changes_no_label() -> None:
     rng = np.random.default_rng(12)
-    honest = rng.normal(0, 1, (5000, 3))
-    targets = (softmax(honest).cumsum(axis=1) > rng.random((5000, 1))).argmax(axis=1)
-    before = softmax(4 * honest)
-    after = softmax(4 * honest, fit_temperature(4 * honest, targets))
+    calibrated = rng.normal(0, 1, (5000, 3))
+    targets = (softmax(calibrated).cumsum(axis=1) > rng.random((5000, 1))).argmax(axis=1)
+    before = softmax(4 * calibrated)
+    after = softmax(4 * calibrated, fit_temperature(4 * calibrated, targets))
     assert calibration_error(after, targets, 15) < 0.03 < calibration_error(before, targets, 15)
     assert (before.argmax(axis=1) == after.argmax(axis=1)).all()

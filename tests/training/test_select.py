@@ -1,4 +1,4 @@
-"""Who wins: a real lead counts, a tie goes to the smaller model, and the reason says which it was."""
+"""Selection: a significant lead wins, a tie goes to the smaller model, and the reason says which it was."""
 
 import numpy as np
 import pytest
@@ -10,23 +10,23 @@ from commentwise.training.scores import macro_f1
 from tests.training.conftest import settings
 
 ROWS = 600
-TRUE = np.arange(ROWS) % 3
+TARGETS = np.arange(ROWS) % 3
 PARAMETERS = {"bert": 22_000_000, "svm": 20_000, "logreg": 21_000}
 
 
 def predictions(wrong: int, first: int = 0) -> Predictions:
-    """Answers that are wrong on `wrong` rows from row `first` on."""
-    answers = TRUE.copy()
-    answers[first : first + wrong] = (answers[first : first + wrong] + 1) % 3
-    return Predictions([str(row) for row in range(ROWS)], TRUE, np.eye(3)[answers])
+    """Predictions that are wrong in `wrong` rows, from row `first` on."""
+    predicted = TARGETS.copy()
+    predicted[first : first + wrong] = (predicted[first : first + wrong] + 1) % 3
+    return Predictions([str(row) for row in range(ROWS)], TARGETS, np.eye(3)[predicted])
 
 
 def run(tie: str = "smaller", **wrong: tuple[int, int]) -> dict[str, object]:
-    answers = {family: predictions(*rows) for family, rows in wrong.items()}
+    by_family = {family: predictions(*rows) for family, rows in wrong.items()}
     ranking = [
-        Ranked(family, macro_f1(TRUE, found.predicted, 3), PARAMETERS[family]) for family, found in answers.items()
+        Ranked(family, macro_f1(TARGETS, each.predicted, 3), PARAMETERS[family]) for family, each in by_family.items()
     ]
-    return choose(sorted(ranking, key=lambda ranked: -ranked.macro_f1), answers, settings(select__tie=tie))
+    return choose(sorted(ranking, key=lambda ranked: -ranked.macro_f1), by_family, settings(select__tie=tie))
 
 
 def test_a_significant_lead_wins() -> None:
@@ -43,24 +43,24 @@ def test_a_tie_goes_to_the_smaller_model() -> None:
     assert "20,000 parameters against 22,000,000" in str(selection["reason"])
 
 
-def test_a_tie_goes_to_the_better_model_where_that_is_wanted() -> None:
+def test_with_tie_better_the_leader_wins_a_tie() -> None:
     selection = run("better", bert=(60, 0), svm=(63, 300), logreg=(150, 0))
     assert selection["winner"] == "bert"
-    assert "which may be chance, but select.tie is better" in str(selection["reason"])
+    assert "which is not statistically significant, but select.tie is better" in str(selection["reason"])
 
 
-def test_a_leader_that_is_also_the_smaller_model_wins_a_tie() -> None:
+def test_a_leader_that_is_the_smaller_model_wins_a_tie() -> None:
     selection = run(svm=(60, 0), logreg=(63, 300), bert=(64, 100))
     assert selection["winner"] == "svm"
-    assert "which may be chance, but it is also the smaller model" in str(selection["reason"])
+    assert "which is not statistically significant, but it is also the smaller model" in str(selection["reason"])
 
 
 def test_equal_models_are_a_tie() -> None:
     assert run(bert=(60, 0), svm=(60, 0), logreg=(60, 0))["winner"] == "svm"
 
 
-def test_other_rows_cannot_be_compared() -> None:
-    answers = {"bert": predictions(10), "svm": Predictions(["another"] * ROWS, TRUE, np.eye(3)[TRUE])}
+def test_predictions_for_different_rows_are_an_error() -> None:
+    by_family = {"bert": predictions(10), "svm": Predictions(["another"] * ROWS, TARGETS, np.eye(3)[TARGETS])}
     ranking = [Ranked("bert", 0.9, 2), Ranked("svm", 0.8, 1)]
     with pytest.raises(CommentwiseError, match="measured on different validation rows"):
-        choose(ranking, answers, settings())
+        choose(ranking, by_family, settings())

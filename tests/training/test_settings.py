@@ -1,3 +1,5 @@
+"""params.yaml: bad keys and values are errors of one line with key, value and what is allowed."""
+
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,14 @@ from tests.training.conftest import PARAMS, params
 
 Change = dict[str, Any]
 
-# What is changed in params.yaml, and what the one line must name: key, value, what is allowed.
+# A change of params.yaml, and the parts of the message: key, value, allowed values.
 BAD: dict[str, tuple[Change, list[str]]] = {
-    "unknown key": ({"sede": 1}, ["sede is no setting", "known here: seed, labels, max_tokens, data, prepare"]),
+    "unknown key": ({"sede": 1}, ["sede is not a setting", "known: seed, labels, max_tokens, data, prepare"]),
     "unknown nested key": (
         {"families__bert__epoch": 2},
-        ["families.bert.epoch is no setting", "known here: checkpoint, epochs, patience"],
+        ["families.bert.epoch is not a setting", "known: checkpoint, epochs, patience"],
     ),
-    "unknown column": ({"data__columns__author": "author"}, ["data.columns.author is no setting", "comment_id"]),
+    "unknown column": ({"data__columns__author": "author"}, ["data.columns.author is not a setting", "comment_id"]),
     "wrong type": ({"seed": "often"}, ["seed = 'often'", "should be a valid integer"]),
     "half an epoch": ({"families__bert__epochs": 1.5}, ["families.bert.epochs = 1.5", "valid integer"]),
     "number for a section": ({"prepare": 3}, ["prepare = 3", "dictionary"]),
@@ -58,35 +60,35 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "blank label": ({"labels": ["a", " "]}, ["labels must be", "not blank", "['a', ' ']"]),
     "label map to an unknown label": (
         {"data__label_map": {"0": "negative", "1": "so-so"}},
-        ["data.label_map leads to ['so-so']", "['negative', 'neutral', 'positive']"],
+        ["data.label_map has the values ['so-so']", "['negative', 'neutral', 'positive']"],
     ),
 }
 
 
 def refusal(content: Any) -> str:
-    with pytest.raises(CommentwiseError) as refused:
+    with pytest.raises(CommentwiseError) as caught:
         parse_settings(content, Path("params.yaml"))
-    line = str(refused.value)
+    line = str(caught.value)
     assert line.startswith("params.yaml: ")
     assert "\n" not in line
     return line
 
 
-def test_the_repositorys_params_load_and_cannot_be_changed() -> None:
+def test_the_repositorys_params_load_and_are_frozen() -> None:
     settings = load_settings(PARAMS)
     assert settings.model_dump() == yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     with pytest.raises(ValidationError, match="frozen"):
         settings.prepare.test = 0.3
 
 
-@pytest.mark.parametrize(("change", "named"), BAD.values(), ids=BAD.keys())
-def test_a_bad_value_is_one_line_with_key_value_and_what_is_allowed(change: Change, named: list[str]) -> None:
+@pytest.mark.parametrize(("change", "expected"), BAD.values(), ids=BAD.keys())
+def test_a_bad_value_is_one_line_with_key_value_and_allowed_values(change: Change, expected: list[str]) -> None:
     line = refusal(params(**change))
-    assert [words for words in named if words not in line] == []
+    assert [words for words in expected if words not in line] == []
 
 
 @pytest.mark.parametrize("key", ["seed", "data.columns.text", "families.bert.warmup", "export"])
-def test_a_missing_key_is_named(key: str) -> None:
+def test_a_missing_key_is_an_error_with_its_name(key: str) -> None:
     content = section = params()
     *parents, name = key.split(".")
     for parent in parents:
@@ -110,15 +112,15 @@ FILES = {
 
 
 @pytest.mark.parametrize(("content", "problem"), FILES.values(), ids=FILES.keys())
-def test_a_file_without_settings_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_file_without_settings_is_an_error(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
-    with pytest.raises(CommentwiseError, match=problem) as refused:
+    with pytest.raises(CommentwiseError, match=problem) as caught:
         load_settings(path)
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_names_the_folder_and_the_way_out(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_the_folder_and_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(CommentwiseError, match=r"^no params\.yaml in .*: run the command in the project's folder$"):
         load_settings(tmp_path / "params.yaml")

@@ -1,4 +1,4 @@
-"""Training on two machines: network namespaces of this one, joined by a cable, with gloo between them."""
+"""Training on two machines: two network namespaces, connected by a virtual cable, with gloo between them."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.training.conftest import WORDS, write_parts
 
 needs_machines = pytest.mark.skipif(
     (os.geteuid() != 0 or shutil.which("ip") is None) and "CI" not in os.environ,
-    reason="it takes root, for network namespaces: apt-get install iproute2",
+    reason="network namespaces need root and ip: apt-get install iproute2",
 )
 PATIENCE = 300
 
@@ -70,23 +70,23 @@ def train(checkpoint: Path, out: Path, *launcher: str, inside: tuple[str, ...] =
 
 def finish(process: "subprocess.Popen[str]") -> str:
     try:
-        said, _ = process.communicate(timeout=PATIENCE)
+        output, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    assert process.returncode == 0, said
-    return said
+    assert process.returncode == 0, output
+    return output
 
 
 @pytest.mark.slow
 @needs_machines
-def test_two_machines_train_what_one_trains(machines: list[str], work: Path, checkpoint: Path) -> None:
+def test_two_machines_give_the_weights_of_one(machines: list[str], work: Path, checkpoint: Path) -> None:
     write_parts(WORDS, train=60, held_out=30)
     finish(train(checkpoint, work / "one", "--num_processes", "1", "--num_machines", "1"))
     two = ("--multi_gpu", "--num_machines", "2", "--num_processes", "2", "--main_process_ip", "10.99.0.1")
     running = []
     for rank, name in enumerate(machines):
-        place = (*two, "--main_process_port", "29500", "--machine_rank", str(rank))
-        running.append(train(checkpoint, work / "two", *place, inside=("ip", "netns", "exec", name)))
+        options = (*two, "--main_process_port", "29500", "--machine_rank", str(rank))
+        running.append(train(checkpoint, work / "two", *options, inside=("ip", "netns", "exec", name)))
     for process in running:
         finish(process)
     weights = [load_file(work / out / "model/model.safetensors") for out in ("one", "two")]

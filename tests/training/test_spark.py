@@ -1,4 +1,4 @@
-"""The registered model in Spark: the labels that the local engine gives, and none for rows that are not comments."""
+"""The registered model in MLflow and Spark: the labels of the local classifier, and empty labels for non-comments."""
 
 import os
 import shutil
@@ -31,15 +31,15 @@ def expected(bundle: Path) -> list[str]:
     return [classifier.predict([text])[0].label if text and len(text) < 20_000 else "" for text in TEXTS]
 
 
-def test_mlflow_loads_the_champion_as_a_function_of_tables(published: Path) -> None:
+def test_the_champion_as_an_mlflow_pyfunc_model(published: Path) -> None:
     model = mlflow.pyfunc.load_model("models:/commentwise@champion")
-    answers = model.predict(pd.DataFrame({"text": TEXTS}))
-    assert list(answers.columns) == ["label", "confidence", "p_negative", "p_neutral", "p_positive"]
-    assert answers["label"].tolist() == expected(published)
-    assert model.metadata.get_output_schema().input_names() == list(answers.columns)
+    predictions = model.predict(pd.DataFrame({"text": TEXTS}))
+    assert list(predictions.columns) == ["label", "confidence", "p_negative", "p_neutral", "p_positive"]
+    assert predictions["label"].tolist() == expected(published)
+    assert model.metadata.get_output_schema().input_names() == list(predictions.columns)
 
 
-def test_it_runs_without_the_repository(published: Path, tmp_path: Path) -> None:
+def test_the_model_runs_without_the_repository(published: Path, tmp_path: Path) -> None:
     code = f"""
 import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/commentwise@champion")
@@ -57,7 +57,7 @@ print(model.predict(pandas.DataFrame({{"text": ["a good video"]}})).label[0])
 
 @pytest.mark.skipif(
     shutil.which("java") is None and "CI" not in os.environ,
-    reason="no Java here, which Spark needs: apt-get install default-jre-headless",
+    reason="Spark needs Java: apt-get install default-jre-headless",
 )
 def test_spark_gives_the_same_labels(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyspark.sql import SparkSession

@@ -1,4 +1,4 @@
-"""Copies share a group, and no group stands in two parts."""
+"""Copies are in the same group, and all comments of a group are in the same part."""
 
 import random
 from collections import defaultdict
@@ -43,30 +43,30 @@ def groups(*texts: str) -> list[int]:
 
 
 @pytest.mark.parametrize(("one", "other"), COPIES.values(), ids=COPIES.keys())
-def test_copies_share_a_group(one: str, other: str) -> None:
+def test_copies_are_in_the_same_group(one: str, other: str) -> None:
     first, second, third = groups(one, other, "something else")
     assert first == second != third
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT.keys())
-def test_different_comments_stand_apart(one: str, other: str) -> None:
+def test_different_comments_are_in_different_groups(one: str, other: str) -> None:
     first, second = groups(one, other)
     assert first != second
 
 
-def test_copies_of_copies_belong_together() -> None:
+def test_copies_of_copies_are_in_the_same_group() -> None:
     chain = [SENTENCE[3 * step :] for step in range(20)]
     assert len(set(groups(*chain))) == 1
     assert len(set(groups(chain[0], chain[-1]))) == 2
 
 
 def similarity(one: str, other: str) -> float:
-    """Jaccard similarity of the keys' 5-grams, computed the long way."""
+    """Jaccard similarity of the keys' 5-grams, computed directly."""
     grams = [{key[start : start + 5] for start in range(len(key) - 4)} for key in (copy_key(one), copy_key(other))]
     return len(grams[0] & grams[1]) / len(grams[0] | grams[1])
 
 
-def test_hardly_any_near_copy_is_missed() -> None:
+def test_at_least_99_percent_of_near_copies_are_found() -> None:
     rng = random.Random(0)
     letters = "abcdefghijklmnopqrstuvwxyz"
     texts, near = [], []
@@ -76,11 +76,11 @@ def test_hardly_any_near_copy_is_missed() -> None:
         texts += [text, text[:start] + "".join(rng.choices(letters, k=length)) + text[start + length :]]
         if similarity(*texts[-2:]) >= 0.8:
             near.append(number)
-    found = group_copies(texts, 0.8).reshape(-1, 2)
-    together = {number for number, (one, other) in enumerate(found) if one == other}
+    pairs = group_copies(texts, 0.8).reshape(-1, 2)
+    found = {number for number, (one, other) in enumerate(pairs) if one == other}
     assert 400 < len(near) < 800
-    assert together <= set(near)
-    assert len(together) >= 0.99 * len(near)
+    assert found <= set(near)
+    assert len(found) >= 0.99 * len(near)
 
 
 def table_of(labels: list[str], numbers: list[int], parts: list[str | None] | None = None) -> pd.DataFrame:
@@ -90,11 +90,11 @@ def table_of(labels: list[str], numbers: list[int], parts: list[str | None] | No
 
 @st.composite
 def grouped_comments(draw: st.DrawFn) -> pd.DataFrame:
-    """Comments whose groups are of any size and may disagree, and three groups of one for every label."""
+    """Comments in groups of any size with any labels, and three groups of one comment for each label."""
     labels = ["negative", "neutral", "positive"]
     some = draw(st.lists(st.tuples(st.sampled_from(labels), st.integers(0, 12)), max_size=60))
-    sure = [(label, 100 + 10 * number + copy) for number, label in enumerate(labels) for copy in range(3)]
-    rows = draw(st.permutations(some + sure))
+    singles = [(label, 100 + 10 * number + copy) for number, label in enumerate(labels) for copy in range(3)]
+    rows = draw(st.permutations(some + singles))
     return table_of([label for label, _ in rows], [group for _, group in rows])
 
 
@@ -103,24 +103,24 @@ shares = st.floats(0.01, 0.44)
 
 @settings(deadline=None)
 @given(grouped_comments(), shares, shares, st.integers(0, 2**32 - 1))
-def test_no_group_stands_in_two_parts(table: pd.DataFrame, validation: float, test: float, seed: int) -> None:
+def test_no_group_is_in_two_parts(table: pd.DataFrame, validation: float, test: float, seed: int) -> None:
     labels = ["negative", "neutral", "positive"]
     parts = split(table, labels, validation, test, seed)
     parts_of_group: dict[int, set[str]] = defaultdict(set)
     for group, part in zip(table["group"], parts, strict=True):
         parts_of_group[group].add(part)
-    assert {len(found) for found in parts_of_group.values()} == {1}
+    assert {len(names) for names in parts_of_group.values()} == {1}
     present = set(zip(table["label"], parts, strict=True))
     assert present == {(label, part) for label in labels for part in PARTS}
 
 
-def test_shares_count_groups_of_every_label() -> None:
-    """A hundred copies of one comment weigh as one, so they cannot fill the test part."""
+def test_shares_count_groups_not_comments() -> None:
+    """A hundred copies of a comment count as one, so they cannot fill the test part."""
     labels = ["negative"] * 100 + ["negative"] * 20 + ["positive"] * 20
     table = table_of(labels, [0] * 100 + list(range(1, 41)))
     parts = split(table, ["negative", "positive"], 0.2, 0.1, 7)
-    found = table.assign(part=parts).drop_duplicates("group")
-    assert pd.crosstab(found["label"], found["part"]).to_dict("index") == {
+    groups = table.assign(part=parts).drop_duplicates("group")
+    assert pd.crosstab(groups["label"], groups["part"]).to_dict("index") == {
         "negative": {"test": 2, "train": 15, "validation": 4},
         "positive": {"test": 2, "train": 14, "validation": 4},
     }

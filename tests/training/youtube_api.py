@@ -1,4 +1,4 @@
-"""A local stand-in for the comment endpoints of the YouTube Data API v3, in the format that its documentation gives.
+"""A local stand-in for the comment endpoints of the YouTube Data API v3, as documented.
 
 https://developers.google.com/youtube/v3/docs/commentThreads/list, .../comments/list, .../errors and .../core_errors.
 """
@@ -52,7 +52,7 @@ REFUSALS = {
 
 @dataclass
 class Answer:
-    """What the server answers in place of a page; without a status it hangs up."""
+    """An answer in place of a page. With status 0, the server closes the connection."""
 
     status: int = 0
     body: Json | str = ""
@@ -67,7 +67,7 @@ def refusal(reason: str, **headers: str) -> Answer:
 
 
 def limit_per_day() -> Answer:
-    """The day's limit in the form of a rate limit (googleapis/google-api-python-client#2753)."""
+    """The daily limit, reported as a rate limit (googleapis/google-api-python-client#2753)."""
     message = (
         "Quota exceeded for quota metric 'Queries' and limit 'Queries per day' of service 'youtube.googleapis.com'."
     )
@@ -102,7 +102,7 @@ def comment(comment_id: str, video: str, text: str) -> Json:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet per answer: two would wait for each other on a connection that is kept
+    wbufsize = -1  # one packet per answer avoids the delay of Nagle's algorithm on keep-alive connections
     server: "YouTubeApi"
 
     def do_GET(self) -> None:
@@ -127,19 +127,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class YouTubeApi(ThreadingHTTPServer):
-    """Serves `threads`: per video, the thread ids, each with its text and its replies' texts."""
+    """Serves `threads`: by video and thread id, the text of the comment and those of its replies."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.threads: dict[str, dict[str, tuple[str, list[str]]]] = {}
-        self.instead: dict[int, Answer] = {}  # by the number of the request, from 1
+        self.instead: dict[int, Answer] = {}  # by request number, from 1
         self.held: set[int] = set()
         self.released = threading.Event()
         self.requests: list[str] = []
         self.keys: set[str | None] = set()
-        self.page_size = 2  # the API may give fewer than maxResults
+        self.page_size = 2  # the API may return fewer than maxResults
         self.embedded = 1  # "a limited number of replies"
-        self.age = 0  # a page token of another age has expired
+        self.age = 0  # page tokens of another age have expired
         self._change = threading.Condition()
 
     @property
@@ -223,4 +223,4 @@ class YouTubeApi(ThreadingHTTPServer):
         return Answer(200, {**page, "items": items[start:end]})
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no error of the server's; it sees its own as a dropped connection."""
+        """Ignore errors of connections whose client was killed."""

@@ -1,1 +1,1 @@
-"""Which candidate wins, and as which graph it is served."""
+"""Evaluating the candidates, choosing the winner, and exporting it as a bundle."""

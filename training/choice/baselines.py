@@ -1,6 +1,7 @@
-"""Stage baselines: scores of word and character TF-IDF in plain scikit-learn, to compare the linear families with.
+"""Stage baselines: scores of word and character TF-IDF in scikit-learn, for comparison with the linear families.
 
-Such a model cannot be served from token ids; its lead shows what the shared signature costs.
+Such a model cannot be served, because all families share one signature with token ids as inputs. Its lead over the linear
+families is the cost of that signature.
 """
 
 from typing import Any
@@ -21,11 +22,11 @@ from commentwise.training.settings import Settings, load_settings
 WORDS = (1, 2)
 CHARACTERS = (2, 5)
 STRENGTHS = (0.1, 0.3, 1.0)
-"""Values of C to try; the best on the validation part is kept."""
+"""Values of C; the best on the validation part is kept."""
 
 
 def main() -> None:
-    """Run the stage."""
+    """Measure the baselines."""
     project = Project()
     with Console(stderr=True).status("baselines: fitting word and character n-grams"):
         scores = baselines(project, load_settings(project.params))
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 def baselines(project: Project, settings: Settings) -> dict[str, Any]:
-    """Validation and test scores of the word and character TF-IDF model, by classifier."""
+    """Validation and test scores of word and character TF-IDF, by classifier (logreg, svm)."""
     parts = {name: read_part(project.prepared, name, settings.labels) for name in PARTS}
     features = make_union(
         TfidfVectorizer(ngram_range=WORDS, min_df=2, sublinear_tf=True),
@@ -51,7 +52,7 @@ def baselines(project: Project, settings: Settings) -> dict[str, Any]:
 def _best(
     family: str, train: Any, held_out: dict[str, Any], parts: dict[str, Any], settings: Settings
 ) -> dict[str, Any]:
-    tried = []
+    results = []
     for strength in STRENGTHS:
         classifier = (
             LogisticRegression(C=10 * strength, class_weight="balanced", max_iter=1000)
@@ -63,8 +64,8 @@ def _best(
             name: _scores(parts[name].targets, classifier.predict(features), len(settings.labels))
             for name, features in held_out.items()
         }
-        tried.append({"C": classifier.C, **scores})
-    return max(tried, key=lambda facts: facts["validation"]["macro_f1"])
+        results.append({"C": classifier.C, **scores})
+    return max(results, key=lambda result: result["validation"]["macro_f1"])
 
 
 def _scores(targets: Any, predicted: Any, labels: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def show(project: Project) -> None:
-    """Print the comparison as a table. Raises CommentwiseError when the pipeline has not run."""
+    """Print the comparison as a table. Raises CommentwiseError if the pipeline has not run."""
     if not project.selection.is_file():
         raise CommentwiseError(f"{project.selection} is missing: run `commentwise run`, or get it back with `dvc pull`")
     selection, baselines = read_json(project.selection), read_json(project.baselines)
@@ -59,7 +59,7 @@ def _print_export(console: Console, report: dict[str, Any]) -> None:
 
 
 def _seconds(resources: dict[str, Any]) -> str:
-    """Training time, unknown for a candidate that was restored from DVC's cache."""
+    """Training time; unknown for a candidate that was restored from DVC's cache."""
     return f"{resources['seconds']:.0f}" if resources else "–"
 
 

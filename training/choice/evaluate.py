@@ -1,6 +1,6 @@
 """Stage evaluate@family: measure one candidate on the validation and test parts.
 
-Writes metrics.json with scores and 95% intervals, and the tables behind three plots: confusion, reliability, learning.
+Writes metrics.json with scores and 95% intervals, and the tables of three plots: confusion, reliability, learning.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from commentwise.training.settings import EvaluateSettings, Settings, load_setti
 def main() -> None:
     """Evaluate the family named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.training.choice.evaluate", description=__doc__)
-    parser.add_argument("family", choices=registry.names())
+    parser.add_argument("family", choices=registry.names(), help="a section of `families` in params.yaml")
     family = parser.parse_args().family
     project = Project()
     metrics = evaluate(project, family, load_settings(project.params))
@@ -43,7 +43,7 @@ def main() -> None:
 def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any]:
     """Evaluate one candidate and write its evaluation folder; return the metrics.
 
-    The temperature is fitted on the validation part, so the test part measures calibration on unseen comments.
+    The temperature is fitted on the validation part, so that the test part measures calibration on unseen comments.
     """
     labels, options = settings.labels, settings.evaluate
     candidate = project.candidate(family)
@@ -72,7 +72,7 @@ def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any
 def describe(
     predictions: Predictions, temperature: float, labels: Sequence[str], options: EvaluateSettings, seed: int
 ) -> dict[str, Any]:
-    """Scores with 95% intervals, scores per label, confusion counts, and calibration error before and after scaling."""
+    """Scores with 95% intervals, scores by label, confusion counts, and calibration error before and after scaling."""
     counts = confusion(predictions.targets, predictions.predicted, len(labels))
     intervals = bootstrap_intervals(counts, options.resamples, seed)
     scores = {
@@ -97,7 +97,7 @@ def describe(
 
 
 def _learning_curve(folder: Path) -> list[dict[str, Any]]:
-    """The history with every column in every row, as DVC's plots require."""
+    """The history with all columns in every row, as DVC's plots require."""
     history = read_history(folder)
     columns = list(dict.fromkeys(name for row in history for name in row))
     return [{name: row.get(name, "") for name in columns} for row in history]

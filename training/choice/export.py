@@ -1,9 +1,9 @@
 """Stage export: turn the winner into the bundle that is served.
 
-Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only if it stays within the
-limits in params.yaml (section export); among those that do, each device gets the fastest. Beside an encoder, the bundle
-gets a cascade if that stays within the limits too. It is faster, but served only on request, since it gives the first
-stage's label to some comments.
+Every variant of the graph is measured on the test part. A smaller precision replaces fp32 only within the limits of the
+section export in params.yaml; each device gets the fastest variant within them. The bundle of an encoder also gets a
+cascade if one is within the limits. It is faster, but served only on request, because the labels of some comments come
+from its first stage.
 """
 
 import json
@@ -41,9 +41,10 @@ from commentwise.training.settings import ExportSettings, Settings, load_setting
 
 CASCADE_GRAPH = "cascade.onnx"
 EXPORT_TOLERANCE = 0.005
-"""Largest allowed difference between an fp32 ONNX probability and the one measured in training: float rounding."""
+"""Largest allowed difference between a probability of the fp32 graph and of training, for rounding."""
 
 CALIBRATION_COMMENTS = 256
+"""Training comments on which the range of activations is measured."""
 
 GOLDEN_TEXTS = [
     "This is the best explanation I have seen, thank you!",
@@ -65,20 +66,25 @@ class Variant:
     file: str
     precision: str
     parity: Parity
-    """Of fp16 as a GPU serves it, in batches; of the others one comment at a time."""
+    """fp16 is measured in batches, as a GPU serves it; the others one comment at a time."""
     batch_effect: dict[str, float]
     comments_per_second: float | None
-    """On this machine's CPU; None for fp16, which only a GPU serves."""
+    """On the CPU of this machine; None for fp16, which only GPUs serve."""
     size: int
     cascade: Cascade | None = None
-    """Set where the graph is a cascade: the choice made on the validation part."""
+    """The choice made on the validation part, if the graph is a cascade."""
 
     def failures(self, limits: ExportSettings) -> list[str]:
-        """Each limit that is exceeded."""
+        """One message for each limit that is exceeded."""
         return self.parity.failures(_for_cascades(limits) if self.cascade else limits)
 
+    def graph_facts(self) -> dict[str, Any]:
+        """The graph's entry in the manifest."""
+        facts = {"precision": self.precision, "parity": self.parity.as_dict()}
+        return facts | ({"cascade": asdict(self.cascade)} if self.cascade else {})
+
     def report(self, limits: ExportSettings) -> dict[str, Any]:
-        """An entry of the export report."""
+        """The variant's entry in the export report."""
         return {
             "file": self.file,
             "precision": self.precision,
@@ -92,18 +98,18 @@ class Variant:
 
 
 def main() -> None:
-    """Run the stage."""
+    """Export the project's winner."""
     project = Project()
     settings = load_settings(project.params)
     with atomic_folder(project.bundle) as folder:
         report = export(project, settings, project.winner, folder)
-        Classifier(folder)  # verifies the bundle as in production
+        Classifier(folder)  # verifies the bundle, as the server does
     write_json(project.export_report, report)
-    chosen = next(variant for variant in report["variants"] if variant["file"] == report["devices"]["cpu"])
+    served = next(variant for variant in report["variants"] if variant["file"] == report["devices"]["cpu"])
     refusal = f"; int8 refused: {'; '.join(report['int8_refused_because'])}" if report["int8_refused_because"] else ""
     print(
-        f"export: {report['family']} as {chosen['file']} on the CPU, {chosen['size'] / 1e6:.1f} MB, {chosen['comments_per_second']:.0f} comments/s, "
-        f"{chosen['agreement']:.2%} of fp32's labels{refusal}"
+        f"export: {report['family']} as {served['file']} on the CPU, {served['size'] / 1e6:.1f} MB, {served['comments_per_second']:.0f} comments/s, "
+        f"{served['agreement']:.2%} of fp32's labels{refusal}"
     )
 
 
@@ -119,17 +125,17 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     shutil.copyfile(candidate / "tokenizer.json", folder / TOKENIZER)
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
-    made = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
+    precisions = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
     reference = _reference(candidate, folder, rows, settings, evaluation["temperature"])
     measure = partial(_measure, rows=rows, reference=reference, test=test, temperature=evaluation["temperature"])
-    variants = [measure(folder / file, precision) for file, precision in made.items()]
+    variants = [measure(folder / file, precision) for file, precision in precisions.items()]
     devices = choose_graphs(variants, settings.export)
     kept_files = {REFERENCE_GRAPH, *devices.values()}
     cascade = None if family.answers_first else _choose_cascade(project, candidate, settings)
     if cascade:
         encoder = choose_graphs(variants, _for_cascades(settings.export))["cpu"]
         _write_cascade(project, folder, encoder, cascade, evaluation["temperature"])
-        variants.append(replace(measure(folder / CASCADE_GRAPH, made[encoder]), cascade=cascade))
+        variants.append(replace(measure(folder / CASCADE_GRAPH, precisions[encoder]), cascade=cascade))
         kept_files |= {variant.file for variant in variants[-1:] if not variant.failures(settings.export)}
     kept = [variant for variant in variants if variant.file in kept_files]
     for variant in variants:
@@ -137,24 +143,18 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
             (folder / variant.file).unlink()
     _write_golden(folder, kept, settings, evaluation["temperature"])
     fields = {
-        "family": facts["family"],
+        "family": family.name,
         "checkpoint": settings.checkpoint,
         "labels": settings.labels,
         "max_tokens": settings.max_tokens,
         "temperature": evaluation["temperature"],
         "devices": devices,
         "metrics": {"test": evaluation["test"], "validation": evaluation["validation"]},
-        "data": data_facts(project, source_name(settings.data)),
-        "params": read_params(project.params),
-        "git": git_facts(project.root),
-        "environment": environment_facts(),
+        **_provenance(project, settings),
     }
-    graphs = {variant.file: {"precision": variant.precision, "parity": variant.parity.as_dict()} for variant in kept}
-    if CASCADE_GRAPH in graphs and cascade:
-        graphs[CASCADE_GRAPH]["cascade"] = asdict(cascade)
-    write_manifest(folder, fields, graphs)
+    write_manifest(folder, fields, {variant.file: variant.graph_facts() for variant in kept})
     return {
-        "family": facts["family"],
+        "family": family.name,
         "machine": {"processor": processor_name(), "cores": available_cores()},
         "test_comments": len(rows),
         "devices": devices,
@@ -164,13 +164,23 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     }
 
 
+def _provenance(project: Project, settings: Settings) -> dict[str, Any]:
+    """The fields of the manifest about data, parameters, code and environment."""
+    return {
+        "data": data_facts(project, source_name(settings.data)),
+        "params": read_params(project.params),
+        "git": git_facts(project.root),
+        "environment": environment_facts(),
+    }
+
+
 def _calibration(project: Project, tokenizer: Tokenizer, settings: Settings) -> list[list[int]]:
-    """Token ids of training comments, to measure the range of activations on."""
+    """Token ids of training comments, on which the range of activations is measured."""
     return encode(tokenizer, read_part(project.prepared, "train", settings.labels).texts[:CALIBRATION_COMMENTS])
 
 
 def _choose_cascade(project: Project, candidate: Path, settings: Settings) -> Cascade | None:
-    """The best cascade of the encoder and a cheap family, chosen on the validation part."""
+    """The best cascade of a cheap family and the encoder, chosen on the validation part."""
     first = {
         name: (
             read_predictions(project.candidate(name), "validation", settings.labels),
@@ -184,7 +194,7 @@ def _choose_cascade(project: Project, candidate: Path, settings: Settings) -> Ca
 
 
 def _for_cascades(limits: ExportSettings) -> ExportSettings:
-    """A cascade is judged by its loss alone: by design, many of its labels come from another model."""
+    """Limits for a cascade: without a limit on agreement, because many of its labels come from another model."""
     return limits.model_copy(update={"min_agreement": 0.0})
 
 
@@ -197,7 +207,7 @@ def _write_cascade(project: Project, folder: Path, encoder: str, cascade: Cascad
 def _reference(
     candidate: Path, folder: Path, rows: list[list[int]], settings: Settings, temperature: float
 ) -> Probabilities:
-    """fp32's calibrated probabilities, checked against those measured in training."""
+    """The calibrated probabilities of the fp32 graph, compared with those of training."""
     trained = read_predictions(candidate, "test", settings.labels)
     with Engine(folder / REFERENCE_GRAPH) as engine:
         logits = engine.logits(rows)
@@ -226,17 +236,17 @@ def _measure(
 
 
 def choose_graphs(variants: Sequence[Variant], limits: ExportSettings) -> dict[str, str]:
-    """The graph for each device: the fastest that passes on the CPU, fp16 on CUDA if it passes; else fp32."""
+    """The graph for each device, by device: the fastest within the limits for cpu, fp16 for cuda; else fp32."""
     passing = [
         variant for variant in variants if variant.file == REFERENCE_GRAPH or not variant.parity.failures(limits)
     ]
     cpu = max(passing, key=lambda variant: variant.comments_per_second or 0)
-    halves = [variant.file for variant in passing if variant.precision == "fp16"]
-    return {"cpu": cpu.file, "cuda": halves[0] if halves else REFERENCE_GRAPH}
+    fp16 = [variant.file for variant in passing if variant.precision == "fp16"]
+    return {"cpu": cpu.file, "cuda": fp16[0] if fp16 else REFERENCE_GRAPH}
 
 
 def _refusal(variants: Sequence[Variant], served: str, limits: ExportSettings) -> list[str]:
-    """The reasons why the CPU does not serve int8; empty if it does, or if there is no int8 graph."""
+    """The reasons why no int8 graph is served on the CPU; empty if one is, or if there is none."""
     int8 = [variant for variant in variants if variant.precision == "int8"]
     if not int8 or any(variant.file == served for variant in int8):
         return []
@@ -254,7 +264,7 @@ def _write_golden(folder: Path, kept: Sequence[Variant], settings: Settings, tem
 
 
 def _original_speed(family: Family[Any], candidate: Path, rows: list[list[int]]) -> float | None:
-    """Throughput of the model in the library that trained it, in padded batches of similar length."""
+    """Comments per second of the model in the library that trained it, in padded batches of similar length."""
     original = family.original(candidate)
     return comments_per_second(partial(parity.in_batches, original), rows) if original else None
 

@@ -1,4 +1,4 @@
-"""A variant of a model measured against its fp32 reference: quality, agreement, invariance, speed."""
+"""Comparing a variant of a graph with the fp32 reference: quality, agreement, independence of the batch, speed."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -18,29 +18,30 @@ from commentwise.training.settings import ExportSettings
 
 BATCH_SIZE = 32
 SAMPLE = 500
+"""Comments that are predicted again in another order."""
 TIMED_ROWS = 300
 REPEATS = 3
 SEED = 0
-"""Seeds the order in which comments are served again."""
+"""Seed of that order."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """A variant measured on the test part against the fp32 reference."""
+    """A variant compared with the fp32 reference on the test part."""
 
     macro_f1: float
     f1_loss: float
     agreement: float
-    """Share of comments that get fp32's label."""
+    """Share of comments with the same label as in fp32."""
     largest_difference: float
-    """Largest difference of a probability from fp32's."""
+    """Largest difference of a probability from that of fp32."""
     neighbour_label_changes: int
-    """Comments whose label depends on the other comments in their batch, served as the device serves them."""
+    """Comments whose label depends on the other comments in the batch."""
     neighbour_shift: float
     """Largest change of a probability caused by other comments in the batch."""
 
     def failures(self, limits: ExportSettings) -> list[str]:
-        """Each limit that is exceeded, in words; empty when the variant may replace fp32."""
+        """One message for each limit that is exceeded; empty if the variant may replace fp32."""
         failures = []
         if self.f1_loss > limits.max_f1_loss:
             failures.append(
@@ -57,7 +58,7 @@ class Parity:
         return failures
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, rounded to the precision of the measurement."""
+        """The fields rounded to 6 digits, for JSON."""
         return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
@@ -69,36 +70,44 @@ def measure(
     temperature: float,
     batched: bool,
 ) -> Parity:
-    """Serve all comments as the device would (in batches or one by one) and compare with fp32's `reference`.
+    """Predict all comments as the device would, in batches or one by one, and compare with fp32's `reference`.
 
-    Dependence on neighbours is measured on the first comments, which are served again in another order.
+    `rows` has the token ids of each comment, `reference` the calibrated probabilities of shape (rows, labels). To measure
+    the dependence on the batch, the first comments are predicted again in another order.
     """
-    serve = partial(in_batches, engine) if batched else engine.logits
-    answers = softmax(serve(rows), temperature)
+    predict = partial(in_batches, engine) if batched else engine.logits
+    predicted = softmax(predict(rows), temperature)
     sample = np.random.default_rng(SEED).permutation(min(len(rows), SAMPLE))
-    again = softmax(serve([rows[number] for number in sample]), temperature)
-    return compare(answers, again, sample, reference, targets)
+    again = softmax(predict([rows[number] for number in sample]), temperature)
+    return compare(predicted, again, sample, reference, targets)
 
 
 def compare(
-    answers: Probabilities, again: Probabilities, sample: NDArray[np.int64], reference: Probabilities, targets: Targets
+    predicted: Probabilities,
+    again: Probabilities,
+    sample: NDArray[np.int64],
+    reference: Probabilities,
+    targets: Targets,
 ) -> Parity:
-    """Compare answers of shape (rows, labels) with fp32's, and with the answers `again` to the rows in `sample`."""
+    """Compare probabilities of shape (rows, labels) with fp32's `reference`, and with a second prediction.
+
+    `again` has the probabilities of the second prediction, for the rows in `sample`.
+    """
     labels = reference.shape[1]
-    score = macro_f1(targets, answers.argmax(axis=1), labels)
-    before = answers[sample]
+    score = macro_f1(targets, predicted.argmax(axis=1), labels)
+    before = predicted[sample]
     return Parity(
         macro_f1=score,
         f1_loss=macro_f1(targets, reference.argmax(axis=1), labels) - score,
-        agreement=float((answers.argmax(axis=1) == reference.argmax(axis=1)).mean()),
-        largest_difference=float(np.abs(answers - reference).max()),
+        agreement=float((predicted.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        largest_difference=float(np.abs(predicted - reference).max()),
         neighbour_label_changes=int((before.argmax(axis=1) != again.argmax(axis=1)).sum()),
         neighbour_shift=float(np.abs(before - again).max()),
     )
 
 
 def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: float) -> dict[str, float]:
-    """Changes that padded batches make to answers given one by one: labels, and the largest shift of a probability."""
+    """Differences between predictions in padded batches and one by one: label changes, largest shift of a probability."""
     sample = rows[:SAMPLE]
     alone = softmax(engine.logits(sample), temperature)
     together = softmax(in_batches(engine, sample), temperature)
@@ -107,17 +116,17 @@ def batch_effect(engine: Runner, rows: Sequence[Sequence[int]], temperature: flo
 
 
 def in_batches(engine: Runner, rows: Sequence[Sequence[int]], at_once: int = 1) -> NDArray[np.float32]:
-    """Logits from padded batches of similar length, as a GPU serves them, `at_once` in parallel; in the order of `rows`."""
+    """Logits of shape (rows, labels) from padded batches of similar length, `at_once` batches in parallel."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
     with ThreadPoolExecutor(at_once) as pool:
         run = pool.map(lambda batch: engine.batch_logits([rows[number] for number in batch]), batches)
-        answers = np.concatenate(list(run))
-    return np.asarray(answers[np.argsort(order)])
+        logits = np.concatenate(list(run))
+    return np.asarray(logits[np.argsort(order)])
 
 
 def comments_per_second(run: Callable[[Sequence[Sequence[int]]], NDArray[Any]], rows: Sequence[Sequence[int]]) -> float:
-    """Median throughput over a few repeats on the same comments, after a warm-up."""
+    """Median throughput of a few repeats with the same comments, after a warm-up."""
     sample = rows[:TIMED_ROWS]
     rates = []
     for repeat in range(REPEATS + 1):

@@ -1,7 +1,7 @@
-"""Stage select: rank the candidates in MLflow by validation macro-F1, and record the winner with the reason.
+"""Stage select: rank the candidates in MLflow by validation macro-F1, and record the winner and the reason.
 
-A lead that a paired bootstrap cannot distinguish from chance is a tie. On a tie the smaller model wins, unless
-params.yaml says otherwise. The test part is not used.
+A lead that is not statistically significant in a paired bootstrap is a tie. On a tie the smaller model wins, unless
+select.tie in params.yaml is better. The test part is not used.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from commentwise.training.settings import Settings, load_settings
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate in MLflow's order."""
+    """A candidate in the ranking."""
 
     family: str
     macro_f1: float
@@ -33,7 +33,7 @@ class Ranked:
 
 
 def main() -> None:
-    """Run the stage."""
+    """Select the winner of the project's candidates."""
     project = Project()
     settings = load_settings(project.params)
     ranking = rank(connect(project), project, settings)
@@ -51,16 +51,16 @@ def main() -> None:
 
 
 def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ranked]:
-    """Record the candidates in MLflow and return them best first, by validation macro-F1 on the same data.
+    """Record the candidates in MLflow and rank them, best first, by validation macro-F1 on the project's data.
 
-    Raises CommentwiseError when MLflow does not answer or does not find what was just recorded.
+    Raises CommentwiseError when MLflow does not answer, or does not return every candidate.
     """
     families = registry.names()
     model_ids = {record_candidate(client, project, family, settings): family for family in families}
     digest = data_facts(project, source_name(settings.data))["prepared_md5"]
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    found = mlflow.search_logged_models(
+    models = mlflow.search_logged_models(
         experiment_ids=[experiment.experiment_id],
         datasets=[{"dataset_name": "validation", "dataset_digest": digest}],
         order_by=[
@@ -79,12 +79,12 @@ def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ran
             _validation_score(model, digest),
             read_metrics(project.candidate(model_ids[model.model_id]))["parameters"],
         )
-        for model in found
+        for model in models
         if model.model_id in model_ids
     ]
     if len(ranking) != len(families):
         raise CommentwiseError(
-            f"MLflow knows {len(ranking)} of the {len(families)} candidates on data {digest}: run `dvc repro --force select`"
+            f"MLflow has {len(ranking)} of the {len(families)} candidates on data {digest}: run `dvc repro --force select`"
         )
     return ranking
 
@@ -98,7 +98,10 @@ def _validation_score(model: Any, digest: str) -> float:
 
 
 def choose(ranking: list[Ranked], predictions: dict[str, Predictions], settings: Settings) -> dict[str, Any]:
-    """Pick the winner from a ranking, best first, and from every family's answers on the same validation rows."""
+    """Choose the winner from a ranking, best first, and every family's predictions for the same validation rows.
+
+    Returns the content of selection.json. Raises CommentwiseError if the rows differ between the families.
+    """
     leader = ranking[0]
     comparisons = {
         ranked.family: _compare(predictions[leader.family], predictions[ranked.family], settings)
@@ -147,15 +150,15 @@ def _reason(
 
     if winner != leader:
         return (
-            f"{winner.family} wins: {leader.family} leads it by only {lead(winner.family)} of validation macro-F1, which may be chance, "
+            f"{winner.family} wins: {leader.family} leads it by only {lead(winner.family)} of validation macro-F1, which is not statistically significant, "
             f"and {winner.family} has {winner.parameters:,} parameters against {leader.parameters:,}"
         )
     runner_up = ranking[1].family
-    of_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
+    why_it_wins_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
     verdict = (
         "which is statistically significant"
         if comparisons[runner_up]["low"] > 0
-        else f"which may be chance, but {of_a_tie}"
+        else f"which is not statistically significant, but {why_it_wins_a_tie}"
     )
     return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it leads {runner_up} by {lead(runner_up)}, {verdict}"
 

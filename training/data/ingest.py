@@ -18,11 +18,11 @@ from commentwise.training.settings import Settings, load_settings
 
 
 def main() -> None:
-    """Run the stage."""
+    """Ingest the project's source."""
     project = Project()
     settings = load_settings(project.params)
     table, rejects = ingest(project, settings)
-    # Both or neither: the rejects must belong to the table beside them.
+    # Both files or neither, so that the rejects always belong to the table.
     with atomic_file(project.raw) as table_file, atomic_file(project.raw_rejects) as rejects_file:
         write_table(table, table_file)
         write_rejects(rejects, rejects_file)
@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def ingest(project: Project, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the source; return the comments table and the rejects (row, reason, text).
+    """Read the source; return the comments table and the rejects (columns row, reason, text).
 
-    Raises CommentwiseError when the source is unreadable, empty, lacks a column, holds an unknown label, or has more
-    bad rows than `data.max_rejected` allows.
+    Raises CommentwiseError when the source is unreadable or empty, lacks a column, contains an unknown label, or has
+    more bad rows than `data.max_rejected` allows.
     """
     data = settings.data
     rows = list(read_rows(data, project.root))
@@ -44,8 +44,8 @@ def ingest(project: Project, settings: Settings) -> tuple[pd.DataFrame, pd.DataF
         raise CommentwiseError(f"{source_name(data)} has no rows: set data.path to a file with comments")
     table = _to_table(rows, settings)
     _check_labels(table, settings)
-    no_time = _parse_times(table)
-    good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), no_time)
+    bad_times = _parse_times(table)
+    good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), bad_times)
     if len(rejects) > data.max_rejected * len(table):
         first = "; ".join(
             f"row {row}: {reason}" for row, reason in zip(rejects["row"][:3], rejects["reason"][:3], strict=True)
@@ -58,7 +58,7 @@ def ingest(project: Project, settings: Settings) -> tuple[pd.DataFrame, pd.DataF
 
 
 def _to_table(rows: list[Row], settings: Settings) -> pd.DataFrame:
-    """The comments table, indexed by the source's row numbers from 1."""
+    """The comments table, indexed by row number in the source, from 1."""
     names = settings.data.columns
     present = set().union(*(row.keys() for row in rows))
     for column in ("text", "label"):
@@ -83,21 +83,21 @@ def _to_table(rows: list[Row], settings: Settings) -> pd.DataFrame:
 
 
 def _parse_times(table: pd.DataFrame) -> dict[int, str]:
-    """Turn `published_at` into times in place; return the rows where that cannot be done, with the reason."""
+    """Parse `published_at` in place; return the reason for each row where that fails."""
     written = table["published_at"]
     times = pd.to_datetime(written, utc=True, format="ISO8601", errors="coerce")
     table["published_at"] = times.astype(pd.DatetimeTZDtype("us", "UTC"))
-    return dict.fromkeys(table.index[times.isna() & written.notna()].tolist(), "published_at is no ISO 8601 time")
+    return dict.fromkeys(table.index[times.isna() & written.notna()].tolist(), "published_at is not an ISO 8601 time")
 
 
 def _to_text(value: Any) -> str | None:
     if value is None or value != value or value == "":
         return None
-    return str(value).encode("utf-8", "replace").decode()  # JSON can contain lone surrogates, which UTF-8 cannot
+    return str(value).encode("utf-8", "replace").decode()  # JSON can contain lone surrogates, UTF-8 cannot
 
 
 def _content_ids(texts: pd.Series) -> pd.Series:
-    """Ids for a source without any: a hash of the text and of its number among equal texts."""
+    """Ids for rows without one: a hash of the text and of its occurrence number among equal texts."""
     seen: Counter[str] = Counter()
     ids = []
     for text in texts.fillna(""):
@@ -107,7 +107,7 @@ def _content_ids(texts: pd.Series) -> pd.Series:
 
 
 def _check_labels(table: pd.DataFrame, settings: Settings) -> None:
-    # Not a bad row: an undeclared label is a mistake in the settings, which setting rows aside would hide.
+    # An unknown label is an error in the settings. Setting its rows aside would hide it.
     unknown = table["label"][table["label"].notna() & ~table["label"].isin(settings.labels)]
     if len(unknown):
         raise CommentwiseError(

@@ -1,4 +1,4 @@
-"""Stage prepare: normalise the comments, find copies, split, and write the data report."""
+"""Stage prepare: normalise the comments, group copies, split, and write the data report."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from commentwise.training.settings import Settings, load_settings
 
 
 def main() -> None:
-    """Run the stage."""
+    """Prepare the project's comments."""
     project = Project()
     settings = load_settings(project.params)
     table = read_comments(project.raw, comments_schema(settings.labels, settings.data.max_characters))
@@ -34,14 +34,15 @@ def main() -> None:
 
 
 def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the labelled comments (text normalised; columns group and part added), the unlabelled ones, the rejects.
+    """Return the labelled comments, the unlabelled ones, and the rejects (columns row, reason, text).
 
-    Raises CommentwiseError when there are too few labelled comments to train, validate and test on.
+    Texts are normalised. Labelled comments get a column group, the same for copies of a comment, and their part in the
+    column part. Raises CommentwiseError when there are too few labelled comments for three parts, or only one label.
     """
     table = table.set_axis(pd.RangeIndex(1, len(table) + 1))
     table["text"] = table["text"].map(normalize)
     empty = table["text"] == ""
-    rejects = [_rejects(table[empty], "nothing is left of the text after normalisation")]
+    rejects = [_rejects(table[empty], "text is empty after normalisation")]
     unlabelled = table[~empty & table["label"].isna()].drop(columns="part")
     labelled = table[~empty & table["label"].notna()].copy()
     if len(labelled) < len(PARTS):
@@ -53,7 +54,7 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
             f"all {len(labelled)} labelled comments are {labelled['label'].iloc[0]!r}: a classifier needs comments of two labels or more"
         )
     labelled["group"] = group_copies(labelled["text"].tolist(), settings.prepare.near_duplicate)
-    # Where the source has its own split, a copy of a held-out comment in another part would leak it.
+    # If the source has its own split, copies of held-out comments in other parts would be leaks.
     held_out = held_out_part(labelled)
     leaked = held_out.notna() & (held_out != labelled["part"])
     rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part of the source"))

@@ -14,7 +14,7 @@ from commentwise.comments.table import PARTS
 def data_report(
     prepared: pd.DataFrame, unlabelled: pd.DataFrame, rejects: pd.DataFrame, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Describe the prepared comments (columns text, label, group, part); lengths are in characters."""
+    """The data report of the prepared comments (columns text, label, group, part). Lengths are in characters."""
     parts = {}
     for part in PARTS:
         rows = prepared[prepared["part"] == part]
@@ -36,7 +36,11 @@ def data_report(
 
 
 def main_script(text: str) -> str:
-    """The script of most of a text's letters, by the first word of their Unicode names; `none` without letters."""
+    """The script of most letters: the first word of their Unicode names, or "none" for a text without letters.
+
+    >>> main_script("очень good")
+    'cyrillic'
+    """
     scripts = Counter(
         unicodedata.name(character, "UNNAMED").split()[0].lower() for character in text if character.isalpha()
     )

@@ -1,4 +1,4 @@
-"""Reading rows of comments from files and Hugging Face datasets, unchecked."""
+"""Reading rows of comments from files and Hugging Face datasets, without validation."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from commentwise.training.settings import DataSettings
 
 Row = dict[str, Any]
 
-PART_OF_SPLIT = {
+PART_BY_SPLIT = {
     "train": "train",
     "validation": "validation",
     "valid": "validation",
@@ -26,9 +26,9 @@ PART_OF_SPLIT = {
 
 
 def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
-    """Yield the source's rows unchanged, with the source's column names as keys. `data.path` is relative to `root`.
+    """Yield the rows of the source with its own column names. `data.path` is relative to `root`.
 
-    Raises CommentwiseError naming the file or dataset when it is missing, unreadable or in another encoding.
+    Raises CommentwiseError when the file or dataset is missing, unreadable or in another encoding.
     """
     path = root / data.path
     if data.hub:
@@ -40,7 +40,7 @@ def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
 
 
 def source_name(data: DataSettings) -> str:
-    """The name of the source in lineage."""
+    """The name of the source in messages and in the lineage."""
     return f"hub:{data.hub}" + (f"/{data.hub_config}" if data.hub_config else "") if data.hub else data.path
 
 
@@ -68,11 +68,11 @@ def _file_rows(path: Path, encoding: str) -> Iterator[Row]:
 
 
 def _read_csv(path: Path, encoding: str) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # a huge comment is set aside, not an error
+    csv.field_size_limit(2**31 - 1)  # an oversized comment is a bad row, not an error
     with _open_text(path, encoding) as stream:
         reader = csv.DictReader(stream)
         for row in reader:
-            row.pop(None, None)  # cells beyond the header's
+            row.pop(None, None)  # cells without a header
             yield row
 
 
@@ -83,9 +83,9 @@ def _read_jsonl(path: Path, encoding: str) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError):  # the latter for deeply nested brackets
+            except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
                 row = None
-            # A torn line is a bad row: without columns it is set aside with its row number.
+            # An invalid line becomes a row without columns, which is set aside with its row number.
             yield row if isinstance(row, dict) else {}
 
 
@@ -112,7 +112,7 @@ _READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
 
 @contextmanager
 def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
-    # A byte-order mark would become part of the first column's name.
+    # Otherwise a byte-order mark would be part of the first column's name.
     encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
     with (
         gzip.open(path, "rt", encoding=encoding, newline="")
@@ -125,19 +125,19 @@ def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
 def _dataset_rows(name: str, data: DataSettings) -> Iterator[Row]:
     import datasets
 
-    # It would log a warning for each attempt.
+    # It logs a warning for each attempt.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         splits = datasets.load_dataset(name, data.hub_config if data.hub else None)
-    except Exception as error:  # the library raises many kinds: files, network, Arrow, its own
+    except Exception as error:  # the library raises many types: of files, network, Arrow, its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CommentwiseError(
             f"dataset {name!r} could not be loaded ({reason}): check the name, the configuration and the network"
         ) from None
     for split, rows in splits.items():
-        part = PART_OF_SPLIT.get(split)
+        part = PART_BY_SPLIT.get(split)
         if part is None:
-            raise CommentwiseError(f"dataset {name!r} has a split {split!r}; known are {', '.join(PART_OF_SPLIT)}")
+            raise CommentwiseError(f"dataset {name!r} has a split {split!r}; known are {', '.join(PART_BY_SPLIT)}")
         classes = getattr(rows.features.get(data.columns.label), "names", None)
         for row in rows:
             if classes and row[data.columns.label] is not None:

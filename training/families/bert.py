@@ -1,4 +1,4 @@
-"""BERT: an encoder of any checkpoint, fine-tuned on the comments."""
+"""The family bert: an encoder from any checkpoint, fine-tuned on the comments."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Bert(Family[BertSettings]):
     def train(
         self, task: Task, settings: BertSettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
     ) -> dict[str, Any]:
-        """Fine-tune in this process. `accelerate launch -m commentwise.training.bert` uses several."""
+        """Fine-tune in this process. `accelerate launch -m commentwise.training.bert` trains with several."""
         from accelerate import Accelerator
 
-        from commentwise.training.finetune.candidate import fine_tune
+        from commentwise.training.finetune.fine_tune import fine_tune
         from commentwise.training.finetune.precision import mixed_precision
 
         return fine_tune(Accelerator(mixed_precision=mixed_precision(settings.precision)), task, settings, out, on_row)
 
     def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> dict[str, str]:
-        """Export the encoder in fp32, fused, in several kinds of int8, and in fp16."""
+        """Export the encoder in fp32, with and without fused operators, in three variants of int8, and in fp16."""
         from commentwise.models.graphs import encoder
         from commentwise.models.graphs.smoothquant import smooth
 
@@ -59,7 +59,7 @@ class Bert(Family[BertSettings]):
         }
 
     def original(self, candidate: Path) -> Runner:
-        """The encoder in torch: fp32, all cores."""
+        """The encoder in torch, in fp32 on all cores."""
         from commentwise.training.finetune.torch_engine import TorchEngine
 
         return TorchEngine(candidate / ENCODER)

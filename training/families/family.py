@@ -3,13 +3,13 @@
 To add a family:
 
 1. Write a module in this folder with a settings class (a `Section`), a subclass of `Family`, and a tuple `FAMILIES` of
-   its instances. `train` writes a candidate with `write_results`; the other methods have defaults for a family whose
+   its instances. `train` writes a candidate with `write_results`. The defaults of the other methods suit a family whose
    candidate is one ONNX graph.
 2. Add a section of the same name to `families` in params.yaml.
 3. Add a line to `candidates` in dvc.yaml.
 
-Settings, evaluation, selection, export, tracking, publishing and reproduction follow from that. Import heavy libraries
-inside the methods: every command imports every family's module to read its settings.
+Evaluation, selection, export, tracking, publishing and reproduction then include the family. Import heavy libraries
+inside the methods, because every command imports the modules of all families to read the settings.
 """
 
 import shutil
@@ -27,13 +27,13 @@ from commentwise.training.sections import Section
 
 S = TypeVar("S", bound=Section)
 HistoryRow = dict[str, Any]
-"""One recorded step of training: `step`, and the values of that step."""
+"""A row of the training history: `step`, and the values at that step."""
 REFERENCE_GRAPH = "fp32.onnx"
-"""The graph of every bundle that its other graphs are compared with."""
+"""The graph in every bundle with which the other graphs are compared."""
 
 
 class Runner(Protocol):
-    """The part of `commentwise.models.engine.Engine` that measurements need, for any runtime."""
+    """The methods of `commentwise.models.engine.Engine` that measurements need, for any runtime."""
 
     def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of shape (rows, labels), computed one row at a time."""
@@ -44,28 +44,28 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What every family learns: the same split, labels and tokenizer."""
+    """The task of all families: the same split, labels and tokenizer."""
 
     seed: int
     labels: list[str]
     max_tokens: int
     checkpoint: str
-    """Its tokenizer is the one that all families share."""
+    """The pre-trained encoder; all families use its tokenizer."""
     parts: dict[str, Part]
-    """train, validation and test."""
+    """The parts train, validation and test, by name."""
     build: Path
-    """A folder for caches and checkpoints, which outlives the run and can be deleted at any time."""
+    """A persistent folder for caches and checkpoints, which can be deleted at any time."""
 
 
 class Family(ABC, Generic[S]):
-    """A kind of model that competes on the same split."""
+    """A type of model that is trained and compared on the same split."""
 
     name: str
     settings_type: type[S]
     answers_first: ClassVar[bool] = False
-    """Cheap enough to answer before an encoder, as the first stage of a cascade."""
+    """The family is cheap enough to be the first stage of a cascade, in front of an encoder."""
     reproducible: ClassVar[bool] = True
-    """Training again gives the same graph, bit for bit."""
+    """Training twice gives the same graph, bit for bit."""
 
     @abstractmethod
     def train(
@@ -73,18 +73,19 @@ class Family(ABC, Generic[S]):
     ) -> dict[str, Any]:
         """Train, write the candidate to the folder `out`, and return its metrics.
 
-        `on_row` is called with each row of the history as it is recorded. Raises CommentwiseError when the data or the
-        settings do not allow training.
+        `on_row` is called with each row of the history. Raises CommentwiseError when training is impossible with these
+        data or settings.
         """
 
     def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> dict[str, str]:
-        """Write every graph that could be served into `folder`; return each file's precision, the reference first.
+        """Write every graph that could be served into `folder`; return the precision of each file.
 
-        `calibration` holds token ids of training comments, for quantisation. The reference is `REFERENCE_GRAPH`.
+        The first file is the reference, `REFERENCE_GRAPH`. `calibration` has token ids of training comments, for
+        quantisation.
         """
         shutil.copyfile(candidate / GRAPH, folder / REFERENCE_GRAPH)
         return {REFERENCE_GRAPH: "fp32"}
 
     def original(self, candidate: Path) -> Runner | None:
-        """The model in the library that trained it, to compare speeds with; None where the graph is the original."""
+        """The model in the library that trained it, to compare its speed; None if the candidate is an ONNX graph."""
         return None

@@ -1,7 +1,7 @@
-"""Logistic regression and a linear SVM: TF-IDF over word-piece n-grams, chosen by cross-validation.
+"""The families logreg and svm: TF-IDF of word-piece n-grams, with a grid search by cross-validation.
 
-The model is written as an ONNX graph at once, and its predictions come from that graph, so the measured model is the
-served one.
+The model is converted to an ONNX graph right after training. Its predictions come from that graph, so the evaluated model
+is the served one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 class LinearSettings(Section):
-    """The features of a linear family, and the grid that cross-validation searches."""
+    """The features of a linear family, and the grid of the search."""
 
     ngrams: Annotated[int, Field(ge=1, le=5)]
     min_df: Count
@@ -43,25 +43,25 @@ class LinearSettings(Section):
 
 
 class Linear(Family[LinearSettings]):
-    """A linear classifier from scikit-learn over counts of token n-grams."""
+    """A linear classifier of scikit-learn on TF-IDF of token n-grams."""
 
     settings_type = LinearSettings
     answers_first = True
 
     def estimator(self, seed: int) -> BaseEstimator:
-        """The classifier without its grid parameters."""
+        """The classifier, without the parameters of the grid."""
         raise NotImplementedError
 
     def logit_scale(self, search: GridSearchCV, documents: list[str], part: Part) -> float:
-        """The number that turns the classifier's scores into log-odds when they are divided by it."""
+        """The divisor that turns the classifier's scores into log-odds."""
         return 1.0
 
     def train(
         self, task: Task, settings: LinearSettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
     ) -> dict[str, Any]:
-        """Search the grid, write the best model as an ONNX graph and its candidate folder; return its metrics.
+        """Search the grid, write the candidate with the best model as an ONNX graph, and return its metrics.
 
-        Raises CommentwiseError when the training part is too small for the folds, or no n-gram is frequent enough.
+        Raises CommentwiseError if the training part is too small for the folds, or no n-gram is frequent enough.
         """
         import onnx
         from threadpoolctl import threadpool_limits
@@ -69,7 +69,7 @@ class Linear(Family[LinearSettings]):
         from commentwise.models.graphs.linear import linear_graph
 
         parts = task.parts
-        # Products this small take several times as long on more threads, and differ in the last bits.
+        # With more threads, products this small take several times as long, and differ in the last bits.
         with threadpool_limits(1), atomic_folder(out) as folder:
             (folder / "tokenizer.json").write_text(tokenizer_json(task.checkpoint), encoding="utf-8")
             tokenizer = load_tokenizer(folder / "tokenizer.json", task.max_tokens)
@@ -117,7 +117,7 @@ class Linear(Family[LinearSettings]):
         try:
             return search.fit(documents, part.targets)
         except ValueError as error:
-            if any(sign in str(error) for sign in ("no terms remain", "empty vocabulary", "documents than min_df")):
+            if any(phrase in str(error) for phrase in ("no terms remain", "empty vocabulary", "documents than min_df")):
                 raise CommentwiseError(
                     f"families.{self.name}.min_df = {settings.min_df}: no n-gram occurs in that many training comments; lower it or add comments"
                 ) from None
@@ -130,7 +130,7 @@ class LogisticRegressionFamily(Linear):
     name = "logreg"
 
     def estimator(self, seed: int) -> BaseEstimator:
-        """The classifier without its grid parameters."""
+        """The classifier, without the parameters of the grid."""
         from sklearn.linear_model import LogisticRegression
 
         return LogisticRegression(max_iter=1000)
@@ -142,13 +142,13 @@ class SVMFamily(Linear):
     name = "svm"
 
     def estimator(self, seed: int) -> BaseEstimator:
-        """The classifier without its grid parameters."""
+        """The classifier, without the parameters of the grid."""
         from sklearn.svm import LinearSVC
 
         return LinearSVC(random_state=seed)
 
     def logit_scale(self, search: GridSearchCV, documents: list[str], part: Part) -> float:
-        """The temperature that fits the margins of cross-validation, since margins are not log-odds."""
+        """The temperature that calibrates the margins of cross-validation, because margins are not log-odds."""
         from sklearn.model_selection import cross_val_predict
 
         margins = cross_val_predict(
@@ -161,16 +161,16 @@ FAMILIES = (LogisticRegressionFamily(), SVMFamily())
 
 
 def _document(tokens: Sequence[int], special: set[int]) -> str:
-    """Token ids as the words of a document, so that scikit-learn counts their n-grams."""
+    """The token ids as a document with one word per token, for scikit-learn."""
     return " ".join(str(token) for token in tokens if token not in special)
 
 
 def _folds(part: Part, folds: int, seed: int) -> Folds:
-    """Folds in which copies stay together, as in the split itself."""
-    fewest = part.table.groupby("label")["group"].nunique()
-    if fewest.min() < folds:
+    """Stratified folds in which copies stay together, as in the split."""
+    groups = part.table.groupby("label")["group"].nunique()
+    if groups.min() < folds:
         raise CommentwiseError(
-            f"label {fewest.idxmin()!r} has {fewest.min()} training comments, fewer than folds = {folds}: add comments or lower families.*.folds"
+            f"label {groups.idxmin()!r} has {groups.min()} training comments, fewer than folds = {folds}: add comments or lower families.*.folds"
         )
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -185,18 +185,18 @@ def _weights(search: GridSearchCV) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def _one_row_per_label(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """scikit-learn keeps one row for two labels, the second one's log-odds: share it between both."""
+    """For two labels, scikit-learn has one row, the log-odds of the second: split it between both labels."""
     return np.concatenate([-rows / 2, rows / 2]) if len(rows) == 1 else rows
 
 
 def _history(search: GridSearchCV) -> list[dict[str, Any]]:
-    """One line per point of the grid."""
+    """One row per point of the grid."""
     results = search.cv_results_
     return [
         {
             "step": step,
-            **{name.removeprefix("classifier__"): value for name, value in chosen.items()},
+            **{name.removeprefix("classifier__"): value for name, value in params.items()},
             "macro_f1": float(score),
         }
-        for step, (chosen, score) in enumerate(zip(results["params"], results["mean_test_score"], strict=True), start=1)
+        for step, (params, score) in enumerate(zip(results["params"], results["mean_test_score"], strict=True), start=1)
     ]

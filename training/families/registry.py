@@ -1,4 +1,4 @@
-"""All families, found in the modules of this folder."""
+"""The registry of families: the modules of this folder."""
 
 from functools import cache
 from importlib import import_module
@@ -11,19 +11,19 @@ from commentwise.training.families.family import Family
 
 @cache
 def families() -> dict[str, Family[Any]]:
-    """Every family by name, in alphabetical order.
+    """All families by name, in alphabetical order.
 
-    Raises ValueError where two modules define the same name.
+    Raises ValueError if two modules define the same name.
     """
-    found: dict[str, Family[Any]] = {}
+    by_name: dict[str, Family[Any]] = {}
     for module in iter_modules(package.__path__):
         if module.name == "registry":
             continue
         for family in getattr(import_module(f"{package.__name__}.{module.name}"), "FAMILIES", ()):
-            if family.name in found:
+            if family.name in by_name:
                 raise ValueError(f"two families are named {family.name!r}")
-            found[family.name] = family
-    return dict(sorted(found.items()))
+            by_name[family.name] = family
+    return dict(sorted(by_name.items()))
 
 
 def names() -> list[str]:

@@ -1,7 +1,7 @@
-"""Which comments make up each step, and how a step is shared among devices: all a pure function of the seed.
+"""The comments of each step, and their distribution over processes: pure functions of the seed.
 
-A step is as many comments as fit in a budget of tokens, since tokens are what a step costs; comments are short, with a
-long tail. Nothing here remembers anything, so training resumes at any step by its number.
+A step has as many comments as fit in a budget of tokens, because its cost depends on tokens, and the lengths of comments
+have a long tail. Nothing here has state, so training can resume at any step by its number.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from commentwise.models.encoders.packing import Packed, Shape, TokenIds, pack
 
 POOL = 50
-"""Steps that are sorted by length together: large enough to pad little, small enough to stay random."""
+"""Steps whose comments are sorted by length together: enough to need little padding, few enough to stay random."""
 
 Rows = NDArray[np.int64]
 """Row numbers of comments."""
@@ -25,32 +25,32 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Examples:
-    """Comments to learn from or to answer."""
+    """Tokenised comments for training or prediction."""
 
     rows: Sequence[TokenIds]
     """Token ids of each comment."""
     targets: NDArray[np.int64]
-    """Label number of each comment."""
+    """Label index of each comment, shape (comments,)."""
     weights: NDArray[np.float32]
-    """How much each comment counts in the loss; their mean is 1."""
+    """Weight of each comment in the loss, shape (comments,), with mean 1."""
     ids: Sequence[str]
     """Comment ids, for messages."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each comment."""
+        """Number of tokens of each comment, shape (comments,)."""
         return np.fromiter((len(row) for row in self.rows), dtype=np.int64, count=len(self.rows))
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one device computes at once."""
+    """Comments that go through the model in one pass on one device."""
 
     documents: Packed
     targets: Tensor
     """int64 of shape (documents,)."""
     weights: Tensor
-    """float32 of shape (documents,); 0 for what only fills up."""
+    """float32 of shape (documents,); 0 for padding documents."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "MicroBatch":
         """The same batch on `device`."""
@@ -62,14 +62,18 @@ class MicroBatch:
         )
 
     def pin_memory(self) -> "MicroBatch":
-        """The same batch in memory that a GPU reads directly; the data loader calls this."""
+        """The same batch in page-locked memory, from which copies to a GPU are faster. The data loader calls this."""
         return MicroBatch(self.documents.pin_memory(), self.targets.pin_memory(), self.weights.pin_memory())
 
 
 def epoch_steps(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int, by_length: bool) -> list[Rows]:
-    """Cut one pass over all comments into steps of at most `budget` tokens, a longer comment standing alone.
+    """Split an epoch into steps of at most `budget` tokens; a comment that is longer gets its own step.
 
-    With `by_length`, comments of like length share a step, so that padding it wastes little; without, steps are random.
+    `lengths` has shape (comments,). Each step lists the rows of its comments. With `by_length`, comments of similar
+    length share a step, which reduces padding; otherwise steps are random.
+
+    >>> [step.tolist() for step in epoch_steps(np.array([5, 5, 5]), budget=10, seed=0, epoch=1, by_length=False)]
+    [[2, 0], [1]]
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))
@@ -77,40 +81,41 @@ def epoch_steps(lengths: NDArray[np.int64], budget: int, seed: int, epoch: int, 
         return _cut(order, lengths, budget)
     size = max(1, round(POOL * budget / lengths.mean()))
     pools = [order[start : start + size] for start in range(0, len(order), size)]
-    alike = (pool[np.argsort(lengths[pool], kind="stable")] for pool in pools)
-    steps = list(chain.from_iterable(_cut(pool, lengths, budget) for pool in alike))
+    by_size = (pool[np.argsort(lengths[pool], kind="stable")] for pool in pools)
+    steps = list(chain.from_iterable(_cut(pool, lengths, budget) for pool in by_size))
     return [steps[number] for number in rng.permutation(len(steps))]
 
 
 def evaluation_steps(lengths: NDArray[np.int64], budget: int, processes: int) -> list[Rows]:
-    """All comments in steps that fill every process's budget of tokens once, the longest comments first."""
+    """Split all comments into steps of at most `budget` tokens per process, the longest comments first."""
     return _cut(np.argsort(-lengths, kind="stable"), lengths, budget * processes)
 
 
 def shares(step: Rows, lengths: NDArray[np.int64], processes: int, budget: int) -> list[list[Rows]]:
-    """Deal a step to processes, and cut each share into micro-batches of at most `budget` tokens.
+    """Distribute a step over processes, and split each share into micro-batches of at most `budget` tokens.
 
-    All shares have equally many micro-batches, since sharded models compute in step; some may be empty.
+    All shares have the same number of micro-batches, because the processes of a sharded model must run in lockstep; some
+    micro-batches may be empty. The result is indexed by process, micro-batch and comment.
     """
     by_length = step[np.argsort(-lengths[step], kind="stable")]
-    dealt = [_cut(by_length[process::processes], lengths, budget) for process in range(processes)]
-    most = max(len(share) for share in dealt)
-    return [share + [step[:0]] * (most - len(share)) for share in dealt]
+    split = [_cut(by_length[process::processes], lengths, budget) for process in range(processes)]
+    max_batches = max(len(share) for share in split)
+    return [share + [step[:0]] * (max_batches - len(share)) for share in split]
 
 
 def _cut(order: Rows, lengths: NDArray[np.int64], budget: int) -> list[Rows]:
     starts, tokens = [0], 0
-    for place, length in enumerate(lengths[order].tolist()):
+    for position, length in enumerate(lengths[order].tolist()):
         tokens += length
-        if tokens > budget and place > starts[-1]:
-            starts.append(place)
+        if tokens > budget and position > starts[-1]:
+            starts.append(position)
             tokens = length
     pieces = zip(starts, [*starts[1:], len(order)], strict=True)
     return [order[start:end] for start, end in pieces if end > start]
 
 
 class Steps(Dataset[list[MicroBatch]]):
-    """The micro-batches of each step that fall to one process, of at most `budget` tokens."""
+    """One process's micro-batches of each step, of at most `budget` tokens each."""
 
     def __init__(
         self,
@@ -121,7 +126,7 @@ class Steps(Dataset[list[MicroBatch]]):
         budget: int,
         fixed_shape: bool,
     ) -> None:
-        """With `fixed_shape`, all micro-batches are filled up to one shape, for code that is compiled for it."""
+        """With `fixed_shape`, all micro-batches are padded to one shape, for a compiled model."""
         self._examples = examples
         self._lengths = examples.lengths
         self._steps = steps
@@ -137,14 +142,14 @@ class Steps(Dataset[list[MicroBatch]]):
         return [self._collate(rows) for rows in self.rows(number)]
 
     def rows(self, number: int) -> list[Rows]:
-        """Which comments stand in each micro-batch of step `number`."""
+        """The rows of the comments in each micro-batch of step `number`."""
         return shares(self._steps[number], self._lengths, self._processes, self._budget)[self._process]
 
     def _collate(self, rows: Rows) -> MicroBatch:
         examples = self._examples
-        # A process without a comment takes part with one that counts nothing.
-        taken = rows if len(rows) else np.zeros(1, dtype=np.int64)
-        documents = pack([examples.rows[row] for row in taken.tolist()], self._shape)
+        # An empty micro-batch runs with one comment of weight 0.
+        packed = rows if len(rows) else np.zeros(1, dtype=np.int64)
+        documents = pack([examples.rows[row] for row in packed.tolist()], self._shape)
         slots = len(documents.cu_seqlens) - 1
         targets, weights = np.zeros(slots, dtype=np.int64), np.zeros(slots, dtype=np.float32)
         targets[: len(rows)], weights[: len(rows)] = examples.targets[rows], examples.weights[rows]
@@ -152,6 +157,6 @@ class Steps(Dataset[list[MicroBatch]]):
 
 
 def _shape(lengths: NDArray[np.int64], budget: int) -> Shape:
-    """Room for any micro-batch: comments rarely are as short as the shortest, all of them never."""
+    """A shape that fits any micro-batch of at most `budget` tokens."""
     longest = int(lengths.max())
     return Shape(max(budget, longest), min(len(lengths), budget // int(lengths.min()) + 1), longest)

@@ -1,4 +1,4 @@
-"""Comments as token ids, tokenised once and read from disk as they are needed."""
+"""Token ids of comments, cached on disk and memory-mapped."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from commentwise.comments.normalize import NORMALIZATION_VERSION
 from commentwise.fileio import atomic_folder
 from commentwise.models.tokens import encode, tokenizer_from_text
 
-datasets.disable_progress_bars()  # they would draw over that of training
+datasets.disable_progress_bars()  # they would overwrite the progress bar of training
 
 PIECE = 10_000
-"""Comments that are tokenised together."""
+"""Comments per call of the tokenizer."""
 
 
 class EncodedComments(Sequence[NDArray[np.int32]]):
-    """Token ids of each comment, in Arrow files that are mapped into memory."""
+    """Token ids of each comment, in memory-mapped Arrow files."""
 
     def __init__(self, folder: Path) -> None:
         column = datasets.Dataset.load_from_disk(str(folder)).data.column("input_ids")
@@ -32,12 +32,12 @@ class EncodedComments(Sequence[NDArray[np.int32]]):
     def __getitem__(self, row: int) -> NDArray[np.int32]:  # type: ignore[override]
         piece = int(np.searchsorted(self._starts, row, side="right")) - 1
         offsets, values = self._pieces[piece]
-        place = row - self._starts[piece]
-        return np.asarray(values[offsets[place] : offsets[place + 1]])
+        position = row - self._starts[piece]
+        return np.asarray(values[offsets[position] : offsets[position + 1]])
 
 
 def encoded(store: Path, tokenizer_text: str, max_tokens: int, texts: Sequence[str]) -> EncodedComments:
-    """The token ids of `texts`, truncated at `max_tokens`, from the cache in `store` if it has them."""
+    """Tokenise `texts`, truncated to `max_tokens`, or read the result of an earlier call from the cache `store`."""
     key = hashlib.sha256(f"{NORMALIZATION_VERSION} {max_tokens} {tokenizer_text}".encode())
     for text in texts:
         key.update(text.encode() + b"\0")

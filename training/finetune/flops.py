@@ -1,4 +1,4 @@
-"""How much of a device training uses: model FLOPs utilisation (MFU)."""
+"""The terms of model FLOPs utilisation (MFU): the FLOPs of training, and the peak of the device."""
 
 import time
 from typing import Any
@@ -16,15 +16,15 @@ PEAKS = {
     "L4": 121e12,
     "A10G": 70e12,
 }
-"""Dense bf16 FLOP/s of GPUs, from NVIDIA's data sheets; the first name that the device's contains."""
+"""Dense bf16 FLOP/s of GPUs, from NVIDIA's data sheets, by a part of the device's name. The first match counts."""
 
 
 def training_flops(model: PreTrainedModel, lengths: NDArray[Any]) -> float:
-    """FLOPs of one forward and backward pass over comments of these lengths, padding not counted.
+    """FLOPs of one forward and backward pass over comments of these lengths, without padding.
 
-    6 N s + 12 L d s² for a comment of s tokens (Chowdhery et al. 2022, PaLM, appendix B), where N counts the weights of
-    the layers' matrices, without embeddings; L is the number of layers and d the hidden size. What a faster algorithm
-    leaves out still counts as done.
+    6 N s + 12 L d s² for a comment of s tokens (Chowdhery et al. 2022, PaLM, appendix B), where N is the number of
+    weights in the layers' matrices, without embeddings, L the number of layers and d the hidden size. These are the
+    FLOPs of the model, not of its implementation: skipped operations count too.
     """
     config = model.config
     body = model.base_model
@@ -37,11 +37,11 @@ def training_flops(model: PreTrainedModel, lengths: NDArray[Any]) -> float:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s that the device can do at most: its data sheet's, or those of a large matrix product measured here."""
+    """Peak FLOP/s of the device: from its data sheet if known, else measured with a large matrix product."""
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
-        for known, peak in PEAKS.items():
-            if known in name:
+        for model, peak in PEAKS.items():
+            if model in name:
                 return peak
     return _measured_peak(device, dtype)
 

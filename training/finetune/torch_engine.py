@@ -1,4 +1,4 @@
-"""The encoder in torch, answering like an engine: what the exported graphs are compared with."""
+"""The encoder in torch with the interface of an engine, to compare the exported graphs with."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from commentwise.models.engine import padded
 
 
 class TorchEngine:
-    """The encoder that transformers saved in a folder, on all cores of the CPU."""
+    """An encoder saved by transformers, run on all cores of the CPU."""
 
     def __init__(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-        """Load the model with weights and arithmetic of `dtype`."""
+        """Load the model in `folder` with weights of type `dtype`, in which it also computes."""
         torch.set_num_threads(available_cores())
         self._model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
 
     def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of shape (rows, labels), one comment after the other."""
+        """Logits of shape (rows, labels), computed one row at a time."""
         return np.concatenate([self.batch_logits([row]) for row in rows])
 
     @torch.no_grad()

@@ -1,1 +1,1 @@
-"""MLflow: every run, and the versions that were published."""
+"""MLflow: tracking of runs, and the registry of published versions."""

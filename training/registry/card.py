@@ -1,4 +1,4 @@
-"""The model card that is kept with every version (Mitchell et al. 2019, "Model Cards for Model Reporting")."""
+"""The model card of a version (Mitchell et al. 2019, "Model Cards for Model Reporting")."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ SCORES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "macro_recall": "macro
 
 
 def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: dict[str, Any]) -> str:
-    """The card, from a bundle's manifest, selection.json and baselines.json."""
+    """The model card as Markdown, from a bundle's manifest, selection.json and baselines.json."""
     test = manifest["metrics"]["test"]
     sections = [
         f"# Sentiment of comments: {manifest['family']}",
-        f"Sorts a comment into one of: {', '.join(manifest['labels'])}.",
+        f"Classifies a comment as one of: {', '.join(manifest['labels'])}.",
         "## Intended use",
-        "Summaries over many comments, sorting and filtering. Not for decisions about a single person: single answers are often wrong, "
-        "and irony, quotations and mixed feelings are hard for it.",
+        "Summaries of many comments, sorting and filtering. Not for decisions about individual people: single predictions are often wrong, "
+        "especially for irony, quotations and mixed feelings.",
         "## Data",
         _data(manifest["data"]),
         "## Quality on the test part",
@@ -25,8 +25,8 @@ def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: d
         f"Expected calibration error {test['ece']:.3f} as trained and {test['ece_calibrated']:.3f} as served, "
         f"with temperature {manifest['temperature']:.3f} fitted on the validation part.",
         "## Limits",
-        f"Comments are cut at {manifest['max_tokens']} tokens. Quality on other sources, languages and times than those of the data is unknown: "
-        "measure it before relying on it. The figures above hold for the data named here.",
+        f"Comments are truncated to {manifest['max_tokens']} tokens. The scores above are for the data named here. The quality for other sources, "
+        "languages and times is unknown: measure it before relying on it.",
         "## Served files",
         _files(manifest),
         "## Lineage",
@@ -37,7 +37,7 @@ def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: d
 
 def _data(data: dict[str, Any]) -> str:
     rows = ", ".join(f"{part} {count:,}" for part, count in data["rows"].items())
-    return f"Source `{data['source']}`; comments: {rows}. Copies of a comment stand in one part only."
+    return f"Source `{data['source']}`; comments: {rows}. All copies of a comment are in the same part."
 
 
 def _scores(test: dict[str, Any]) -> str:

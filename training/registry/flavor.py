@@ -1,4 +1,4 @@
-"""What makes an uploaded bundle a model that MLflow can load: the file MLmodel, the packages, and the code."""
+"""The files that make an uploaded bundle an MLflow model: MLmodel, the packages, and the code."""
 
 import platform
 import shutil
@@ -14,12 +14,12 @@ from commentwise.models.pyfunc import answer_types
 
 CODE = "code"
 MODULES = ("*.py", "comments/*.py", "models/*.py")
-"""What a bundle needs: neither models.encoders nor models.graphs, which need torch and onnx."""
+"""The code that a bundle needs. models.encoders and models.graphs are left out, because they need torch and onnx."""
 PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
 
 
 def write_flavor(folder: Path, labels: list[str], run_id: str) -> None:
-    """Write into `folder` what belongs beside a bundle's files."""
+    """Write these files into `folder`, from which they are uploaded beside the bundle's files."""
     inputs = Schema([ColSpec(DataType.string, "text", required=False)])
     outputs = Schema([ColSpec(DataType[kind], name, required=False) for name, kind in answer_types(labels).items()])
     model = Model(run_id=run_id, signature=ModelSignature(inputs, outputs))

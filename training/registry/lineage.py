@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def describe(project: Project, name: str) -> dict[str, Any]:
-    """The lineage of a version, by number or alias. Raises CommentwiseError when there is none."""
+    """The lineage of a version, by number or alias. Raises CommentwiseError if there is no such version."""
     client = connect(project)
     version = find_version(client, load_settings(project.params).publish.model, name)
     manifest = manifest_of(version)

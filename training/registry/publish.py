@@ -1,6 +1,6 @@
-"""Register the bundle, and make it champion if it beats the current one on the same test comments.
+"""Register the bundle, and make it champion if it beats the current champion on the same test comments.
 
-Every step is keyed by content, so the command can be interrupted and repeated at any time.
+Every step is identified by content, so the command can be interrupted and repeated at any time.
 """
 
 import argparse
@@ -60,15 +60,17 @@ def main() -> None:
 
 
 def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
-    """Upload the bundle with its model card and create a version for it, unless the registry has it already."""
+    """Upload the bundle and its model card, and create a version, unless the registry already has this bundle."""
     model, bundle = settings.publish.model, bundle_id(project.bundle)
-    if found := version_of_bundle(client, model, bundle):
-        return found
+    if version := version_of_bundle(client, model, bundle):
+        return version
     run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle)
     try:
         client.create_registered_model(model)
     except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):  # another process may have created it
+        if error.error_code != ErrorCode.Name(
+            RESOURCE_ALREADY_EXISTS
+        ):  # it may exist, or another process may have created it
             raise
     manifest = read_json(project.bundle / MANIFEST)
     return client.create_model_version(
@@ -104,13 +106,13 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
         mlflow.log_text(json.dumps(candidate_facts(project), indent=2), "candidates.json")
         for family in registry.names():
             mlflow.log_artifact(str(project.candidate(family) / "test.parquet"), f"candidates/{family}")
-        # Last: a run without this tag was interrupted, and is not used.
+        # Set last: a run without this tag was interrupted, and is ignored.
         client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
     return str(run.info.run_id)
 
 
 def candidate_facts(project: Project) -> dict[str, Any]:
-    """The facts that `commentwise reproduce` compares: scores, and the graph's hash where a family is reproducible."""
+    """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family."""
     facts: dict[str, Any] = {}
     for name, family in registry.families().items():
         evaluation = read_json(project.evaluated(name))
@@ -123,9 +125,9 @@ def candidate_facts(project: Project) -> dict[str, Any]:
 
 
 def judge(client: MlflowClient, project: Project, version: ModelVersion, settings: Settings) -> tuple[str, str]:
-    """Decide which alias the project's version gets; return it with the reason.
+    """The alias for the project's version, champion or challenger, and the reason.
 
-    Raises CommentwiseError when the champion's labels differ, since then the two cannot be compared.
+    Raises CommentwiseError if the champion has other labels, because the two cannot be compared.
     """
     current = champion(client, version.name)
     if current is None:
@@ -140,18 +142,18 @@ def judge(client: MlflowClient, project: Project, version: ModelVersion, setting
                 f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}: "
                 "publish under another name (publish.model), or delete the alias 'champion' first"
             )
-        theirs = incumbent.probabilities(test.texts).argmax(axis=1)
-    ours = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1)
+        champion_predicted = incumbent.probabilities(test.texts).argmax(axis=1)
+    predicted = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1)
     lead, (low, high) = paired_bootstrap(
-        test.targets, ours, theirs, len(settings.labels), settings.evaluate.resamples, settings.seed
+        test.targets, predicted, champion_predicted, len(settings.labels), settings.evaluate.resamples, settings.seed
     )
-    measured = (
+    comparison = (
         f"{100 * lead:+.1f} points of macro-F1 against champion version {current.version} on the same {len(test.targets):,} test comments "
         f"(95% interval {100 * low:+.1f} to {100 * high:+.1f}){_leak_warning(current, version)}"
     )
     if low > 0:
-        return CHAMPION, f"it beats the champion: {measured}"
-    return CHALLENGER, f"it is not significantly better than the champion: {measured}"
+        return CHAMPION, f"it beats the champion: {comparison}"
+    return CHALLENGER, f"it is not significantly better than the champion: {comparison}"
 
 
 def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
@@ -161,7 +163,7 @@ def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
 
 
 def move_alias(client: MlflowClient, version: ModelVersion, alias: str) -> None:
-    """Point the alias at the version. A new champion loses the alias challenger, and records its predecessor."""
+    """Set the alias to the version. A new champion loses the alias challenger, and gets a tag with its predecessor."""
     before = champion(client, version.name) if alias == CHAMPION else None
     if before and before.version != version.version:
         client.set_model_version_tag(version.name, version.version, PREVIOUS_TAG, before.version)

@@ -1,9 +1,9 @@
-"""Check a registered version by training it again: same commit, raw data and parameters, in a temporary clone.
+"""Check a registered version by training it again in a temporary clone, with the same commit, raw data and parameters.
 
   commentwise reproduce champion
 
-The split and the linear models must be identical. An encoder's floating-point sums depend on the machine and its number
-of threads, so its scores and labels must be close.
+The split and the linear models must be identical. The scores and labels of an encoder must be close: its floating-point
+sums depend on the machine and the number of threads.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from commentwise.training.registry.versions import downloaded, find_version, man
 from commentwise.training.settings import load_settings
 
 SCORE_TOLERANCE = 0.02
-"""Largest difference of an encoder's macro-F1 from the recorded one."""
+"""Largest allowed difference of an encoder's macro-F1 from the recorded one."""
 LABEL_TOLERANCE = 0.05
-"""Largest share of test comments with another label from the encoder."""
+"""Largest allowed share of test comments for which the encoder predicts another label."""
 
 
 def main() -> None:
-    """Reproduce the version named on the command line; exit with 1 when something differs."""
+    """Reproduce the version named on the command line. The exit status is 1 if something differs."""
     parser = argparse.ArgumentParser(
         prog="commentwise reproduce",
         description=__doc__,
@@ -45,7 +45,7 @@ def main() -> None:
     name, project = parser.parse_args().version, Project()
     version = find_version(connect(project), load_settings(project.params).publish.model, name)
     manifest = manifest_of(version)
-    _warn_of_other_packages(manifest["environment"])
+    _warn_about_other_packages(manifest["environment"])
     with (
         _rerun(project, manifest) as clone,
         downloaded(version, "candidates.json") as facts,
@@ -58,12 +58,12 @@ def main() -> None:
 
 
 def compare(clone: Project, manifest: dict[str, Any], facts: dict[str, Any], recorded: Path) -> list[str]:
-    """Print each check of `clone` against `facts` and the predictions in `recorded`; return those that failed."""
+    """Compare `clone` with the recorded facts and predictions; print each check, and return those that failed."""
     differences = []
 
-    def check(good: bool, statement: str) -> None:
-        print(f"  {'same' if good else 'DIFFERENT'}: {statement}")
-        if not good:
+    def check(passed: bool, statement: str) -> None:
+        print(f"  {'same' if passed else 'DIFFERENT'}: {statement}")
+        if not passed:
             differences.append(statement)
 
     prepared = folder_md5(clone.prepared)
@@ -99,11 +99,11 @@ def _changed_labels(clone: Project, recorded: Path, family: str, labels: list[st
 
 @contextmanager
 def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
-    """A clone at the version's commit in which the pipeline has run again, from the raw comments on."""
+    """A temporary clone of the version's commit in which the pipeline has run again, starting from the raw comments."""
     commit, dirty = manifest["git"]["commit"], manifest["git"]["dirty"]
     if commit is None or dirty:
         raise CommentwiseError(
-            f"the version was made from uncommitted code ({', '.join(dirty) or 'no git repository'}): "
+            f"the version was trained with uncommitted code ({', '.join(dirty) or 'no git repository'}): "
             "commit it, run `dvc repro --force export` and publish again"
         )
     root = repository_root(project)
@@ -121,7 +121,7 @@ def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
 
 
 def _restore_raw(md5: str, root: Path, clone: Project) -> None:
-    """Put the raw comments with this md5 into the clone, from DVC's cache or its remote."""
+    """Copy the raw comments with this md5 from DVC's cache or its remote into the clone."""
     cached = root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
     if not cached.is_file():
         subprocess.run(
@@ -132,7 +132,7 @@ def _restore_raw(md5: str, root: Path, clone: Project) -> None:
         )
     if not cached.is_file():
         raise CommentwiseError(
-            f"the raw comments with md5 {md5} are neither in DVC's cache nor in its remote: get them back with `dvc pull`"
+            f"the raw comments with md5 {md5} are neither in DVC's cache nor in its remote: restore them with `dvc pull`"
         )
     clone.raw.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(cached, clone.raw)
@@ -140,7 +140,7 @@ def _restore_raw(md5: str, root: Path, clone: Project) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a command with its output on the terminal, and with a tracking store inside the clone."""
+    """Run a command with its output on the terminal and the tracking store in the clone."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_TRACKING", "DVC_"))
     }
@@ -149,11 +149,11 @@ def _run(command: list[str], folder: Path) -> None:
         raise CommentwiseError(f"`{' '.join(command)}` failed in a clone of the repository; see the message above")
 
 
-def _warn_of_other_packages(recorded: dict[str, Any]) -> None:
-    here = environment_facts()
+def _warn_about_other_packages(recorded: dict[str, Any]) -> None:
+    installed = environment_facts()["packages"]
     for name, number in recorded["packages"].items():
-        if here["packages"].get(name) != number:
-            print(f"warning: made with {name} {number}, and here is {here['packages'].get(name, 'none')}")
+        if installed.get(name) != number:
+            print(f"warning: the version was trained with {name} {number}; installed is {installed.get(name, 'none')}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Move the alias champion back. Servers that follow it (--model models:/NAME@champion --poll 60) swap without losing a request.
+"""Move the alias champion back. Servers with --model models:/NAME@champion --poll 60 reload it without dropping a request.
 
 commentwise rollback                      # to the previous champion
-commentwise rollback 3 --why "complaints" # to a version by its number or alias
+commentwise rollback 3 --why "complaints" # to a version, by number or alias
 """
 
 import argparse
@@ -34,14 +34,14 @@ def main() -> None:
 
 
 def roll_back(client: MlflowClient, model: str, target: str | None, why: str) -> str:
-    """Make `target`, by default the previous champion, champion; return a sentence that says so.
+    """Make `target` champion, by default the previous champion; return a message that says so.
 
-    Raises CommentwiseError when there is no champion, or none before it.
+    Raises CommentwiseError if there is no champion, no previous one, or no version `target`.
     """
     current = champion(client, model)
     if current is None:
         raise CommentwiseError(f"{model!r} has no champion: publish one with `commentwise publish`")
-    # A version fetched by its alias includes its tags.
+    # MLflow returns the tags of a version that is fetched by its alias.
     previous = current.tags.get(PREVIOUS_TAG)
     if target is None and previous is None:
         raise CommentwiseError(
@@ -50,10 +50,10 @@ def roll_back(client: MlflowClient, model: str, target: str | None, why: str) ->
     version = find_version(client, model, target or str(previous))
     if version.version == current.version:
         return f"version {version.version} of {model!r} already was champion"
-    kept = version.tags.get(PREVIOUS_TAG)
+    before_target = version.tags.get(PREVIOUS_TAG)
     move_alias(client, version, CHAMPION)
-    if kept:  # rolling back twice goes back two versions
-        client.set_model_version_tag(model, version.version, PREVIOUS_TAG, kept)
+    if before_target:  # a second rollback goes back to the version before
+        client.set_model_version_tag(model, version.version, PREVIOUS_TAG, before_target)
     elif target is None:
         client.delete_model_version_tag(model, version.version, PREVIOUS_TAG)
     done = f"version {version.version} of {model!r} is champion instead of {current.version}"

@@ -1,4 +1,4 @@
-"""MLflow tracking: the connection, and one run per candidate, written live or afterwards but never twice."""
+"""MLflow tracking: the connection, and exactly one run per candidate, recorded during training or afterwards."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Read by mlflow when it is imported: no telemetry, and an unreachable server is an error within seconds.
+# Read when mlflow is imported: no telemetry, and errors within seconds if the server is unreachable.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -41,18 +41,18 @@ FAMILY_TAG = "commentwise.family"
 
 
 def connect(project: Project) -> MlflowClient:
-    """Choose the tracking store and the experiment, and check that they answer.
+    """Set the tracking store and the experiment, and check that the store answers.
 
-    The store is MLFLOW_TRACKING_URI, by default sqlite:///mlflow.db in the project's folder. Raises
-    CommentwiseError when it does not answer.
+    The store is MLFLOW_TRACKING_URI, by default sqlite:///mlflow.db in the project's folder. Raises CommentwiseError if
+    it does not answer.
     """
-    for talkative in ("mlflow", "alembic"):  # they log every table created, and every missing GPU
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # it would print two lines per run, twice
+    for verbose in ("mlflow", "alembic"):  # they log every new table and every missing GPU
+        logging.getLogger(verbose).setLevel(logging.WARNING)
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # two lines per run
     root = repository_root(project)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
-    # A server knows where artifacts go; a database does not.
+    # A server configures the location of artifacts, a database does not.
     location = None if uri.startswith(("http:", "https:")) else (root / "mlartifacts").as_uri()
     try:
         if mlflow.get_experiment_by_name(EXPERIMENT) is None:
@@ -69,9 +69,9 @@ def connect(project: Project) -> MlflowClient:
 
 
 class LiveRun:
-    """A run that is written during training.
+    """A run that is recorded during training.
 
-    Losing MLflow does not stop training: the run is completed later from the candidate's files.
+    If MLflow stops answering, training continues, and `record_candidate` records the run later from the candidate's files.
     """
 
     def __init__(self, run: Run) -> None:
@@ -83,8 +83,8 @@ class LiveRun:
         """Record metrics."""
         self._try(lambda: mlflow.log_metrics(values, step=step, run_id=self.run_id))
 
-    def belongs_to(self, candidate: str) -> None:
-        """Tag the run with the md5 of its candidate, by which it is found again."""
+    def set_candidate(self, candidate: str) -> None:
+        """Tag the run with the md5 of its candidate, by which `record_candidate` finds it."""
         self._try(lambda: self._client.set_tag(self.run_id, CANDIDATE_TAG, candidate))
 
     def _try(self, action: Any) -> None:
@@ -103,9 +103,9 @@ class LiveRun:
 def live_run(
     project: Project, family: Family[Any], settings: Settings, parent_run: str | None = None
 ) -> Iterator[LiveRun]:
-    """Record a training run of `family` live, with system metrics. An error marks it as failed.
+    """Record a training run of `family` with system metrics, nested in `parent_run` if there is one.
 
-    It is nested in the run `parent_run`, if given.
+    An error marks the run as failed.
     """
     connect(project)
     tags = _tags(project, family) | ({MLFLOW_PARENT_RUN_ID: parent_run} if parent_run else {})
@@ -116,20 +116,20 @@ def live_run(
 
 @contextmanager
 def study_run(project: Project, name: str, key: str) -> Iterator[LiveRun]:
-    """The run that the trials of a study are nested in. A study with the same `key` continues in its earlier run."""
+    """The parent run of a study's trials. A study with the same `key` continues its earlier run."""
     client = connect(project)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
     tags = {STUDY_TAG: key, "git.commit": str(git_facts(project.root)["commit"])}
-    with mlflow.start_run(found[0].info.run_id if found else None, run_name=name, tags=tags) as run:
+    with mlflow.start_run(runs[0].info.run_id if runs else None, run_name=name, tags=tags) as run:
         yield LiveRun(run)
 
 
 def record_candidate(client: MlflowClient, project: Project, name: str, settings: Settings) -> str:
-    """Ensure that MLflow has the candidate of the family `name` and its evaluation; return the logged model's id.
+    """Record the candidate of the family `name` and its evaluation, unless MLflow has them; return the logged model's id.
 
-    Keyed by content, so it can be repeated.
+    Candidates and evaluations are identified by their content.
     """
     family = registry.families()[name]
     candidate = folder_md5(project.candidate(name))
@@ -153,14 +153,14 @@ def _find_run(client: MlflowClient, candidate: str) -> str | None:
 
 
 def _record_run(client: MlflowClient, project: Project, family: Family[Any], settings: Settings, candidate: str) -> str:
-    """Write the run of a candidate that was trained without MLflow, or restored from DVC's cache."""
+    """Record the run of a candidate that was trained without MLflow, or restored from DVC's cache."""
     folder = project.candidate(family.name)
     with mlflow.start_run(run_name=family.name, tags=_tags(project, family)) as run:
         mlflow.log_params(_params(family, settings))
         for row in read_history(folder):
             values = {name: value for name, value in row.items() if name != "step" and isinstance(value, int | float)}
             mlflow.log_metrics(values, step=row["step"])
-        # Last, so that an interrupted run is not mistaken for a complete one.
+        # Set last: a run without this tag was interrupted, and is ignored.
         client.set_tag(run.info.run_id, CANDIDATE_TAG, candidate)
     return str(run.info.run_id)
 
@@ -175,7 +175,7 @@ def _record_model(project: Project, family: str, settings: Settings, run_id: str
         for part, logged in datasets.items():
             mlflow.log_input(logged, context=part)
         mlflow.log_params({f"chosen.{name}": value for name, value in facts.get("chosen", {}).items()})
-        if "checkpoint_md5" in facts:  # the name of a folder does not identify it
+        if "checkpoint_md5" in facts:  # the checkpoint's name may be that of a folder
             mlflow.log_param("checkpoint_md5", facts["checkpoint_md5"])
         mlflow.log_metrics(
             {
@@ -195,9 +195,9 @@ def _record_model(project: Project, family: str, settings: Settings, run_id: str
 
 
 def dataset(project: Project, part: str, data: dict[str, Any]) -> Any:
-    """One part of the prepared data as an MLflow dataset, named by the part and DVC's md5 of the whole split.
+    """One part of the prepared data as an MLflow dataset, with DVC's md5 of the whole split as its digest.
 
-    The digest is given because MLflow's own covers only the first 10,000 rows.
+    MLflow's own digest covers only the first 10,000 rows.
     """
     table = pd.read_parquet(project.part(part))[["text", "label"]]
     return from_pandas(

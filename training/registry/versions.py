@@ -1,4 +1,4 @@
-"""The MLflow registry: one version per bundle, found by content, by number or by alias."""
+"""The MLflow registry: versions of bundles, by content, number or alias."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,26 +21,26 @@ BUNDLE_TAG = "commentwise.bundle"
 DECISION_TAG = "commentwise.decision"
 PREVIOUS_TAG = "commentwise.previous_champion"
 BUNDLE_FOLDER = "bundle"
-"""Folder of the bundle among its run's artifacts."""
+"""Folder of the bundle in the artifacts of its run."""
 
 
 def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion:
-    """A version by its number or alias. Raises CommentwiseError naming what there is."""
+    """A version by its number or alias. Raises CommentwiseError if there is none."""
     try:
         if version.isdigit():
             return client.get_model_version(model, version)
         return client.get_model_version_by_alias(model, version)
     except MlflowException:
-        known = ", ".join(
-            str(found.version) for found in sorted(_versions(client, model), key=lambda found: int(found.version))
+        existing = ", ".join(
+            str(known.version) for known in sorted(_versions(client, model), key=lambda known: int(known.version))
         )
         raise CommentwiseError(
-            f"the registry has no version {version!r} of {model!r} (it has {known or 'none'}): publish one with `commentwise publish`"
+            f"the registry has no version {version!r} of {model!r} (it has {existing or 'none'}): publish one with `commentwise publish`"
         ) from None
 
 
 def champion(client: MlflowClient, model: str) -> ModelVersion | None:
-    """The version in production, or None before the first."""
+    """The version in production, or None if there is no champion."""
     try:
         return client.get_model_version_by_alias(model, CHAMPION)
     except MlflowException:
@@ -48,8 +48,8 @@ def champion(client: MlflowClient, model: str) -> ModelVersion | None:
 
 
 def version_of_bundle(client: MlflowClient, model: str, bundle: str) -> ModelVersion | None:
-    """The version of this bundle (by `commentwise.models.bundle.bundle_id`), if it was registered."""
-    return next((found for found in _versions(client, model) if found.tags.get(BUNDLE_TAG) == bundle), None)
+    """The version of the bundle with this id (see `commentwise.models.bundle.bundle_id`), or None."""
+    return next((known for known in _versions(client, model) if known.tags.get(BUNDLE_TAG) == bundle), None)
 
 
 def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
@@ -58,13 +58,13 @@ def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
 
 @contextmanager
 def downloaded(version: ModelVersion, artifact: str) -> Iterator[Path]:
-    """A temporary local copy of an artifact of the version's run."""
+    """A temporary local copy of an artifact of the version's run. Raises CommentwiseError if it is missing."""
     with tempfile.TemporaryDirectory(prefix="commentwise-") as folder:
         try:
             path = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path=artifact, dst_path=folder)
         except (MlflowException, OSError) as error:
             raise CommentwiseError(
-                f"version {version.version} of {version.name!r} has lost its artifact {artifact!r} ({str(error).splitlines()[0]}): "
+                f"version {version.version} of {version.name!r} has no artifact {artifact!r} ({str(error).splitlines()[0]}): "
                 "restore the artifact store"
             ) from None
         yield Path(path)

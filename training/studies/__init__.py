@@ -1,1 +1,1 @@
-"""Experiments beside the pipeline: seeds, hyperparameter search, language-model adaptation."""
+"""Experiments outside of the pipeline: several seeds, hyperparameter search, language-model adaptation."""

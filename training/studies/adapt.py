@@ -1,13 +1,15 @@
-"""Adapt an encoder to the language of your comments before fine-tuning: masked-language-model training.
+"""Adapt an encoder to the language of your comments before fine-tuning, by masked-language-model training.
 
-  accelerate launch -m commentwise.training.studies.adapt --out build/adapted
+  commentwise adapt --out build/adapted
   dvc exp run -S families.bert.checkpoint=build/adapted
 
-Learns from the training part and the unlabelled comments of data/prepared, or from files that you name (read like
-data.path, with its text column). The result is a checkpoint like those on the hub. An interrupted run continues when the
-same command is given again.
+For several GPUs: accelerate launch -m commentwise.training.studies.adapt --out build/adapted
 
-Tokens are masked as in BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): 15%, drawn again in each epoch.
+The comments are the training part and the unlabelled comments of data/prepared, or those of the files that you name (read
+like data.path, with the same text column). The result is a checkpoint like those on the hub. Run the same command again to
+resume an interrupted run.
+
+15% of the tokens are masked as in BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), others in each epoch.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Read when torch is loaded: waiting threads should sleep. Spinning ones starve each other on a shared machine.
+# Read when torch is imported. Idle threads should sleep: spinning threads starve others on a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pandas as pd
@@ -53,12 +55,12 @@ from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 
 MASKED = 0.15
-STEPS_BETWEEN_LOOKS = 10
-"""Steps between two checks of several processes for a signal that one of them received."""
+SIGNAL_STEPS = 10
+"""Steps between two checks whether any process received a signal."""
 
 
 def main() -> None:
-    """Adapt the checkpoint of params.yaml, or another, and write it to a folder."""
+    """Adapt a checkpoint, by default that of params.yaml, and write the result to a folder."""
     project = Project()
     parser = argparse.ArgumentParser(
         prog="commentwise adapt",
@@ -66,9 +68,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("comments", nargs="*", type=Path, help="files with comments (default: those of data/prepared)")
-    parser.add_argument("--checkpoint", help="where to start (default: that of params.yaml)")
+    parser.add_argument("--checkpoint", help="checkpoint to adapt (default: that of params.yaml)")
     parser.add_argument(
-        "--out", type=Path, default=project.build / "adapted", help="folder to write (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=project.build / "adapted",
+        help="folder of the adapted checkpoint (default: %(default)s)",
     )
     parser.add_argument("--epochs", type=int, default=1, help="passes over the comments (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="comments per step and device (default: %(default)s)")
@@ -83,8 +88,8 @@ def main() -> None:
 
 
 def adapt(build: Path, texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> None:
-    """Train on the normalised `texts` and write the checkpoint to arguments.out; `build` has caches and checkpoints."""
-    logging.set_verbosity_error()  # it warns of the new masked-language head
+    """Train on the normalised `texts` and write the checkpoint to arguments.out; `build` is for caches and checkpoints."""
+    logging.set_verbosity_error()  # no warning about the new masked-language head
     set_seed(settings.seed)
     use_all_cores()
     folder = resolve_checkpoint(arguments.checkpoint)
@@ -95,9 +100,8 @@ def adapt(build: Path, texts: Sequence[str], settings: Settings, arguments: argp
             f"checkpoint {arguments.checkpoint!r}: its tokenizer has no mask token; choose an encoder"
         )
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-    with PartialState(
-        cpu=not torch.cuda.is_available()
-    ).local_main_process_first():  # one process writes what all of them read
+    # The first process fills the cache, the others read it.
+    with PartialState(cpu=not torch.cuda.is_available()).local_main_process_first():
         rows = encoded(build / "tokens", tokenizer_text, settings.max_tokens, texts)
     state = build / "adapt" / _key(tokenizer_text, texts, settings, arguments)
     trainer = Trainer(
@@ -107,9 +111,9 @@ def adapt(build: Path, texts: Sequence[str], settings: Settings, arguments: argp
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED, pad_to_multiple_of=8),
     )
     with Interrupt() as interrupt:
-        trainer.add_callback(_StopWhenAsked(interrupt))
-        last = get_last_checkpoint(str(state)) if state.is_dir() else None
-        trainer.train(resume_from_checkpoint=last)
+        trainer.add_callback(_StopOnSignal(interrupt))
+        checkpoint = get_last_checkpoint(str(state)) if state.is_dir() else None
+        trainer.train(resume_from_checkpoint=checkpoint)
         if interrupt.signal:
             interrupt.stop(interrupt.signal)
     if trainer.is_world_process_zero():
@@ -118,15 +122,15 @@ def adapt(build: Path, texts: Sequence[str], settings: Settings, arguments: argp
             tokenizer.save_pretrained(new)
             (new / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
         shutil.rmtree(state, ignore_errors=True)
-        print(f"adapt: {len(texts):,} comments read {arguments.epochs} times; the checkpoint is in {arguments.out}")
+        print(f"adapt: {arguments.epochs} epochs over {len(texts):,} comments; the checkpoint is in {arguments.out}")
 
 
 def _training_arguments(state: Path, settings: Settings, arguments: argparse.Namespace) -> TrainingArguments:
     precision = mixed_precision(settings.of(BERT).precision)
-    # transformers 5 renamed it.
-    known = TrainingArguments.__dataclass_fields__
+    # transformers 5 renamed the option.
+    fields = TrainingArguments.__dataclass_fields__
     by_length = (
-        {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
+        {"group_by_length": True} if "group_by_length" in fields else {"train_sampling_strategy": "group_by_length"}
     )
     options: dict[str, Any] = {
         "output_dir": str(state),
@@ -160,7 +164,7 @@ class _Rows(Dataset[dict[str, Any]]):
         return {"input_ids": self._rows[row].tolist()}
 
 
-class _StopWhenAsked(TrainerCallback):
+class _StopOnSignal(TrainerCallback):
     """Saves and stops after the step in which a signal was received."""
 
     def __init__(self, interrupt: Interrupt) -> None:
@@ -168,22 +172,22 @@ class _StopWhenAsked(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         signal = self._interrupt.signal
-        if args.world_size > 1:  # processes get the signal at different steps and must stop after the same one
-            signal = max(gather_object([signal])) if state.global_step % STEPS_BETWEEN_LOOKS == 0 else 0
+        if args.world_size > 1:  # processes receive it in different steps, and must stop after the same one
+            signal = max(gather_object([signal])) if state.global_step % SIGNAL_STEPS == 0 else 0
         if signal:
             self._interrupt.signal = signal
             control.should_save = control.should_training_stop = True
 
 
 def _encoder(folder: Path, trained: PreTrainedModel) -> PreTrainedModel:
-    """The checkpoint's encoder with the trained weights; its pooler, which this training does not use, is unchanged."""
+    """The checkpoint's encoder with the trained weights. Its pooler is unchanged, because this training does not use it."""
     encoder: PreTrainedModel = AutoModel.from_pretrained(folder, dtype=torch.float32)
     encoder.load_state_dict(trained.base_model.state_dict(), strict=False)
     return encoder
 
 
 def _key(tokenizer_text: str, texts: Sequence[str], settings: Settings, arguments: argparse.Namespace) -> str:
-    """A digest of everything that the outcome depends on."""
+    """A digest of everything that the result depends on."""
     options = (arguments.checkpoint, arguments.epochs, arguments.batch, arguments.learning_rate)
     digest = hashlib.sha256(repr((settings.seed, settings.max_tokens, options, tokenizer_text)).encode())
     for text in texts:
@@ -192,7 +196,7 @@ def _key(tokenizer_text: str, texts: Sequence[str], settings: Settings, argument
 
 
 def _prepared_texts(project: Project) -> list[str]:
-    """Training and unlabelled comments, never those of the held-out parts."""
+    """The training part and the unlabelled comments, without those of the held-out parts."""
     files = [path for path in (project.part("train"), project.unlabelled) if path.is_file()]
     if not files:
         raise CommentwiseError(f"{project.prepared} has no comments: run `dvc repro prepare`, or name files")

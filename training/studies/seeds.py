@@ -1,9 +1,9 @@
-"""Fine-tune the encoder with several seeds, to measure how far chance alone moves its scores.
+"""Fine-tune the encoder with several seeds, to measure the random variation of its scores.
 
   commentwise seeds 3
 
-The split is that of data/prepared; order and dropout change. Finished seeds are not trained again, so the command can be
-interrupted and repeated, and a larger count reuses a smaller one.
+All runs use the split in data/prepared; the order of comments and the dropout differ. Finished seeds are not trained
+again, so the command can be interrupted and repeated, and a larger count reuses the runs of a smaller one.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from commentwise.training.studies.trials import run_trial, study_key
 
 
 def main() -> None:
-    """Train with the number of seeds on the command line, print the scores, and write them to reports/seeds.json."""
+    """Train with several seeds, print the scores, and write them to reports/seeds.json."""
     parser = argparse.ArgumentParser(
         prog="commentwise seeds",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("count", type=int, help="number of seeds, starting with that of params.yaml")
+    parser.add_argument("count", type=int, help="number of seeds; the first is that of params.yaml")
     count = parser.parse_args().count
     if count < 2:
-        raise CommentwiseError(f"{count} seeds have no deviation: ask for 2 or more")
+        raise CommentwiseError(f"{count} seeds have no standard deviation: give 2 or more")
     project = Project()
     params = read_params(project.params)
     settings = parse_settings(params, project.params)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation (of a sample, n - 1) of each part's macro-F1, and the scores of each seed."""
+    """The scores of each seed, and the mean and sample standard deviation (n - 1) of each part's macro-F1."""
     names = [f"{part}_macro_f1" for part in HELD_OUT]
     scores = {name: [float(row[name]) for row in rows] for name in names}
     return {

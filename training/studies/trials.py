@@ -1,4 +1,4 @@
-"""Trials: fine-tuning beside the pipeline to compare settings. A trial is trained once and its measurements are kept."""
+"""Trials: fine-tuning runs outside of the pipeline, to compare settings. Each trial is trained once."""
 
 import hashlib
 import json
@@ -25,32 +25,32 @@ from commentwise.training.settings import Settings, parse_settings
 
 PACKAGE = Path(__file__).parents[2]
 CODE = ("training/bert.py", "training/finetune", "models/encoders")
-"""Code that a trial's outcome depends on, besides settings and data."""
+"""Code that the result of a trial depends on, besides settings and data."""
 
 
 class TrialFailed(CommentwiseError):
-    """Training ended with an error, which it has printed."""
+    """Training failed; its output has the error."""
 
 
 def with_changes(params: dict[str, Any], bert: dict[str, Any]) -> dict[str, Any]:
-    """The content of a params file with other values in its section families.bert."""
+    """`params`, the content of a params file, with the settings `bert` changed in its section families.bert."""
     families = params["families"]
     return {**params, "families": {**families, "bert": {**families["bert"], **bert}}}
 
 
 def run_trial(project: Project, params: dict[str, Any], parent_run: str) -> Path:
-    """Fine-tune the encoder with `params`, the content of a params file, unless this was done before.
+    """Fine-tune the encoder with `params`, the content of a params file, unless this trial is already finished.
 
-    Returns the candidate's folder. Its weights are not kept: commentwise.training.bert recreates them from the params
-    file beside the folder. An interrupted trial continues. Its MLflow run is nested in `parent_run`.
-    Raises TrialFailed when training ends with an error.
+    Returns the candidate's folder. Its weights are deleted: commentwise.training.bert reproduces them from the params
+    file beside the folder. An interrupted trial resumes. Its MLflow run is nested in `parent_run`. Raises TrialFailed
+    when training fails.
     """
     folder = project.build / "trials" / study_key(project, parse_settings(params, project.params))
     if not (folder / "metrics.json").is_file():
-        given = folder.with_suffix(".yaml")
-        with atomic_file(given) as temporary:
+        params_file = folder.with_suffix(".yaml")
+        with atomic_file(params_file) as temporary:
             temporary.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        _train(project, given, folder, parent_run)
+        _train(project, params_file, folder, parent_run)
     shutil.rmtree(folder / ENCODER, ignore_errors=True)
     return folder
 
@@ -59,7 +59,7 @@ def study_key(project: Project, settings: Settings, *more: object) -> str:
     """A digest of everything that an encoder's results depend on, and of `more`."""
     options = settings.of(BERT).model_dump(exclude={"checkpoint_steps"})
     checkpoint = project.root / settings.checkpoint
-    known = [
+    inputs = [
         options,
         folder_md5(checkpoint) if checkpoint.is_dir() else None,
         settings.seed,
@@ -68,7 +68,7 @@ def study_key(project: Project, settings: Settings, *more: object) -> str:
         folder_md5(project.prepared),
         *more,
     ]
-    digest = hashlib.sha256(json.dumps(known, default=str).encode())
+    digest = hashlib.sha256(json.dumps(inputs, default=str).encode())
     for name in CODE:
         path = PACKAGE / name
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
@@ -89,7 +89,7 @@ def _train(project: Project, params: Path, out: Path, parent_run: str) -> None:
 
 @contextmanager
 def _children_end_first() -> Iterator[None]:
-    """On SIGTERM, end only after the child processes have saved their state."""
+    """On SIGTERM, wait until the child processes have saved their state before this process ends."""
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
         for child in psutil.Process().children(recursive=True):

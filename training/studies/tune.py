@@ -2,8 +2,9 @@
 
   commentwise tune --trials 12
 
-The settings of params.yaml are tried first, and the best trial is compared with them. The search space is the section
-tune of params.yaml. Each trial is an MLflow run nested in that of the search. An interrupted search continues.
+The search space is the section tune of params.yaml. The best trial is compared with the present settings, which are
+trained first. Each trial is an MLflow run, nested in that of the search. Run the same command again to resume an
+interrupted search.
 """
 
 import argparse
@@ -38,10 +39,10 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--trials", type=int, default=12, help="settings to try, earlier ones included (default: 12)")
+    parser.add_argument("--trials", type=int, default=12, help="number of trials, including earlier ones (default: 12)")
     count = parser.parse_args().trials
     if count < 1:
-        raise CommentwiseError(f"--trials is {count}: ask for 1 or more")
+        raise CommentwiseError(f"--trials is {count}: give 1 or more")
     project = Project()
     params = read_params(project.params)
     settings = parse_settings(params, project.params)
@@ -51,9 +52,9 @@ def main() -> None:
         print("tune: the settings of params.yaml", flush=True)
         present = run_trial(project, params, run.run_id)
         study = open_study(project.build / "tune.db", key, settings)
-        while (done := len(study.get_trials(states=[TrialState.COMPLETE, TrialState.FAIL]))) < count:
+        while (finished := len(study.get_trials(states=[TrialState.COMPLETE, TrialState.FAIL]))) < count:
             trial = study.ask(distributions)
-            print(f"tune: trial {done + 1} of {count}, {_named(trial.params)}", flush=True)
+            print(f"tune: trial {finished + 1} of {count}, {_format(trial.params)}", flush=True)
             try:
                 folder = run_trial(project, with_changes(params, trial.params), run.run_id)
             except TrialFailed as error:
@@ -69,11 +70,11 @@ def main() -> None:
 
 
 def search_space(params: dict[str, Any], settings: Settings) -> dict[str, BaseDistribution]:
-    """The distribution of each setting. Raises CommentwiseError when a value is not allowed in families.bert."""
+    """The distribution of each setting. Raises CommentwiseError if a value is not valid for families.bert."""
     space: dict[str, BaseDistribution] = {}
     for name, choices in settings.tune.space.items():
-        ends = [choices.low, choices.high] if isinstance(choices, Range) else choices
-        for value in ends:
+        values = [choices.low, choices.high] if isinstance(choices, Range) else choices
+        for value in values:
             parse_settings(with_changes(params, {name: value}), Path("params.yaml, tune.space"))
         space[name] = (
             FloatDistribution(choices.low, choices.high, log=True)
@@ -84,11 +85,11 @@ def search_space(params: dict[str, Any], settings: Settings) -> dict[str, BaseDi
 
 
 def open_study(store: Path, key: str, settings: Settings) -> optuna.Study:
-    """The search with this key in the database `store`, with its earlier trials; an interrupted trial runs next."""
+    """Open the study with this key in the database `store`, or create it. An interrupted trial is queued again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     store.parent.mkdir(exist_ok=True)
     study = optuna.create_study(study_name=key, storage=f"sqlite:///{store}", direction="maximize", load_if_exists=True)
-    # The same seed after a restart would draw the same settings again.
+    # With the same seed, a resumed search would draw the same settings again.
     study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.enqueue_trial(trial.params)
@@ -97,18 +98,18 @@ def open_study(store: Path, key: str, settings: Settings) -> optuna.Study:
 
 
 def summary(study: optuna.Study, present: Path, settings: Settings) -> dict[str, Any]:
-    """All trials, best first, and the lead of the best over the present settings on the same validation comments."""
+    """All trials, best first, and the lead of the best trial over the present settings on the validation part."""
     trials = [
         {**trial.params, SCORE: trial.value} for trial in study.get_trials(states=[TrialState.COMPLETE], deepcopy=False)
     ]
     if not trials:
-        raise CommentwiseError("no trial finished: see their messages above, and correct tune.space in params.yaml")
-    before = _predictions(present, settings)
-    after = _predictions(Path(study.best_trial.user_attrs[FOLDER]), settings)
+        raise CommentwiseError("no trial finished: see the messages above, and correct tune.space in params.yaml")
+    baseline = _predictions(present, settings)
+    best = _predictions(Path(study.best_trial.user_attrs[FOLDER]), settings)
     lead, (low, high) = paired_bootstrap(
-        before.targets,
-        after.predicted,
-        before.predicted,
+        baseline.targets,
+        best.predicted,
+        baseline.predicted,
         len(settings.labels),
         settings.evaluate.resamples,
         settings.seed,
@@ -128,30 +129,30 @@ def _predictions(folder: Path, settings: Settings) -> Predictions:
     return read_predictions(folder, "validation", settings.labels)
 
 
-def _named(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+def _format(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_format_value(value)}" for name, value in values.items())
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
 
 
 def _show(report: dict[str, Any]) -> None:
     names = [name for name in report["best"] if name != SCORE]
     table = Table("", *names, "validation macro-F1")
-    for place, trial in enumerate(report["trials"][:10], start=1):
-        table.add_row(str(place), *(_short(trial[name]) for name in names), f"{trial[SCORE]:.3f}")
+    for rank, trial in enumerate(report["trials"][:10], start=1):
+        table.add_row(str(rank), *(_format_value(trial[name]) for name in names), f"{trial[SCORE]:.3f}")
     table.add_section()
     table.add_row(
-        "params.yaml", *(_short(report["present"][name]) for name in names), f"{report['present'][SCORE]:.3f}"
+        "params.yaml", *(_format_value(report["present"][name]) for name in names), f"{report['present'][SCORE]:.3f}"
     )
     Console().print(table)
     lead = report["lead"]
-    verdict = "" if lead["low"] > 0 else ", which may be chance"
+    verdict = "" if lead["low"] > 0 else ", not statistically significant"
     print(
-        f"The best leads params.yaml by {100 * lead['difference']:.1f} points of validation macro-F1 "
-        f"(95% interval {100 * lead['low']:.1f} to {100 * lead['high']:.1f}{verdict}); chosen among "
-        f"{len(report['trials'])}, its lead is overestimated by that choice. To train with it:\n"
+        f"The best trial leads params.yaml by {100 * lead['difference']:.1f} points of validation macro-F1 "
+        f"(95% interval {100 * lead['low']:.1f} to {100 * lead['high']:.1f}{verdict}). "
+        f"This is an overestimate, because it is the best of {len(report['trials'])} trials. To train with its settings:\n"
     )
     changes = " ".join(f"-S families.bert.{name}={json.dumps(report['best'][name])}" for name in names)
     print(f"  dvc exp run {changes}")

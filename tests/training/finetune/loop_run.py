@@ -1,6 +1,6 @@
-"""A small training run in a process of its own: `python -m tests.training.finetune.loop_run FOLDER [NAME=VALUE…]`.
+"""A small training run in its own process: `python -m tests.training.finetune.loop_run FOLDER [NAME=VALUE…]`.
 
-Prints each row of the history as JSON, leaves the weights in FOLDER/weights.pt and can resume from FOLDER/run.pt.
+Prints each row of the history as JSON, writes the weights to FOLDER/weights.pt and can resume from FOLDER/run.pt.
 """
 
 import json
@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 from transformers import BertConfig, BertForSequenceClassification
 
 from commentwise.errors import run_command
 from commentwise.training.finetune.batches import Examples
 from commentwise.training.finetune.checkpoints import Checkpoints
-from commentwise.training.finetune.loop import FULL, Row, Trainer, end_processes
+from commentwise.training.finetune.loop import Row, Trainer, end_processes
 from commentwise.training.finetune.recipe import Recipe
 
 DEFAULTS = {
@@ -43,7 +42,7 @@ DEFAULTS = {
 
 
 class Sharding(Accelerator):  # type: ignore[misc]
-    """Shards weights and optimiser as accelerate does on GPUs, where alone it offers FSDP."""
+    """Shards the weights and the optimiser on CPUs; accelerate supports FSDP on GPUs only."""
 
     def prepare(self, *args: Any, **options: Any) -> Any:
         model, optimizer = args
@@ -51,8 +50,8 @@ class Sharding(Accelerator):  # type: ignore[misc]
         groups = [[names[weight] for weight in group["params"]] for group in optimizer.param_groups]
         fully_shard(model)
         sharded = dict(model.named_parameters())
-        for group, inside in zip(optimizer.param_groups, groups, strict=True):
-            group["params"] = [sharded[name] for name in inside]
+        for group, group_names in zip(optimizer.param_groups, groups, strict=True):
+            group["params"] = [sharded[name] for name in group_names]
         return model, self.prepare_optimizer(optimizer)
 
 
@@ -77,7 +76,7 @@ def model(dropout: float = 0.1) -> BertForSequenceClassification:
 
 
 def examples(count: int, seed: int = 0) -> Examples:
-    """Comments whose first word tells their label, of 3 to 40 tokens."""
+    """Comments of 3 to 40 tokens whose first token determines the label."""
     rng = np.random.default_rng(seed)
     rows = [rng.integers(5, 100, size=rng.integers(3, 40)).tolist() for _ in range(count)]
     targets = np.array([row[0] % 3 for row in rows])
@@ -106,20 +105,20 @@ def trainer(
 
 def main() -> None:
     folder, *changes = sys.argv[1:]
-    chosen = {name: json.loads(value) for name, value in (change.split("=") for change in changes)}
-    hold = chosen.pop("hold", float("inf"))
+    options = {name: json.loads(value) for name, value in (change.split("=") for change in changes)}
+    hold = options.pop("hold", float("inf"))
 
     def watch(row: Row) -> None:
         accelerator.print(json.dumps(row), flush=True)
         if row["step"] >= hold:
-            sys.stdin.read()  # until the test has killed this process
+            sys.stdin.read()  # blocks until the test kills this process
 
-    run = trainer(Path(folder), watch, **chosen)
+    run = trainer(Path(folder), watch, **options)
     accelerator = run.accelerator
     accelerator.print(f"processes: {accelerator.num_processes}", flush=True)
     run.fit()
-    run.leave_mixed_precision()
-    weights = get_model_state_dict(run.model, options=FULL)
+    run.learner.leave_mixed_precision()
+    weights = run.learner.weights()
     if accelerator.is_main_process:
         torch.save(weights, Path(folder) / "weights.pt")
     del run, weights

@@ -1,4 +1,4 @@
-"""Comments are tokenised once, and read back as they were."""
+"""Comments are tokenised once, then read from the cache."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.checkpoints import sample_texts
 STORE = Path("tokens")
 
 
-def test_comments_are_tokenised_once_and_kept(work: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comments_are_tokenised_once_and_cached(work: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, texts = tokenizer_json(str(checkpoint)), sample_texts(1200)
     expected = encode(tokenizer_from_text(text, 24), texts)
     assert [row.tolist() for row in encoded(STORE, text, 24, texts)] == expected
@@ -24,7 +24,7 @@ def test_comments_are_tokenised_once_and_kept(work: Path, checkpoint: Path, monk
     assert len(list(STORE.iterdir())) == 1
 
 
-def test_other_lengths_or_texts_are_tokenised_again(work: Path, checkpoint: Path) -> None:
+def test_another_max_length_or_text_is_tokenised_again(work: Path, checkpoint: Path) -> None:
     text = tokenizer_json(str(checkpoint))
     assert max(len(row) for row in encoded(STORE, text, 8, ["a video " * 20])) == 8
     assert max(len(row) for row in encoded(STORE, text, 16, ["a video " * 20])) == 16

@@ -1,4 +1,4 @@
-"""The FLOPs of a model follow the stated formula."""
+"""Training FLOPs follow the formula in the docstring, and the peak of the device is positive."""
 
 import numpy as np
 import torch

@@ -1,14 +1,14 @@
-"""Learning rates rise and fall as told, and layers near the input get less."""
+"""The learning-rate schedule, layer-wise learning rates, and the moving average."""
 
 import pytest
 import torch
 
-from commentwise.training.finetune.recipe import Average, learning_rate_factor, parameter_groups
+from commentwise.training.finetune.recipe import EMA, learning_rate_factor, parameter_groups
 from tests.training.finetune.loop_run import model, recipe
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(schedule: str) -> None:
+def test_the_learning_rate_rises_to_its_peak_and_decays_to_zero(schedule: str) -> None:
     factors = [learning_rate_factor(share / 100, 0.1, schedule) for share in range(101)]
     assert factors[0] == 0
     assert factors[:11] == sorted(factors[:11])
@@ -18,11 +18,11 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(schedule: str)
     assert factors[100] == pytest.approx(0)
 
 
-def test_no_warm_up_starts_at_the_peak() -> None:
+def test_without_warm_up_the_learning_rate_starts_at_its_peak() -> None:
     assert learning_rate_factor(0, 0, "linear") == 1
 
 
-def test_layers_near_the_input_learn_less() -> None:
+def test_layers_near_the_input_get_a_lower_learning_rate() -> None:
     encoder = model()
     groups = parameter_groups(encoder, recipe(layer_decay=0.5, learning_rate=0.8))
     rate = {id(weight): group["peak"] for group in groups for weight in group["params"]}
@@ -41,13 +41,13 @@ def test_layers_near_the_input_learn_less() -> None:
     assert sum(len(group["params"]) for group in groups) == len(by_name)
 
 
-def test_the_average_follows_the_weights_and_steps_in_for_them() -> None:
+def test_the_average_follows_the_weights_and_replaces_them_inside_the_block() -> None:
     line = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(line.weight)
-    average = Average(line, decay=0.5)
+    ema = EMA(line, decay=0.5)
     for step, value in enumerate((1.0, 2.0), start=100):
         torch.nn.init.constant_(line.weight, value)
-        average.update(step)
-    with average.applied():
+        ema.update(step)
+    with ema.applied():
         assert line.weight.item() == 0.5 * (0.5 * 0 + 0.5 * 1) + 0.5 * 2
     assert line.weight.item() == 2

@@ -22,7 +22,7 @@ from commentwise.training.families.family import Task
 from commentwise.training.finetune.batches import Examples
 from commentwise.training.finetune.checkpoints import Checkpoints
 from commentwise.training.finetune.encoded import EncodedComments, encoded
-from commentwise.training.finetune.loop import SPEEDS, Row, Trainer
+from commentwise.training.finetune.loop import SPEEDS, Progress, Row, Trainer
 from commentwise.training.finetune.progress import console
 from commentwise.training.finetune.recipe import Recipe
 from commentwise.training.finetune.settings import BertSettings
@@ -39,18 +39,13 @@ def fine_tune(
 ) -> dict[str, Any]:
     """Fine-tune, keep the epoch with the best validation macro-F1, and write the candidate to `out`.
 
-    Returns the candidate's metrics. `on_row` is called with each row of the history. An interrupted run continues where
-    it was when it is called again with the same arguments. Raises CommentwiseError when the data or the checkpoint
-    cannot be used, or the loss is no longer finite.
+    Returns the candidate's metrics. `on_row` is called with each row of the history. An interrupted run resumes when
+    this is called again with the same arguments. Raises CommentwiseError when the data or the checkpoint cannot be
+    used, or the loss is no longer finite.
     """
     set_seed(task.seed)
     tokenizer_text = tokenizer_json(settings.checkpoint)
-    with accelerator.local_main_process_first():
-        rows = {
-            name: encoded(task.build / "tokens", tokenizer_text, task.max_tokens, part.texts)
-            for name, part in task.parts.items()
-        }
-    examples = {name: _examples(part, rows[name], settings.class_weights) for name, part in task.parts.items()}
+    examples = _examples_by_part(accelerator, task, tokenizer_text, settings.class_weights)
     checkpoint = resolve_checkpoint(settings.checkpoint)
     model = load_encoder(checkpoint, task.labels)
     if settings.dropout is not None:
@@ -64,7 +59,7 @@ def fine_tune(
     with (
         atomic_folder(out) if accelerator.is_main_process else nullcontext(out) as folder,
         console(
-            "train@bert", len(rows["train"]) * settings.epochs, settings.epochs, accelerator.is_main_process
+            "train@bert", len(examples["train"].rows) * settings.epochs, settings.epochs, accelerator.is_main_process
         ) as show,
     ):
 
@@ -75,16 +70,16 @@ def fine_tune(
 
         trainer = Trainer(accelerator, model, recipe, examples["train"], examples["validation"], watch, checkpoints)
         trainer.fit()
-        trainer.leave_mixed_precision()
+        trainer.learner.leave_mixed_precision()
         logits = {name: trainer.logits(examples[name]) for name in HELD_OUT}
-        progress, weights = trainer.progress, trainer.encoder_weights()
+        progress, weights = trainer.progress, trainer.learner.encoder_weights()
         facts: dict[str, Any] = {"family": "bert", "chosen": {"epoch": progress.best_epoch}}
         if not accelerator.is_main_process:
             return {**facts, "validation_macro_f1": progress.best_score}
         model.save_pretrained(folder / ENCODER, state_dict=weights)
-        # Beside the weights too, so that the folder is a complete checkpoint, from which another run can start.
-        for place in (folder, folder / ENCODER):
-            (place / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
+        # Also beside the weights, so that the encoder's folder is a complete checkpoint for another run.
+        for parent in (folder, folder / ENCODER):
+            (parent / "tokenizer.json").write_text(tokenizer_text, encoding="utf-8")
         facts |= {
             "checkpoint_md5": folder_md5(checkpoint),
             "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -95,13 +90,23 @@ def fine_tune(
     return metrics
 
 
+def _examples_by_part(accelerator: Accelerator, task: Task, tokenizer_text: str, power: float) -> dict[str, Examples]:
+    """The examples of each part. The first process of a machine fills the cache of token ids, the others read it."""
+    with accelerator.local_main_process_first():
+        rows = {
+            name: encoded(task.build / "tokens", tokenizer_text, task.max_tokens, part.texts)
+            for name, part in task.parts.items()
+        }
+    return {name: _examples(part, rows[name], power) for name, part in task.parts.items()}
+
+
 def _recipe(task: Task, settings: BertSettings) -> Recipe:
     values = settings.model_dump() | {"seed": task.seed}
     return Recipe(**{field.name: values[field.name] for field in fields(Recipe)})
 
 
 def _examples(part: Part, rows: EncodedComments, power: float) -> Examples:
-    """The part with each comment weighted by its label's frequency to the power of minus `power`, with mean 1."""
+    """The part as examples. Weights are the frequency of the label to the power of minus `power`, scaled to mean 1."""
     counts = np.bincount(part.targets, minlength=len(part.labels))
     weights = (len(part.targets) / counts.clip(min=1)) ** power
     weights = weights[part.targets]
@@ -111,9 +116,10 @@ def _examples(part: Part, rows: EncodedComments, power: float) -> Examples:
 
 
 def _identity(task: Task, recipe: Recipe, model: torch.nn.Module, examples: dict[str, Examples]) -> str:
-    """A digest of everything that the trained weights depend on."""
+    """A digest of everything that the trained weights depend on, and of the fields that a checkpoint has."""
     digest = hashlib.sha256(f"{torch.__version__} {transformers.__version__} {task.labels}".encode())
     digest.update(repr(recipe).encode())
+    digest.update(repr([field.name for field in fields(Progress)]).encode())
     for name in ("train", "validation"):
         part = examples[name]
         for array in (part.lengths, part.targets, part.weights, np.concatenate([np.asarray(row) for row in part.rows])):
