@@ -50,7 +50,7 @@ GROUPS = {
         Command(
             "retrain", "monitoring.actions.retrain", "train with feedback; a better model is kept", "train,monitor"
         ),
-        Command("feedback", "monitoring.actions.labelled", "export feedback as labelled comments", "monitor"),
+        Command("feedback", "monitoring.actions.export_feedback", "export feedback as labelled comments", "monitor"),
         Command("log", "monitoring.actions.retention", "summarise the prediction log, or delete from it", "monitor"),
     ),
     "Shell": (Command("completion", "completion", "print a completion script for bash, zsh or fish"),),
