@@ -95,8 +95,8 @@ def slowed(graph: onnx.ModelProto) -> onnx.ModelProto:
             helper.make_node("RandomNormal", [], ["noise"], shape=[1200, 1200], dtype=onnx.TensorProto.FLOAT),
             helper.make_node("MatMul", ["noise", "noise"], ["square"]),
             helper.make_node("ReduceMax", ["square"], ["max"], keepdims=0),
-            helper.make_node("Sub", ["max", "max"], ["zero"]),
-            helper.make_node("Add", ["fast", "zero"], ["logits"]),
+            helper.make_node("Sub", ["max", "max"], ["difference"]),
+            helper.make_node("Add", ["fast", "difference"], ["logits"]),
         ]
     )
     return graph

@@ -33,7 +33,7 @@ New = TypeVar("New")
 
 
 class Inference:
-    """Classifies texts with the live bundle, and records what it answers."""
+    """Classifies texts with the live bundle, and records the answers."""
 
     def __init__(
         self, settings: Settings, deployment: Deployment, metrics: Metrics, prediction_log: PredictionLog | None = None

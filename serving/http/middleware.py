@@ -102,7 +102,7 @@ class Traffic:
             message = "the API key is missing or unknown: send the header Authorization: Bearer KEY"
             raise Refusal("Unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
         if path.startswith(ADMIN) and not (key.admin if key else address in (LOOPBACK, "::1")):
-            raise Refusal("Unauthorized", "this takes an API key made with --admin", HTTPStatus.FORBIDDEN)
+            raise Refusal("Unauthorized", "this route needs an API key created with --admin", HTTPStatus.FORBIDDEN)
         context.caller = key.name if key else ""
         if self._rate and not probe and (seconds := self._rate.wait(context.caller or address)):
             message = f"more than {settings.rate_limit:g} requests per second: send fewer"

@@ -11,7 +11,7 @@ from commentwise.serving.http.wire_format import WireFormat
 
 METRICS = "/metrics"
 ADMIN = "/admin/"
-"""Routes below it take an API key made with --admin."""
+"""Routes below it need an API key created with --admin."""
 OPERATIONS = WireFormat("operations")
 
 
@@ -36,7 +36,7 @@ async def metrics(inference: CurrentInference) -> Response:
 
 @OPERATIONS.post(f"{ADMIN}reload", errors=(401, 403, 424))
 async def reload(inference: CurrentInference) -> dict[str, Any]:
-    """Check for a new version of --model now and swap it in. The running bundle stays where the new one is unfit."""
+    """Check for a new version of --model now and swap it in. The running bundle stays where the new one is invalid."""
     try:
         swapped = await inference.deployment.reload()
     except CommentwiseError as error:

@@ -1,7 +1,7 @@
 """Requests that are refused or fail, and the error bodies that clients read.
 
-The body has the form of Hugging Face's Text Embeddings Inference, whose clients show the message to their users. A wire format may
-declare another form.
+The body has the form of Hugging Face's Text Embeddings Inference, whose clients show the message to their users. A wire
+format may declare another form.
 """
 
 from typing import Literal, Self

@@ -1,4 +1,4 @@
-"""An entry of the prediction log: what the server records of an answer, and the table row that follows from it."""
+"""An entry of the prediction log: the record of an answer, and its conversion to a table row."""
 
 from typing import Any, NamedTuple
 

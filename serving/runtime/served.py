@@ -43,7 +43,7 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path, device: str, cascade: bool) -> "Bundle":
-        """Verify the bundle in `folder`. `device` is `cpu` or `cuda`. Raises CommentwiseError when it is unfit."""
+        """Verify the bundle in `folder`. `device` is `cpu` or `cuda`. Raises CommentwiseError when it is invalid."""
         return cls.verified(folder, verify_files(folder), device, cascade)
 
     @classmethod
