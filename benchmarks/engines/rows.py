@@ -1,6 +1,9 @@
-"""The ways to run the encoder in one process that benchmarks.engines compares: what people use today, up to a cascade.
+"""The engines that benchmarks.engines compares: ways to run the encoder in one process.
 
-Each takes texts and gives probabilities, so that all pay for their tokens; how texts become a batch is the row's own.
+Each takes texts and returns probabilities, so that tokenisation counts for all; each forms its batches in its own way.
+
+To add an engine: write a function that takes a Subject and returns a Row, or raises Unavailable with the reason, and
+add it to BUILDERS under the name that the report shows. Nothing else lists engines.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +20,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from benchmarks.engines import openvino_engine
+from benchmarks.result import Unavailable
 from commentwise.comments.normalize import normalize
 from commentwise.models.bundle import TOKENIZER, Manifest
 from commentwise.models.cores import available_cores
@@ -31,94 +35,76 @@ from commentwise.training.choice.parity import Runner
 from commentwise.training.scores import Probabilities
 
 PIPELINE = "transformers pipeline"
+FP32 = "ONNX Runtime fp32"
 INT8 = "ONNX Runtime int8"
 CASCADE = "cascade"
 NO_GPU = "this machine has no CUDA GPU"
 
 Answer = Callable[[Sequence[str]], Probabilities]
-"""Calibrated probabilities of one batch of texts, shape (texts, labels)."""
+"""Returns the calibrated probabilities of one batch of texts, shape (texts, labels)."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to run the encoder."""
+    """One engine."""
 
-    name: str
     runtime: str
     precision: str
-    what: str
+    description: str
     size: int
-    """Bytes of weights and graph as they lie on disk."""
+    """Bytes of weights and graph on disk."""
     open: Callable[[], AbstractContextManager[Answer]]
-    at_once: int = 1
-    """Calls that keep all cores busy: one per core, or one where the runtime spreads a call over the cores."""
-    sorts: bool = True
-    """Whether comments of like length are put together before they are batched."""
+    concurrent_calls: int = 1
+    """Calls that keep all cores busy: one per core, or one if the runtime spreads a call over the cores."""
+    sorts_by_length: bool = True
+    """Comments of similar length are batched together."""
+    has_peak: bool = True
+    """It computes every comment on the CPU, so that its speed has a share of the measured peak."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The encoder in all the forms that the rows need."""
+    """The encoder in all the forms that the engines need."""
 
     bundle: Path
     checkpoint: Path
-    """Folder of the encoder as transformers reads it."""
+    """Folder of the encoder in the form that transformers loads."""
     calibration: list[list[int]]
-    """Token ids of training comments."""
+    """The input_ids of training comments."""
     scratch: Path
     """An empty folder."""
 
     @property
     def manifest(self) -> Manifest:
-        """The bundle's."""
+        """The bundle's manifest."""
         return Manifest.from_json(self.bundle / "manifest.json")
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The bundle's, cutting where it cuts."""
+        """The bundle's tokenizer, with its truncation."""
         return load_tokenizer(self.bundle / TOKENIZER, self.manifest.max_tokens)
 
 
-def make_rows(subject: Subject) -> tuple[list[Row], dict[str, str]]:
-    """All rows that this machine can run, and of the others the reason why not."""
-    rows = [*_torch_rows(subject), *_onnx_rows(subject)]
-    missing = {}
-    if openvino_engine.installed():
-        rows.append(_openvino_row(subject))
-    else:
-        missing["OpenVINO int8"] = f"it is not installed: {openvino_engine.INSTALL}"
-    if torch.cuda.is_available():
-        rows.append(_packed_row(subject))
-    else:
-        missing["torch bf16, packed, GPU"] = NO_GPU
-    if available_device() == "cuda":
-        rows.append(_gpu_row(subject))
-    else:
-        missing["ONNX Runtime fp16, GPU"] = NO_GPU
-    cascades = [name for name, entry in subject.manifest.files.items() if "cascade" in entry]
-    if cascades:
-        what = f"{INT8} after a linear model that answers what it is sure of"
-        rows.append(_graph_row(CASCADE, "int8", what, subject, subject.bundle / cascades[0]))
-    else:
-        missing[CASCADE] = "none held the limits of section export in params.yaml"
+def make_rows(subject: Subject) -> tuple[dict[str, Row], dict[str, str]]:
+    """All engines that this machine can run, and the reasons why it cannot run the others, both by name."""
+    rows: dict[str, Row] = {}
+    missing: dict[str, str] = {}
+    for name, build in BUILDERS.items():
+        try:
+            rows[name] = build(subject)
+        except Unavailable as error:
+            missing[name] = str(error)
     return rows, missing
 
 
-def _torch_rows(subject: Subject) -> list[Row]:
-    size = (subject.checkpoint / "model.safetensors").stat().st_size
-    return [
-        Row(
-            PIPELINE,
-            "torch",
-            "fp32",
-            "transformers' text-classification pipeline, padded batches",
-            size,
-            partial(_open_pipeline, subject),
-            sorts=False,
-        ),
-        Row("torch fp32", "torch", "fp32", "comments of like length together", size, _torch(subject, torch.float32)),
-        Row("torch bf16", "torch", "bf16", "the same in bf16", size, _torch(subject, torch.bfloat16)),
-    ]
+def linear_row(graph: Path, temperature: float, subject: Subject) -> Row:
+    """A linear candidate, run as its bundle would run it."""
+    return _graph_row("fp32", "linear model of word pieces", subject, graph, temperature)
+
+
+def _pipeline_row(subject: Subject) -> Row:
+    description = "transformers' text-classification pipeline, padded batches"
+    return Row("torch", "fp32", description, _weights(subject), partial(_open_pipeline, subject), sorts_by_length=False)
 
 
 @contextmanager
@@ -136,80 +122,26 @@ def _open_pipeline(subject: Subject) -> Iterator[Answer]:
     )
 
     def answer(texts: Sequence[str]) -> Probabilities:
-        found: list[Any] = classify([normalize(text) for text in texts], batch_size=len(texts))
-        by_label = [{str(entry["label"]): float(entry["score"]) for entry in entries} for entries in found]
+        predictions: list[Any] = classify([normalize(text) for text in texts], batch_size=len(texts))
+        by_label = [{str(entry["label"]): float(entry["score"]) for entry in entries} for entries in predictions]
         logits = np.array([[scores[label] for label in manifest.labels] for scores in by_label])
         return softmax(logits, manifest.temperature)
 
     yield answer
 
 
-def _torch(subject: Subject, dtype: torch.dtype) -> Callable[[], AbstractContextManager[Answer]]:
+def _torch_row(dtype: torch.dtype, precision: str, description: str, subject: Subject) -> Row:
     @contextmanager
     def opened() -> Iterator[Answer]:
         yield _answering(TorchEngine(subject.checkpoint, dtype), subject)
 
-    return opened
-
-
-def _answering(engine: Runner, subject: Subject, temperature: float | None = None) -> Answer:
-    """Tokens, one call, calibrated probabilities; by default with the encoder's temperature."""
-    tokenizer, temperature = subject.tokenizer, temperature or subject.manifest.temperature
-    return lambda texts: softmax(engine.batch_logits(encode(tokenizer, texts)), temperature)
-
-
-def _onnx_rows(subject: Subject) -> list[Row]:
-    reference, fused = subject.bundle / "fp32.onnx", subject.scratch / "fused.onnx"
-    onnx_export.optimise(reference, fused, *onnx_export.attention_shape(subject.checkpoint))
-    return [
-        _graph_row("ONNX Runtime fp32", "fp32", "as exported, one thread per comment", subject, reference),
-        _graph_row("ONNX Runtime fp32, fused", "fp32", "attention, normalisation and GELU fused", subject, fused),
-        _graph_row(INT8, "int8", "weights per channel, activations as they come", subject, _int8_graph(subject)),
-    ]
-
-
-def _int8_graph(subject: Subject) -> Path:
-    """The int8 graph that the bundle serves, or one made likewise where the limits refused it."""
-    served = subject.manifest.devices["cpu"]
-    if subject.manifest.files[served]["precision"] == "int8":
-        return subject.bundle / served
-    smoothed, made = subject.scratch / "smoothed.onnx", subject.scratch / "int8.onnx"
-    smooth(subject.bundle / "fp32.onnx", smoothed, subject.calibration)
-    onnx_export.quantise(smoothed, made)
-    return made
-
-
-def linear_row(family: str, graph: Path, temperature: float, subject: Subject) -> Row:
-    """A linear candidate, run as its bundle would be."""
-    return _graph_row(family, "fp32", "linear model of word pieces", subject, graph, temperature)
-
-
-def _graph_row(
-    name: str, precision: str, what: str, subject: Subject, graph: Path, temperature: float | None = None
-) -> Row:
-    @contextmanager
-    def opened() -> Iterator[Answer]:
-        with Engine(graph) as engine:
-            yield _answering(engine, subject, temperature)
-
-    return Row(name, "ONNX Runtime", precision, what, graph.stat().st_size, opened, available_cores())
-
-
-def _openvino_row(subject: Subject) -> Row:
-    graph = subject.scratch / "openvino.xml"
-    openvino_engine.quantise_smoothly(subject.bundle / "fp32.onnx", graph, subject.calibration)
-    size = graph.stat().st_size + graph.with_suffix(".bin").stat().st_size
-
-    @contextmanager
-    def opened() -> Iterator[Answer]:
-        with openvino_engine.OpenVinoEngine(graph, {"INFERENCE_PRECISION_HINT": "bf16"}) as engine:
-            yield _answering(engine, subject)
-
-    what = "static int8 by NNCF with SmoothQuant, bf16 for the rest"
-    return Row("OpenVINO int8", "OpenVINO", "int8", what, size, opened, available_cores())
+    return Row("torch", precision, description, _weights(subject), opened)
 
 
 def _packed_row(subject: Subject) -> Row:
+    if not torch.cuda.is_available():
+        raise Unavailable(NO_GPU)
+
     @contextmanager
     def opened() -> Iterator[Answer]:
         model = AutoModelForSequenceClassification.from_pretrained(subject.checkpoint, dtype=torch.bfloat16)
@@ -223,12 +155,53 @@ def _packed_row(subject: Subject) -> Row:
 
         yield answer
 
-    size = (subject.checkpoint / "model.safetensors").stat().st_size
-    what = "comments one after the other, without padding"
-    return Row("torch bf16, packed, GPU", "torch", "bf16", what, size, opened)
+    return Row("torch", "bf16", "comments one after the other, without padding", _weights(subject), opened, has_peak=False)  # fmt: skip
+
+
+def _fp32_row(subject: Subject) -> Row:
+    return _graph_row("fp32", "as exported, one thread per comment", subject, subject.bundle / "fp32.onnx")
+
+
+def _fused_row(subject: Subject) -> Row:
+    fused = subject.scratch / "fused.onnx"
+    onnx_export.optimise(subject.bundle / "fp32.onnx", fused, *onnx_export.attention_shape(subject.checkpoint))
+    return _graph_row("fp32", "attention, normalisation and GELU fused", subject, fused)
+
+
+def _int8_row(subject: Subject) -> Row:
+    return _graph_row("int8", "weights per channel, dynamic activation scales", subject, _int8_graph(subject))
+
+
+def _int8_graph(subject: Subject) -> Path:
+    """The int8 graph that the bundle serves, or one made in the same way if the export's limits refused it."""
+    served = subject.manifest.devices["cpu"]
+    if subject.manifest.files[served]["precision"] == "int8":
+        return subject.bundle / served
+    smoothed, quantised = subject.scratch / "smoothed.onnx", subject.scratch / "int8.onnx"
+    smooth(subject.bundle / "fp32.onnx", smoothed, subject.calibration)
+    onnx_export.quantise(smoothed, quantised)
+    return quantised
+
+
+def _openvino_row(subject: Subject) -> Row:
+    if not openvino_engine.installed():
+        raise Unavailable(f"it is not installed: {openvino_engine.INSTALL}")
+    graph = subject.scratch / "openvino.xml"
+    openvino_engine.quantise_smoothly(subject.bundle / "fp32.onnx", graph, subject.calibration)
+    size = graph.stat().st_size + graph.with_suffix(".bin").stat().st_size
+
+    @contextmanager
+    def opened() -> Iterator[Answer]:
+        with openvino_engine.OpenVinoEngine(graph, {"INFERENCE_PRECISION_HINT": "bf16"}) as engine:
+            yield _answering(engine, subject)
+
+    description = "static int8 by NNCF with SmoothQuant, bf16 for the rest"
+    return Row("OpenVINO", "int8", description, size, opened, available_cores())
 
 
 def _gpu_row(subject: Subject) -> Row:
+    if available_device() != "cuda":
+        raise Unavailable(NO_GPU)
     graph = subject.bundle / subject.manifest.devices["cuda"]
 
     @contextmanager
@@ -237,5 +210,56 @@ def _gpu_row(subject: Subject) -> Row:
             yield _answering(engine, subject)
 
     precision = subject.manifest.files[graph.name]["precision"]
-    what = "padded batches of like length"
-    return Row("ONNX Runtime fp16, GPU", "ONNX Runtime", precision, what, graph.stat().st_size, opened)
+    description = "padded batches of similar length"
+    return Row("ONNX Runtime", precision, description, graph.stat().st_size, opened, has_peak=False)
+
+
+def _cascade_row(subject: Subject) -> Row:
+    cascades = [name for name, entry in subject.manifest.files.items() if "cascade" in entry]
+    if not cascades:
+        raise Unavailable("none held the limits of section export in params.yaml")
+    description = f"{INT8} behind a linear model that answers the comments it is sure of"
+    return _graph_row("int8", description, subject, subject.bundle / cascades[0], has_peak=False)
+
+
+def _graph_row(
+    precision: str,
+    description: str,
+    subject: Subject,
+    graph: Path,
+    temperature: float | None = None,
+    has_peak: bool = True,
+) -> Row:
+    @contextmanager
+    def opened() -> Iterator[Answer]:
+        with Engine(graph) as engine:
+            yield _answering(engine, subject, temperature)
+
+    size = graph.stat().st_size
+    return Row("ONNX Runtime", precision, description, size, opened, available_cores(), has_peak=has_peak)
+
+
+def _answering(engine: Runner, subject: Subject, temperature: float | None = None) -> Answer:
+    """Tokenise, run one call, and calibrate with `temperature`, by default the encoder's."""
+    tokenizer, temperature = subject.tokenizer, temperature or subject.manifest.temperature
+    return lambda texts: softmax(engine.batch_logits(encode(tokenizer, texts)), temperature)
+
+
+def _weights(subject: Subject) -> int:
+    """Bytes of the checkpoint's weights."""
+    return (subject.checkpoint / "model.safetensors").stat().st_size
+
+
+BUILDERS: dict[str, Callable[[Subject], Row]] = {
+    PIPELINE: _pipeline_row,
+    "torch fp32": partial(_torch_row, torch.float32, "fp32", "comments of similar length together"),
+    "torch bf16": partial(_torch_row, torch.bfloat16, "bf16", "the same in bf16"),
+    FP32: _fp32_row,
+    "ONNX Runtime fp32, fused": _fused_row,
+    INT8: _int8_row,
+    "OpenVINO int8": _openvino_row,
+    "torch bf16, packed, GPU": _packed_row,
+    "ONNX Runtime fp16, GPU": _gpu_row,
+    CASCADE: _cascade_row,
+}
+"""Every engine by its name in the result; the first is the reference that the others are compared with."""

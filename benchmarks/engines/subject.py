@@ -1,4 +1,4 @@
-"""What the benchmarks measure: the encoder that a pipeline trained, even where a linear model won there."""
+"""The subject of the benchmarks: the encoder that a pipeline trained, even where a linear model won."""
 
 import os
 import shutil
@@ -18,24 +18,25 @@ from commentwise.training.settings import load_settings
 FAMILY = "bert"
 OUT = Path("build/bench")
 BUNDLE, CHECKPOINT, COMMENTS = OUT / "bundle", OUT / "checkpoint", OUT / "comments.parquet"
-MADE_FROM = OUT / "made_from.json"
+SOURCES = OUT / "sources.json"
 
 
 def make_subject(root: Path) -> None:
-    """Lay out the encoder that the pipeline in `root` trained as a bundle (BUNDLE) and as transformers reads it (CHECKPOINT),
-    and the comments that it trained on (COMMENTS).
+    """Write the encoder that the pipeline in `root` trained as a bundle (BUNDLE) and in the form that transformers loads
+    (CHECKPOINT), and the comments that it was trained on (COMMENTS).
 
-    What is there already is not made again. Raises CommentwiseError when the pipeline has not run in `root`.
+    Does nothing if they were written from the same candidate and code. Raises CommentwiseError if the pipeline has not
+    run in `root`.
     """
     candidate = root / CANDIDATES / FAMILY
     if not (root / EVALUATION / FAMILY / "metrics.json").exists():
-        raise CommentwiseError(f"{candidate} was not trained and evaluated: run `dvc repro` in {root.resolve()}")
-    made_from = {"candidate": folder_md5(candidate), "git": git_facts()}
-    if MADE_FROM.exists() and read_json(MADE_FROM) == made_from:
+        raise CommentwiseError(f"{candidate} was not trained and evaluated: run `commentwise run` in {root.resolve()}")
+    sources = {"candidate": folder_md5(candidate), "git": git_facts()}
+    if SOURCES.exists() and read_json(SOURCES) == sources:
         return
     print(f"benchmark: exporting {candidate}", flush=True)
     OUT.mkdir(parents=True, exist_ok=True)
-    MADE_FROM.unlink(missing_ok=True)
+    SOURCES.unlink(missing_ok=True)
     shutil.copyfile(part_file("train", root / PREPARED), COMMENTS)
     with atomic_folder(CHECKPOINT) as folder:
         shutil.copytree(candidate / ENCODER, folder, dirs_exist_ok=True)
@@ -45,7 +46,7 @@ def make_subject(root: Path) -> None:
         bundle = folder.resolve()
         with chdir(scratch):
             export.export(load_settings(), bundle)
-    write_json(MADE_FROM, made_from)
+    write_json(SOURCES, sources)
 
 
 def _lay_out(root: Path, folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""The work that benchmarks.scale measures, each piece as a process of its own.
+"""The work that benchmarks.scale measures, each piece in a separate process.
 
-python -m benchmarks.scale.tasks FAMILY FOLDER       # trains a linear family on the parts that lie in FOLDER
+python -m benchmarks.scale.work FAMILY FOLDER       # trains a linear family on the parts in FOLDER
 """
 
 import argparse
@@ -14,12 +14,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from benchmarks import processes
+from benchmarks.result import read_result
 from benchmarks.samples import SEED, different, read_columns
+from benchmarks.scale.result import Scored, Trained
+from benchmarks.training.result import Run
 from commentwise.comments.normalize import normalize
 from commentwise.errors import run_command
 from commentwise.fileio import atomic_folder, read_json, write_json
@@ -34,21 +36,21 @@ from commentwise.training.settings import PARAMS, load_settings
 
 LINEAR = ("logreg", "svm")
 HELD_OUT_COMMENTS = 100
-"""In validation and test part each: trained models answer them, which is a part of training's time."""
+"""Comments of the validation and of the test part; predicting them is part of the training time."""
 BUNDLE_GRAPH = "fp32.onnx"
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled comments, no two alike, in an order drawn with a seed."""
+    """Distinct labelled comments in a seeded random order."""
 
     table: pd.DataFrame
 
     @classmethod
     def read(cls, path: Path, text: str, label: str) -> "Examples":
-        """The comments of a file that have one of the project's labels.
+        """Read the comments of a file that have one of the project's labels.
 
-        Raises CommentwiseError when it cannot be read or lacks one of the columns.
+        Raises CommentwiseError if the file cannot be read or lacks one of the columns.
         """
         labels = set(load_settings().labels)
         rows = {normalize(row[text]): row[label] for row in read_columns(path, text, label) if row[label] in labels}
@@ -57,12 +59,12 @@ class Examples:
         return cls(table.assign(comment_id=table.index.astype(str), group=table.index))
 
     @property
-    def most(self) -> int:
-        """The largest training part that they are enough for."""
+    def max_train(self) -> int:
+        """Size of the largest training part that they allow."""
         return len(self.table) - len(HELD_OUT) * HELD_OUT_COMMENTS
 
     def write(self, count: int, folder: Path) -> None:
-        """Write `count` of them as the training part into `folder`, laid out as the pipeline has it."""
+        """Write `count` of them as the training part into `folder`, in the layout of the pipeline."""
         ends = [0, *itertools.accumulate([HELD_OUT_COMMENTS] * len(HELD_OUT) + [count])]
         for part, (start, end) in zip((*HELD_OUT, "train"), itertools.pairwise(ends), strict=True):
             path = folder / part_file(part)
@@ -71,41 +73,38 @@ class Examples:
         shutil.copyfile(PARAMS, folder / PARAMS)
 
 
-def train_linear(family: str, examples: Examples, count: int, folder: Path) -> dict[str, Any]:
-    """Train a linear family on so many examples; its candidate lies in `folder` then. Return the seconds it took."""
+def train_linear(family: str, examples: Examples, count: int, folder: Path) -> Trained:
+    """Train a linear family on `count` examples and leave its candidate in `folder`."""
     examples.write(count, folder)
-    command = [sys.executable, "-m", "benchmarks.scale.tasks", family, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.scale.work", family, str(folder)]
     processes.run(command, folder / "output.txt")
-    return {"seconds": read_json(folder / family / "resources.json")["seconds"]}
+    seconds = read_json(folder / family / "resources.json")["seconds"]
+    return {"family": family, "comments": count, "seconds": seconds}
 
 
-def train_bert(count: int, folder: Path) -> dict[str, Any]:
-    """Fine-tune a model of MiniLM's size on so many made-up comments, once each. Return the seconds it took."""
+def train_bert(count: int, folder: Path) -> Trained:
+    """Fine-tune a model of MiniLM's size on `count` random comments for one epoch."""
     out = folder / "training.json"
     command = [sys.executable, "-m", "benchmarks.training", "--contender", "commentwise"]
     processes.run([*command, "--comments", str(count), "--out", str(out)], folder / "output.txt")
-    return {"seconds": round(count / read_json(out)["comments_per_second"], 2)}
+    speed = read_result(Run, out)["comments_per_second"]
+    return {"family": "bert", "comments": count, "seconds": round(count / speed, 2)}
 
 
-def score(bundle: Path, texts: Sequence[str], count: int, folder: Path) -> dict[str, Any]:
-    """Score a file of so many comments with `python -m commentwise.serving.batch.score`: seconds and MB of the whole command."""
+def score(bundle: Path, family: str, texts: Sequence[str], count: int, folder: Path) -> Scored:
+    """Score a file of `count` comments; time and peak memory are those of the whole command."""
     source = folder / "comments.jsonl"
     with source.open("w", encoding="utf-8") as stream:
         for text in itertools.islice(different(texts), count):
             stream.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    command = [
-        sys.executable,
-        "-m",
-        "commentwise.serving.batch.score",
-        str(source),
-        "-o",
-        str(folder / "scored.jsonl"),
-        "--overwrite",
-    ]
+    program = [sys.executable, "-m", "commentwise.serving.batch.score"]
+    flags = ["-o", str(folder / "scored.jsonl"), "--overwrite", "--model", str(bundle), "--device", "cpu"]
     start = time.perf_counter()
-    peak = processes.run([*command, "--model", str(bundle), "--device", "cpu"], folder / "output.txt")
+    peak = processes.run([*program, str(source), *flags], folder / "output.txt")
     seconds = time.perf_counter() - start
     return {
+        "model": family,
+        "comments": count,
         "seconds": round(seconds, 2),
         "peak_memory_mb": round(peak),
         "comments_per_second": round(count / seconds, 1),
@@ -113,15 +112,15 @@ def score(bundle: Path, texts: Sequence[str], count: int, folder: Path) -> dict[
 
 
 def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
-    """Write a candidate's graph as a bundle that is as good as any to be timed, though uncalibrated; return `folder`."""
+    """Write a candidate's graph as an uncalibrated bundle, which is enough to be timed; return `folder`."""
     settings = load_settings()
-    with atomic_folder(folder) as made:
-        shutil.copyfile(candidate / TOKENIZER, made / TOKENIZER)
-        shutil.copyfile(candidate / GRAPH, made / BUNDLE_GRAPH)
+    with atomic_folder(folder) as temporary:
+        shutil.copyfile(candidate / TOKENIZER, temporary / TOKENIZER)
+        shutil.copyfile(candidate / GRAPH, temporary / BUNDLE_GRAPH)
         texts = ["great video, thank you", "what a waste of time"]
-        with Engine(made / BUNDLE_GRAPH) as engine:
-            logits = engine.logits(encode(load_tokenizer(made / TOKENIZER, settings.max_tokens), texts))
-        write_json(made / GOLDEN, {"texts": texts, "probabilities": {BUNDLE_GRAPH: softmax(logits).tolist()}})
+        with Engine(temporary / BUNDLE_GRAPH) as engine:
+            logits = engine.logits(encode(load_tokenizer(temporary / TOKENIZER, settings.max_tokens), texts))
+        write_json(temporary / GOLDEN, {"texts": texts, "probabilities": {BUNDLE_GRAPH: softmax(logits).tolist()}})
         fields = {
             "family": family,
             "checkpoint": settings.families.bert.checkpoint,
@@ -135,15 +134,15 @@ def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
             "git": git_facts(),
             "environment": environment_facts(),
         }
-        write_manifest(made, fields, {BUNDLE_GRAPH: {"precision": "fp32", "parity": {}}})
+        write_manifest(temporary, fields, {BUNDLE_GRAPH: {"precision": "fp32", "parity": {}}})
     return folder
 
 
 def main() -> None:
-    """Train the family on the command line in the folder there."""
+    """Train a family on the parts in a folder."""
     from commentwise.training.families.linear import train
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.tasks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.work", description=__doc__)
     parser.add_argument("family", choices=LINEAR)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args()
