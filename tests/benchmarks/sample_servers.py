@@ -1,19 +1,23 @@
-"""Servers of the tests' own making."""
+"""Servers for tests."""
 
 import sys
+from collections.abc import Callable
 
-from benchmarks.servers.process import Server
+from benchmarks.servers.installed import Packages
+from benchmarks.servers.running import Server
 
 
-def by_command(*command: str) -> Server:
-    """A server of the test's own making, whose command gets the port as its last argument."""
+def by_command(*command: str, imports: str = "import json", packages: Callable[[], Packages] = lambda: {}) -> Server:
+    """A server whose command gets the port as its last argument."""
     return Server(
-        "made up",
-        "nothing",
-        lambda port: [sys.executable, *command, str(port)],
-        "/",
-        lambda comment: {"text": comment},
-        lambda answer: str(answer["label"]),
+        name="sample",
+        description="nothing",
+        command=lambda port: [sys.executable, *command, str(port)],
+        path="/",
+        request=lambda comment: {"text": comment},
+        label=lambda answer: str(answer["label"]),
+        imports=imports,
+        packages=packages,
     )
 
 
