@@ -88,8 +88,8 @@ class Evaluated(TypedDict):
     ece_calibrated: float
 
 
-class Resources(TypedDict):
-    """The cost of training."""
+class Resources(TypedDict, total=False):
+    """The cost of training; empty for a candidate from DVC's cache."""
 
     seconds: float
     device: str

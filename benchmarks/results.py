@@ -13,26 +13,19 @@ import sys
 from pathlib import Path
 
 from benchmarks.datasets import DATASETS, NAMES, DatasetResult, Family, Lead, read_datasets
+from benchmarks.families import ENCODER, LINEAR
 from benchmarks.report.charts import draw_quality
 from benchmarks.report.result_files import RESULTS, read_results
 from benchmarks.report.results_page import PAGE, PICTURE, render
 from benchmarks.run_facts import commit_facts, environment, machine_facts
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json, write_text
-from commentwise.training.candidate import read_predictions
-from commentwise.training.project import (
-    CANDIDATES,
-    DATA_REPORT,
-    EVALUATION,
-    EXPORT_REPORT,
-    FAMILIES,
-    REFERENCE,
-    SELECTION,
-)
+from commentwise.training.candidate import read_predictions, read_resources
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import load_settings
 
-LINEAR = ("logreg", "svm")
 PATHS = ("data.path", "families.bert.checkpoint")
 """Parameters whose values are paths from the repository's root."""
 
@@ -52,7 +45,7 @@ def main() -> None:
         if not path.exists():
             print(f"{name}: skipped, since {path} is missing (expected: {datasets[name]['source']})")
             continue
-        write_json(RESULTS / f"{name}.json", run(name, datasets[name]["params"]))
+        write_json(RESULTS / f"{name}.json", run(Project(), name, datasets[name]["params"]))
     results = read_results(RESULTS)
     present: dict[str, DatasetResult] = {name: results[name] for name in NAMES if name in results}
     if present:
@@ -61,48 +54,51 @@ def main() -> None:
     print(f"results: {', '.join(present) or 'none'} in {PAGE}")
 
 
-def run(name: str, params: dict[str, str | int | float]) -> DatasetResult:
-    """Run the pipeline with these parameters in a clone, and collect its figures."""
-    root, clone = Path.cwd(), Path("build/results") / name
+def run(project: Project, name: str, params: dict[str, str | int | float]) -> DatasetResult:
+    """Run the pipeline with these parameters in a clone of the project, and collect its figures."""
+    clone = project.build / "results" / name
     if not clone.exists():
-        _call(["git", "clone", "--quiet", str(root), str(clone)], root)
+        _call(["git", "clone", "--quiet", str(project.root.resolve()), str(clone.resolve())], project.root)
     _call(["git", "fetch", "--quiet"], clone)
-    _call(["git", "checkout", "--quiet", "--force", str(commit_facts()["commit"])], clone)
-    overrides = [f"{key}={(root / str(value)).resolve() if key in PATHS else value}" for key, value in params.items()]
+    _call(["git", "checkout", "--quiet", "--force", str(commit_facts(project.root)["commit"])], clone)
+    overrides = [
+        f"{key}={(project.root / str(value)).resolve() if key in PATHS else value}" for key, value in params.items()
+    ]
     command = ["exp", "run", *(part for override in overrides for part in ("--set-param", override))]
     _call([sys.executable, "-m", "dvc", *command], clone)
-    return collect(clone, params)
+    return collect(Project(clone), params)
 
 
-def collect(clone: Path, params: dict[str, str | int | float]) -> DatasetResult:
-    """The figures of a pipeline that ran in a clone with these parameters."""
+def collect(project: Project, params: dict[str, str | int | float]) -> DatasetResult:
+    """The figures of a project whose pipeline ran with these parameters."""
     return {
         "command": "dvc exp run " + " ".join(f"-S {key}={value}" for key, value in params.items()),
         "machine": machine_facts(),
         "environment": environment(),
-        "git": commit_facts(clone),
-        "data": read_json(clone / DATA_REPORT.with_suffix(".json")),
-        "selection": read_json(clone / SELECTION),
-        "reference": read_json(clone / REFERENCE),
-        "families": {family: _family(clone, family) for family in FAMILIES},
-        "bert_lead_on_test": {family: _lead_on_test(clone, family) for family in LINEAR},
-        "export": read_json(clone / EXPORT_REPORT),
+        "git": commit_facts(project.root),
+        "data": read_json(project.data_report),
+        "selection": read_json(project.selection),
+        "reference": read_json(project.baselines),
+        "families": {family: _family(project, family) for family in registry.names()},
+        "bert_lead_on_test": {family: _lead_on_test(project, family) for family in LINEAR},
+        "export": read_json(project.export_report),
     }
 
 
-def _family(clone: Path, family: str) -> Family:
-    metrics: Family = read_json(clone / EVALUATION / family / "metrics.json")
-    metrics["resources"] = read_json(clone / CANDIDATES / family / "resources.json")
+def _family(project: Project, family: str) -> Family:
+    metrics: Family = read_json(project.evaluated(family))
+    resources = read_resources(project.resources(family), project.candidate(family))
+    metrics["resources"] = {"seconds": resources["seconds"], "device": resources["device"]} if resources else {}
     return metrics
 
 
-def _lead_on_test(clone: Path, family: str) -> Lead:
-    """Macro-F1 of bert minus that of `family` on the test part, with its 95% interval."""
-    settings = load_settings(clone / "params.yaml")
-    ours = read_predictions("bert", "test", settings.labels, clone / CANDIDATES)
-    theirs = read_predictions(family, "test", settings.labels, clone / CANDIDATES)
+def _lead_on_test(project: Project, family: str) -> Lead:
+    """Macro-F1 of the encoder minus that of `family` on the test part, with its 95% interval."""
+    settings = load_settings(project.params)
+    ours = read_predictions(project.candidate(ENCODER), "test", settings.labels)
+    theirs = read_predictions(project.candidate(family), "test", settings.labels)
     lead, (low, high) = paired_bootstrap(
-        ours.true, ours.predicted, theirs.predicted, len(settings.labels), settings.evaluate.resamples, settings.seed
+        ours.targets, ours.predicted, theirs.predicted, len(settings.labels), settings.evaluate.resamples, settings.seed
     )
     return {"difference": lead, "low": low, "high": high}
 

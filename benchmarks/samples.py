@@ -10,6 +10,7 @@ from commentwise.comments.normalize import normalize
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier
 from commentwise.training.data.sources import read_rows
+from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
 
 SEED = 20
@@ -23,9 +24,8 @@ def read_column(path: Path, column: str) -> list[str]:
 
 def read_columns(path: Path, *columns: str) -> list[dict[str, str]]:
     """Read columns of a file as strings, in row order. Raises CommentwiseError if it cannot be read or lacks a column."""
-    rows: list[dict[str, Any]] = list(
-        read_rows(load_settings().data.model_copy(update={"path": str(path), "hub": None}))
-    )
+    source = load_settings(Project().params).data.model_copy(update={"path": str(path), "hub": None})
+    rows: list[dict[str, Any]] = list(read_rows(source))
     for column in columns:
         if not rows or column not in rows[0]:
             names = ", ".join(rows[0]) if rows else "no rows"

@@ -30,18 +30,19 @@ from benchmarks.engines.result import (
 )
 from benchmarks.engines.rows import CASCADE, FP32, INT8, PIPELINE, Row, Subject, linear_row, make_rows
 from benchmarks.engines.speed import SEED, WINDOW, timed_windows
-from benchmarks.engines.subject import BUNDLE, CHECKPOINT, FAMILY, make_subject
+from benchmarks.engines.subject import BUNDLE, CHECKPOINT, make_subject
+from benchmarks.families import ENCODER, LINEAR
 from benchmarks.result import Missing
 from benchmarks.run_facts import run_facts
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import TOKENIZER
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.training.candidate import GRAPH, Part, read_part
+from commentwise.training.candidate import GRAPH, Part, read_metrics, read_part
 from commentwise.training.choice.export import CALIBRATION_COMMENTS
 from commentwise.training.finetune.flops import training_flops
 from commentwise.training.finetune.precision import use_all_cores
-from commentwise.training.project import CANDIDATES, EVALUATION, LINEAR_FAMILIES, PREPARED
+from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 
 RESULT = Path("benchmarks/results/engines.json")
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round on few comments")
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE", help="JSON to write (default: %(default)s)")
     options = parser.parse_args()
-    result = run(options.root, QUICK if options.quick else FULL)
+    result = run(Project(options.root), QUICK if options.quick else FULL)
     write_json(options.out, result)
     for name, engine in result["engines"].items():
         print(f"engines: {name}: {_summary(engine)}")
@@ -73,25 +74,25 @@ def _summary(engine: Engine | Missing) -> str:
     )
 
 
-def run(root: Path, effort: Effort) -> EnginesResult:
-    """Measure every engine with the encoder that the pipeline in `root` trained.
+def run(project: Project, effort: Effort) -> EnginesResult:
+    """Measure every engine with the encoder that the project trained.
 
-    Raises CommentwiseError if the pipeline has not run there, or has too few test comments.
+    Raises CommentwiseError if the project's pipeline has not run, or has too few test comments.
     """
-    make_subject(root)
-    settings = load_settings()
-    test = read_part("test", settings.labels, root / PREPARED)
+    make_subject(project)
+    settings = load_settings(project.params)
+    test = read_part(project.prepared, "test", settings.labels)
     if len(test.texts) < WINDOW:
         raise CommentwiseError(
-            f"{root / PREPARED} has {len(test.texts)} test comments, at least {WINDOW} are needed: use more comments"
+            f"{project.prepared} has {len(test.texts)} test comments, at least {WINDOW} are needed: use more comments"
         )
     use_all_cores()
     peak = measure_peak(effort.rounds, effort.seconds / 3)
     with TemporaryDirectory(prefix="engines-") as scratch:
-        subject = Subject(BUNDLE, CHECKPOINT, _calibration(root, settings), Path(scratch))
+        subject = Subject(BUNDLE, CHECKPOINT, _calibration(project, settings), Path(scratch))
         rows, missing = make_rows(subject)
         print(f"engines: comparing the answers of {len(rows)} engines", flush=True)
-        measured = measure(rows | _linear_rows(root, subject), test, effort, settings)
+        measured = measure(rows | _linear_rows(project, subject), test, effort, settings)
         operations, lengths = _operations(subject, test)
     for name, row in rows.items():
         if row.has_peak:
@@ -103,12 +104,12 @@ def run(root: Path, effort: Effort) -> EnginesResult:
         "seed": SEED,
         "rounds": effort.rounds,
         "seconds": effort.seconds,
-        "data": str(root / PREPARED),
+        "data": str(project.prepared),
         "model": {
-            "family": FAMILY,
+            "family": ENCODER,
             "checkpoint": subject.manifest.checkpoint,
             "labels": settings.labels,
-            "parameters": read_json(root / CANDIDATES / FAMILY / "metrics.json")["parameters"],
+            "parameters": read_metrics(project.candidate(ENCODER))["parameters"],
         },
         "comments": {
             "test": len(test.texts),
@@ -122,7 +123,7 @@ def run(root: Path, effort: Effort) -> EnginesResult:
         "engines": {name: measured[name] for name in rows} | {name: Missing(missing=why) for name, why in missing.items()},
         "served": INT8,
         "pipeline": PIPELINE,
-        "models": _models(root, measured),
+        "models": _models(project, measured),
     }  # fmt: skip
 
 
@@ -140,20 +141,17 @@ def _cascade_choice(subject: Subject, settings: Settings) -> CascadeChoice:
     }
 
 
-def _linear_rows(root: Path, subject: Subject) -> dict[str, Row]:
-    temperatures = {
-        family: float(read_json(root / EVALUATION / family / "metrics.json")["temperature"])
-        for family in LINEAR_FAMILIES
-    }
+def _linear_rows(project: Project, subject: Subject) -> dict[str, Row]:
+    temperatures = {family: float(read_json(project.evaluated(family))["temperature"]) for family in LINEAR}
     return {
-        family: linear_row(root / CANDIDATES / family / GRAPH, temperature, subject)
+        family: linear_row(project.candidate(family) / GRAPH, temperature, subject)
         for family, temperature in temperatures.items()
     }
 
 
-def _calibration(root: Path, settings: Settings) -> list[list[int]]:
+def _calibration(project: Project, settings: Settings) -> list[list[int]]:
     tokenizer = load_tokenizer(BUNDLE / TOKENIZER, settings.max_tokens)
-    return encode(tokenizer, read_part("train", settings.labels, root / PREPARED).texts[:CALIBRATION_COMMENTS])
+    return encode(tokenizer, read_part(project.prepared, "train", settings.labels).texts[:CALIBRATION_COMMENTS])
 
 
 def _operations(subject: Subject, test: Part) -> tuple[float, NDArray[np.int64]]:
@@ -164,13 +162,12 @@ def _operations(subject: Subject, test: Part) -> tuple[float, NDArray[np.int64]]
     return training_flops(model, lengths) / 3 / len(lengths), lengths
 
 
-def _models(root: Path, measured: dict[str, Engine]) -> dict[str, Model]:
+def _models(project: Project, measured: dict[str, Engine]) -> dict[str, Model]:
     """Quality, speed and size of each family, and of each form of the encoder that a bundle may serve."""
-    engines = {family: family for family in LINEAR_FAMILIES}
-    engines |= {FAMILY: FP32, f"{FAMILY}, int8": INT8, CASCADE: CASCADE}
+    engines = {family: family for family in LINEAR}
+    engines |= {ENCODER: FP32, f"{ENCODER}, int8": INT8, CASCADE: CASCADE}
     parameters: dict[str, int] = {
-        family: read_json(root / CANDIDATES / family / "metrics.json")["parameters"]
-        for family in (*LINEAR_FAMILIES, FAMILY)
+        family: read_metrics(project.candidate(family))["parameters"] for family in (*LINEAR, ENCODER)
     }
     models: dict[str, Model] = {}
     for name, engine_name in engines.items():
@@ -181,7 +178,7 @@ def _models(root: Path, measured: dict[str, Engine]) -> dict[str, Model]:
                 "comments_per_second": engine_speed(engine),
                 "rounds": best_batch(engine)["rounds"],
                 "size": engine["size"],
-                "parameters": parameters.get(name, parameters[FAMILY]),
+                "parameters": parameters.get(name, parameters[ENCODER]),
             }
     return models
 

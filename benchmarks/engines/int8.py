@@ -32,9 +32,9 @@ from commentwise.training.candidate import ENCODER, read_part
 from commentwise.training.choice import parity
 from commentwise.training.choice.export import CALIBRATION_COMMENTS
 from commentwise.training.choice.parity import BATCH_SIZE, Parity, comments_per_second, in_batches
-from commentwise.training.project import PREPARED, WINNER
+from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
-from commentwise.training.scores import Labels, Probabilities
+from commentwise.training.scores import Probabilities, Targets
 from commentwise.training.settings import Settings, load_settings
 
 OUT = Path("benchmarks/results/int8.json")
@@ -49,7 +49,7 @@ class Comments:
 
     rows: list[list[int]]
     """The input_ids of the test comments."""
-    targets: Labels
+    targets: Targets
     calibration: list[list[int]]
     temperature: float
 
@@ -68,24 +68,24 @@ def main() -> None:
     options = parser.parse_args()
     if options.comments is not None and options.comments < 1:
         raise CommentwiseError(f"--comments {options.comments} leaves nothing to measure: give 1 or more")
-    result = run(options.root, options.comments)
+    result = run(Project(options.root), options.comments)
     write_json(options.out, result)
     write_text(options.page, render(result))
     print(f"int8: {len(result['variants'])} variants on {result['test_comments']} comments in {options.page}")
 
 
-def run(root: Path, limit: int | None = None) -> Int8Result:
-    """Build and measure every variant of the encoder that won in `root`, on its first `limit` test comments or all.
+def run(project: Project, limit: int | None = None) -> Int8Result:
+    """Build and measure every variant of the project's winning encoder, on its first `limit` test comments or all.
 
-    Raises CommentwiseError if the pipeline has not run there, or no encoder won.
+    Raises CommentwiseError if the project's pipeline has not run, or no encoder won.
     """
-    settings = load_settings(root / "params.yaml")
-    encoder = root / WINNER / ENCODER
+    settings = load_settings(project.params)
+    encoder = project.winner / ENCODER
     if not encoder.is_dir():
         raise CommentwiseError(
             f"{encoder} is missing: run `commentwise run` there, or name a folder in which an encoder won"
         )
-    comments = read_comments(root, settings, limit)
+    comments = read_comments(project, settings, limit)
     with tempfile.TemporaryDirectory(prefix="int8-") as folder:
         variants = make_variants(encoder, Path(folder), comments.calibration, openvino_engine.installed())
         with Engine(Path(folder) / REFERENCE) as engine:
@@ -110,18 +110,18 @@ def run(root: Path, limit: int | None = None) -> Int8Result:
                 "batches": batches,
             }
         )
-    return _result(root, settings, comments, measured)
+    return _result(project, settings, comments, measured)
 
 
-def read_comments(root: Path, settings: Settings, limit: int | None) -> Comments:
-    """The test comments and the calibration comments of the pipeline in `root`, as input_ids."""
-    tokenizer = load_tokenizer(root / WINNER / "tokenizer.json", settings.max_tokens)
-    test, train = (read_part(part, settings.labels, root / PREPARED) for part in ("test", "train"))
+def read_comments(project: Project, settings: Settings, limit: int | None) -> Comments:
+    """The test comments and the calibration comments of a project, as input_ids."""
+    tokenizer = load_tokenizer(project.winner / "tokenizer.json", settings.max_tokens)
+    test, train = (read_part(project.prepared, name, settings.labels) for name in ("test", "train"))
     return Comments(
         encode(tokenizer, test.texts[:limit]),
-        test.true[:limit],
+        test.targets[:limit],
         encode(tokenizer, train.texts[:CALIBRATION_COMMENTS]),
-        read_json(root / WINNER / "evaluation.json")["temperature"],
+        read_json(project.winner / "evaluation.json")["temperature"],
     )
 
 
@@ -156,7 +156,7 @@ def _study(measured: Parity, speeds: list[float], settings: Settings) -> Study:
     }
 
 
-def _result(root: Path, settings: Settings, comments: Comments, variants: list[StudyVariant]) -> Int8Result:
+def _result(project: Project, settings: Settings, comments: Comments, variants: list[StudyVariant]) -> Int8Result:
     head = run_facts("benchmarks.engines.int8")
     with_openvino = openvino_engine.installed()
     if with_openvino:
@@ -164,8 +164,8 @@ def _result(root: Path, settings: Settings, comments: Comments, variants: list[S
     limits = settings.export
     return {
         **head,
-        "checkpoint": settings.families.bert.checkpoint,
-        "prepared_md5": folder_md5(root / PREPARED),
+        "checkpoint": settings.checkpoint,
+        "prepared_md5": folder_md5(project.prepared),
         "test_comments": len(comments.rows),
         "calibration_comments": len(comments.calibration),
         "batch_size": BATCH_SIZE,

@@ -23,7 +23,7 @@ from commentwise.models.cores import available_cores
 from commentwise.models.engine import Engine, padded
 from commentwise.models.graphs import encoder as onnx_export
 from commentwise.models.graphs.smoothquant import smooth
-from commentwise.training.choice.parity import Runner
+from commentwise.training.families.family import Runner
 
 REFERENCE = "fp32.onnx"
 QUANTISED = ["MatMul", "Gemm", "Gather"]

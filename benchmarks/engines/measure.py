@@ -71,7 +71,7 @@ def quality_of(parity: Parity) -> Quality:
 
 
 def _answer_all(row: Row, test: Part, reference: Probabilities | None, effort: Effort) -> Answers:
-    texts, targets = test.texts[: effort.comments], test.true[: effort.comments]
+    texts, targets = test.texts[: effort.comments], test.targets[: effort.comments]
     sample = np.arange(min(len(texts), SAMPLE))
     with row.open() as answer:
         alone = _probabilities(row, answer, texts, 1)
@@ -106,7 +106,7 @@ def _engine(
         for size, quality in answers.quality.items()
     }
     best = _best_size(batches, settings.export.max_shift)
-    targets = test.true[: effort.comments]
+    targets = test.targets[: effort.comments]
     return {
         "runtime": row.runtime,
         "precision": row.precision,
@@ -132,6 +132,6 @@ def _best_size(batches: dict[str, Batch], max_shift: float) -> str:
 
 
 def _macro_f1(answers: Probabilities, test: Part, effort: Effort, settings: Settings) -> Interval:
-    counts = confusion(test.true[: effort.comments], answers.argmax(axis=1), len(settings.labels))
+    counts = confusion(test.targets[: effort.comments], answers.argmax(axis=1), len(settings.labels))
     low, high = bootstrap_intervals(counts, settings.evaluate.resamples, settings.seed)["macro_f1"]
     return {"value": float(summary(counts)["macro_f1"]), "low": low, "high": high}

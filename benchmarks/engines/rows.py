@@ -31,7 +31,7 @@ from commentwise.models.graphs import encoder as onnx_export
 from commentwise.models.graphs.smoothquant import smooth
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.training.choice.parity import Runner
+from commentwise.training.families.family import Runner
 from commentwise.training.scores import Probabilities
 
 PIPELINE = "transformers pipeline"

@@ -13,6 +13,7 @@ import mlflow  # isort: skip
 from benchmarks.report.figures import figures
 from benchmarks.report.result_files import COMMANDS, read_results
 from commentwise.fileio import file_hash
+from commentwise.training.project import Project
 from commentwise.training.provenance import git_facts
 
 EXPERIMENT = "benchmarks"
@@ -21,7 +22,7 @@ RESULTS_TAG = "commentwise.benchmarks"
 
 def record(results: Path, report: Path) -> str:
     """Log headline figures, result files and report, unless a run has these results already; return a line naming the run."""
-    client = connect()
+    client = connect(Project())
     pipeline = client.get_experiment_by_name(PIPELINE)
     assert pipeline is not None
     existing = client.get_experiment_by_name(EXPERIMENT)
@@ -37,7 +38,7 @@ def record(results: Path, report: Path) -> str:
     if runs:
         return f"MLflow has these results already, in run {runs[0].info.run_id}"
     with mlflow.start_run(experiment_id=experiment, run_name="benchmarks") as run:
-        mlflow.set_tag("git.commit", str(git_facts()["commit"]))
+        mlflow.set_tag("git.commit", str(git_facts(Path())["commit"]))
         for name, figure in figures(read_results(results)).items():
             key = metric_name(name)
             mlflow.log_metrics({key: figure.value, f"{key}/low": figure.low, f"{key}/high": figure.high})

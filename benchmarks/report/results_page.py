@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.datasets import Dataset, DatasetResult, Export, ExportVariant, Family
+from benchmarks.datasets import Dataset, DatasetResult, Export, ExportVariant, Family, Resources
 from benchmarks.result import Git, Interval
 
 PAGE = Path("docs/results.md")
@@ -62,8 +62,12 @@ def _row(family: str, facts: Family) -> str:
     validation, test = facts["validation"]["scores"], facts["test"]["scores"]
     return (
         f"| {family} | {_interval(validation['macro_f1'])} | {_interval(validation['macro_recall'])} | {_interval(test['macro_f1'])} "
-        f"| {_interval(test['macro_recall'])} | {_interval(test['accuracy'])} | {facts['test']['ece_calibrated']:.3f} | {facts['resources']['seconds']:,.0f} s on {facts['resources']['device']} |"
+        f"| {_interval(test['macro_recall'])} | {_interval(test['accuracy'])} | {facts['test']['ece_calibrated']:.3f} | {_cost(facts['resources'])} |"
     )
+
+
+def _cost(resources: Resources) -> str:
+    return f"{resources['seconds']:,.0f} s on {resources['device']}" if resources else "not recorded"
 
 
 def _code(git: Git) -> str:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.families import LINEAR
 from benchmarks.run_facts import run_facts
 from benchmarks.samples import SEED, draw, read_column
 from benchmarks.scale.result import ScaleResult, Scored, ScoringLeftOut, Trained, TrainingLeftOut, Workers
-from benchmarks.scale.work import LINEAR, Examples, linear_bundle, score, train_bert, train_linear
+from benchmarks.scale.work import Examples, linear_bundle, score, train_bert, train_linear
 from benchmarks.servers.contenders import ours
 from benchmarks.servers.loops import Scope, measure_closed
 from benchmarks.servers.running import running
@@ -27,6 +28,8 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_json
 from commentwise.models.bundle import MANIFEST, Classifier, Manifest
 from commentwise.models.cores import available_cores
+from commentwise.training.project import Project
+from commentwise.training.settings import load_settings
 
 RESULT = Path("benchmarks/results/scale.json")
 MIN_COMMENTS = 1000
@@ -80,7 +83,8 @@ def main() -> None:
     if largest < MIN_COMMENTS or options.budget <= 0:
         raise CommentwiseError(f"--largest must be {MIN_COMMENTS} or more, and --budget more than 0")
     texts = read_column(options.data, options.column)
-    examples = Examples.read(options.data, options.column, options.label_column)
+    settings = load_settings(Project().params)
+    examples = Examples.read(options.data, options.column, options.label_column, settings.labels)
     if examples.max_train < sizes.linear[0]:
         raise CommentwiseError(
             f"{options.data} has {sizes.linear[0] - examples.max_train} labelled comments too few to train on: name a larger --data"
@@ -90,7 +94,7 @@ def main() -> None:
         training = list(measure_training(examples, sizes, options.budget, folder))
         bundles = [options.bundle]
         if Manifest.from_json(options.bundle / MANIFEST).family not in LINEAR:
-            bundles.append(linear_bundle(sizes.families[-1], folder / sizes.families[-1], folder / "bundle"))
+            bundles.append(linear_bundle(Project(folder).candidate(sizes.families[-1]), settings, folder / "bundle"))
         scoring = list(measure_scoring(bundles, texts, largest, options.budget, folder))
     result: ScaleResult = {
         **run_facts("benchmarks.scale"),

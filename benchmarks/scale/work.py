@@ -1,12 +1,11 @@
 """The work that benchmarks.scale measures, each piece in a separate process.
 
-python -m benchmarks.scale.work FAMILY FOLDER       # trains a linear family on the parts in FOLDER
+python -m benchmarks.scale.work FAMILY FOLDER       # trains a linear family in a project's folder
 """
 
 import argparse
 import itertools
 import json
-import os
 import random
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import processes
+from benchmarks.families import LINEAR
 from benchmarks.result import read_result
 from benchmarks.samples import SEED, different, read_columns
 from benchmarks.scale.result import Scored, Trained
@@ -29,12 +29,14 @@ from commentwise.models.bundle import GOLDEN, TOKENIZER, write_manifest
 from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
-from commentwise.training.candidate import GRAPH, HELD_OUT
-from commentwise.training.project import part_file
+from commentwise.training.candidate import GRAPH, read_metrics, write_resources
+from commentwise.training.families import registry
+from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.provenance import environment_facts, git_facts
-from commentwise.training.settings import PARAMS, load_settings
+from commentwise.training.resources import Stopwatch
+from commentwise.training.settings import Settings, load_settings
+from commentwise.training.train import read_task
 
-LINEAR = ("logreg", "svm")
 HELD_OUT_COMMENTS = 100
 """Comments of the validation and of the test part; predicting them is part of the training time."""
 BUNDLE_GRAPH = "fp32.onnx"
@@ -47,12 +49,11 @@ class Examples:
     table: pd.DataFrame
 
     @classmethod
-    def read(cls, path: Path, text: str, label: str) -> "Examples":
-        """Read the comments of a file that have one of the project's labels.
+    def read(cls, path: Path, text: str, label: str, labels: Sequence[str]) -> "Examples":
+        """Read the comments of a file that have one of `labels`; `text` and `label` are its columns.
 
         Raises CommentwiseError if the file cannot be read or lacks one of the columns.
         """
-        labels = set(load_settings().labels)
         rows = {normalize(row[text]): row[label] for row in read_columns(path, text, label) if row[label] in labels}
         drawn = random.Random(SEED).sample(sorted(rows.items()), len(rows))
         table = pd.DataFrame(drawn, columns=["text", "label"])
@@ -63,22 +64,22 @@ class Examples:
         """Size of the largest training part that they allow."""
         return len(self.table) - len(HELD_OUT) * HELD_OUT_COMMENTS
 
-    def write(self, count: int, folder: Path) -> None:
-        """Write `count` of them as the training part into `folder`, in the layout of the pipeline."""
+    def write(self, count: int, project: Project) -> None:
+        """Write `count` of them as the training part of a project, with the current project's settings."""
+        project.prepared.mkdir(parents=True, exist_ok=True)
         ends = [0, *itertools.accumulate([HELD_OUT_COMMENTS] * len(HELD_OUT) + [count])]
         for part, (start, end) in zip((*HELD_OUT, "train"), itertools.pairwise(ends), strict=True):
-            path = folder / part_file(part)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.table.iloc[start:end].to_parquet(path, index=False)
-        shutil.copyfile(PARAMS, folder / PARAMS)
+            self.table.iloc[start:end].to_parquet(project.part(part), index=False)
+        shutil.copyfile(Project().params, project.params)
 
 
 def train_linear(family: str, examples: Examples, count: int, folder: Path) -> Trained:
-    """Train a linear family on `count` examples and leave its candidate in `folder`."""
-    examples.write(count, folder)
+    """Train a linear family on `count` examples, as a project in `folder`."""
+    project = Project(folder)
+    examples.write(count, project)
     command = [sys.executable, "-m", "benchmarks.scale.work", family, str(folder)]
     processes.run(command, folder / "output.txt")
-    seconds = read_json(folder / family / "resources.json")["seconds"]
+    seconds = read_json(project.resources(family))["seconds"]
     return {"family": family, "comments": count, "seconds": seconds}
 
 
@@ -111,9 +112,8 @@ def score(bundle: Path, family: str, texts: Sequence[str], count: int, folder: P
     }
 
 
-def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
+def linear_bundle(candidate: Path, settings: Settings, folder: Path) -> Path:
     """Write a candidate's graph as an uncalibrated bundle, which is enough to be timed; return `folder`."""
-    settings = load_settings()
     with atomic_folder(folder) as temporary:
         shutil.copyfile(candidate / TOKENIZER, temporary / TOKENIZER)
         shutil.copyfile(candidate / GRAPH, temporary / BUNDLE_GRAPH)
@@ -122,8 +122,8 @@ def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
             logits = engine.logits(encode(load_tokenizer(temporary / TOKENIZER, settings.max_tokens), texts))
         write_json(temporary / GOLDEN, {"texts": texts, "probabilities": {BUNDLE_GRAPH: softmax(logits).tolist()}})
         fields = {
-            "family": family,
-            "checkpoint": settings.families.bert.checkpoint,
+            "family": read_metrics(candidate)["family"],
+            "checkpoint": settings.checkpoint,
             "labels": settings.labels,
             "max_tokens": settings.max_tokens,
             "temperature": 1.0,
@@ -131,7 +131,7 @@ def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
             "metrics": {},
             "data": {},
             "params": {},
-            "git": git_facts(),
+            "git": git_facts(Path()),
             "environment": environment_facts(),
         }
         write_manifest(temporary, fields, {BUNDLE_GRAPH: {"precision": "fp32", "parity": {}}})
@@ -139,15 +139,16 @@ def linear_bundle(family: str, candidate: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Train a family on the parts in a folder."""
-    from commentwise.training.families.linear import train
-
+    """Train a family in a project's folder and record the time."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.work", description=__doc__)
     parser.add_argument("family", choices=LINEAR)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    os.chdir(options.folder)
-    train(options.family, load_settings(), Path(options.family))
+    project = Project(options.folder)
+    settings, family = load_settings(project.params), registry.families()[options.family]
+    stopwatch, out = Stopwatch(), project.candidate(family.name)
+    family.train(read_task(project, settings), settings.of(family), out)
+    write_resources(project.resources(family.name), out, stopwatch.resources("cpu"))
 
 
 if __name__ == "__main__":

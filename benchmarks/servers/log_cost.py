@@ -24,6 +24,7 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_json
 from commentwise.models.bundle import Classifier
 from commentwise.training.data.sources import read_rows
+from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
 
 RESULT = Path("benchmarks/results/log_cost.json")
@@ -58,7 +59,7 @@ def _written(difference: Difference) -> str:
 def compare(bundle: Path, seconds: float, pairs: int) -> LogCost:
     """Measure the relative differences that the log makes, pair by pair."""
     plain = ours(bundle)
-    texts = [str(row["text"]) for row in read_rows(load_settings().data)]
+    texts = [str(row["text"]) for row in read_rows(load_settings(Project().params).data)]
     bodies = [plain.body(comment) for comment in draw(texts, Classifier(bundle, "cpu"))]
     with (
         tempfile.TemporaryDirectory() as folder,

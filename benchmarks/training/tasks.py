@@ -70,12 +70,13 @@ def real(folder: Path, checkpoint: str, epochs: int) -> Task:
     from commentwise.models.encoders.loading import load_encoder
     from commentwise.models.tokens import encode, tokenizer_from_text
     from commentwise.training.candidate import read_part
+    from commentwise.training.project import PARTS, Project
     from commentwise.training.settings import load_settings
 
-    labels = load_settings().labels
+    labels = load_settings(Project().params).labels
     tokenizer = tokenizer_from_text(tokenizer_json(checkpoint), MAX_TOKENS)
-    parts = {name: read_part(name, labels, folder) for name in ("train", "validation", "test")}
-    comments = {name: Comments(encode(tokenizer, part.texts), part.true) for name, part in parts.items()}
+    parts = {name: read_part(folder, name, labels) for name in PARTS}
+    comments = {name: Comments(encode(tokenizer, part.texts), part.targets) for name, part in parts.items()}
     torch.manual_seed(SEED)
     model = load_encoder(resolve_checkpoint(checkpoint), labels)
     return Task(model, comments["train"], comments["validation"], comments["test"], epochs)

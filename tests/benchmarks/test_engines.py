@@ -1,14 +1,13 @@
 """The comparison of engines, on a small trained encoder."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from accelerate import Accelerator
+import yaml
 
 from benchmarks.engines import __main__ as engines
 from benchmarks.engines import matrix_peak
@@ -17,17 +16,19 @@ from benchmarks.engines.result import EnginesResult, best_batch, measured_engine
 from benchmarks.engines.rows import BUILDERS, CASCADE, INT8, PIPELINE, Answer, Row
 from benchmarks.engines.speed import WINDOW, time_row, timed_windows
 from benchmarks.engines.subject import BUNDLE, SOURCES, make_subject
+from benchmarks.families import ENCODER, LINEAR
 from benchmarks.result import parse_result
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.models.bundle import Classifier
-from commentwise.training import bert
 from commentwise.training.choice import evaluate
-from commentwise.training.families import linear
-from commentwise.training.project import CANDIDATES, EVALUATION, LINEAR_FAMILIES
+from commentwise.training.families import registry
+from commentwise.training.project import Project
 from commentwise.training.scores import Probabilities
+from commentwise.training.settings import load_settings
+from commentwise.training.train import read_task
 from tests.checkpoints import sample_texts, write_checkpoint
-from tests.training.conftest import PARAMS, WORDS, settings, write_parts
+from tests.training.conftest import WORDS, params, write_parts
 
 pytestmark = pytest.mark.slow
 
@@ -35,30 +36,36 @@ EFFORT = Effort(rounds=2, seconds=0.02, batch_sizes=(1, 8), comments=None)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the stages up to evaluate have run."""
-    folder = tmp_path_factory.mktemp("trained")
-    checkpoint = write_checkpoint(folder / "checkpoint", sample_texts(200))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the stages up to evaluate have run."""
+    project = Project(tmp_path_factory.mktemp("trained"))
+    checkpoint = write_checkpoint(project.root / "checkpoint", sample_texts(200))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(project.root)
         write_parts(WORDS, train=300, held_out=WINDOW)
-        Path("data/raw").mkdir()
-        Path("data/raw/comments.parquet").write_bytes(b"the raw comments")
-        shutil.copyfile(PARAMS, "params.yaml")
-        chosen = settings(families__bert__checkpoint=str(checkpoint), families__bert__epochs=1)
-        bert.train(Accelerator(), chosen, Path("data/prepared"), CANDIDATES / "bert", None)
-        for family in LINEAR_FAMILIES:
-            linear.train(family, chosen, CANDIDATES / family)
-        for family in (*LINEAR_FAMILIES, "bert"):
-            evaluate.evaluate(family, chosen)
-    return folder
+    project.raw.parent.mkdir()
+    project.raw.write_bytes(b"the raw comments")
+    chosen = params(families__bert__checkpoint=str(checkpoint), families__bert__epochs=1)
+    project.params.write_text(yaml.safe_dump(chosen), encoding="utf-8")
+    settings = load_settings(project.params)
+    for name in (*LINEAR, ENCODER):
+        family = registry.families()[name]
+        family.train(read_task(project, settings), settings.of(family), project.candidate(name))
+        evaluate.evaluate(project, name, settings)
+    return project
 
 
 @pytest.fixture(scope="module")
-def measured(trained: Path) -> EnginesResult:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the benchmark runs, apart from the project."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def measured(trained: Project, work: Path) -> EnginesResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(trained)
-        return engines.run(Path(), EFFORT)
+        patch.chdir(work)
+        return engines.run(trained, EFFORT)
 
 
 def test_every_engine_is_measured_or_reported_as_missing(measured: EnginesResult) -> None:
@@ -99,32 +106,32 @@ def test_share_of_peak_is_speed_times_work_over_peak(measured: EnginesResult) ->
     assert facts["share_of_peak"] == pytest.approx(done / measured["peak"]["bf16_gflops"]["value"], abs=1e-3)
 
 
-def test_the_models_include_every_family(measured: EnginesResult, trained: Path) -> None:
+def test_the_models_include_every_family(measured: EnginesResult, trained: Project) -> None:
     assert {"logreg", "svm", "bert", "bert, int8"} <= set(measured["models"])
     for family in ("logreg", "svm", "bert"):
-        evaluated = read_json(trained / EVALUATION / family / "metrics.json")["test"]["scores"]["macro_f1"]
+        evaluated = read_json(trained.evaluated(family))["test"]["scores"]["macro_f1"]
         assert measured["models"][family]["macro_f1"]["value"] == pytest.approx(evaluated["value"], abs=1e-3)
 
 
 def test_the_subject_is_written_once_and_again_when_the_candidate_changes(
-    measured: EnginesResult, trained: Path, monkeypatch: pytest.MonkeyPatch
+    measured: EnginesResult, trained: Project, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(trained)
+    monkeypatch.chdir(work)
     assert Classifier(BUNDLE).manifest.family == "bert"
     written = (BUNDLE / "manifest.json").stat().st_mtime_ns
-    make_subject(Path())
+    make_subject(trained)
     assert (BUNDLE / "manifest.json").stat().st_mtime_ns == written
     before = read_json(SOURCES)
-    history = CANDIDATES / "bert" / "history.jsonl"
+    history = trained.candidate(ENCODER) / "history.jsonl"
     history.write_text(history.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    make_subject(Path())
+    make_subject(trained)
     assert (BUNDLE / "manifest.json").stat().st_mtime_ns > written
     assert read_json(SOURCES) != before
 
 
 def test_without_a_trained_candidate_the_error_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(CommentwiseError, match=r"artifacts/candidates/bert was not trained.*commentwise run"):
-        make_subject(tmp_path)
+        make_subject(Project(tmp_path))
 
 
 def test_all_windows_have_the_same_lengths() -> None:

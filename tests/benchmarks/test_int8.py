@@ -18,6 +18,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.training.choice.parity import in_batches
+from commentwise.training.project import Project
 from tests.checkpoints import sample_texts, write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, write_parts
 
@@ -61,7 +62,7 @@ def measured(winner: Path, tmp_path_factory: pytest.TempPathFactory) -> Int8Resu
         shutil.copyfile(PARAMS, "params.yaml")
         shutil.copytree(winner, "artifacts/winner")
         write_parts(WORDS, train=20, held_out=12)
-        return int8.run(Path(), limit=10)
+        return int8.run(Project(), limit=10)
 
 
 @pytest.fixture
@@ -101,4 +102,4 @@ def test_the_result_has_its_type(measured: Int8Result) -> None:
 def test_a_folder_in_which_no_encoder_won_is_an_error(tmp_path: Path) -> None:
     shutil.copyfile(PARAMS, tmp_path / "params.yaml")
     with pytest.raises(CommentwiseError, match=r"model is missing: run `commentwise run` there, or name a folder"):
-        int8.run(tmp_path)
+        int8.run(Project(tmp_path))

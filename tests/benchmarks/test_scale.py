@@ -16,10 +16,13 @@ from benchmarks.scale.result import Trained
 from benchmarks.scale.work import HELD_OUT_COMMENTS, Examples, linear_bundle, score, train_linear
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier
+from commentwise.training.project import Project
+from commentwise.training.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data/sample/comments.jsonl"
 PATIENCE = 60
+SETTINGS = load_settings(Project(ROOT).params)
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +64,12 @@ def test_a_command_that_fails_is_an_error_with_its_last_output(tmp_path: Path) -
 
 
 def test_a_linear_model_is_trained_and_its_bundle_scores(tmp_path: Path) -> None:
-    examples = Examples.read(SAMPLE, "text", "label")
+    examples = Examples.read(SAMPLE, "text", "label", SETTINGS.labels)
     assert examples.table["text"].is_unique
     assert examples.max_train == len(examples.table) - 2 * HELD_OUT_COMMENTS
     trained = train_linear("svm", examples, 120, tmp_path / "svm")
     assert trained["seconds"] > 0
-    bundle = linear_bundle("svm", tmp_path / "svm" / "svm", tmp_path / "bundle")
+    bundle = linear_bundle(Project(tmp_path / "svm").candidate("svm"), SETTINGS, tmp_path / "bundle")
     assert Classifier(bundle).manifest.family == "svm"
     row = score(bundle, "svm", list(examples.table["text"]), 3000, tmp_path)
     assert row["peak_memory_mb"] > 50

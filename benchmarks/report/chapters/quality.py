@@ -18,6 +18,7 @@ from benchmarks.engines.result import (
     engine_speed,
     measured_engines,
 )
+from benchmarks.families import LINEAR
 from benchmarks.report.chapters.in_process import engine_facts
 from benchmarks.report.drawing import SMALL, Palette, canvas, gridded, legend, titled
 from benchmarks.report.notation import megabytes, number, points, times
@@ -25,7 +26,6 @@ from benchmarks.report.result_files import Results
 from benchmarks.report.section import Answer, Chart, Table, provenance, spoken
 from benchmarks.result import Interval
 
-LINEAR = ("logreg", "svm")
 STUDIED = f"ONNX Runtime {STUDY_SERVED}, {STUDY_WAYS['alone']}"
 """The choice that the study compares the others with."""
 
