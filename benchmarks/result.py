@@ -5,6 +5,7 @@ that mypy catches a misspelt key, and the check catches a file that was written 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypeVar, cast, final
@@ -17,6 +18,15 @@ Result = TypeVar("Result")
 
 OURS = "commentwise"
 """Our own row among servers and trainers."""
+
+
+FORMER_NAMES = {
+    "benchmarks.serving": "benchmarks.servers",
+    "benchmarks.footprint": "benchmarks.scale.footprint",
+    "benchmarks.int8": "benchmarks.engines.int8",
+    "families.bert.average": "families.bert.ema_decay",
+}
+"""Names in the commands of earlier results, and their names of today."""
 
 
 class Unavailable(CommentwiseError):
@@ -86,6 +96,11 @@ class Failed(TypedDict):
     """A row whose measurement failed."""
 
     failed: str
+
+
+def current_command(command: str) -> str:
+    """A recorded command with today's names of modules and parameters."""
+    return re.sub(r"[\w.]+", lambda name: FORMER_NAMES.get(name[0], name[0]), command)
 
 
 def parse_result(kind: type[Result], text: str, source: str) -> Result:

@@ -16,6 +16,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
+from benchmarks.engines.contenders import (
+    CASCADE,
+    FP32,
+    INT8,
+    PIPELINE,
+    Contender,
+    Subject,
+    linear_contender,
+    make_contenders,
+)
 from benchmarks.engines.matrix_peak import measure_peak
 from benchmarks.engines.measure import Effort, measure
 from benchmarks.engines.result import (
@@ -28,7 +38,6 @@ from benchmarks.engines.result import (
     best_batch,
     engine_speed,
 )
-from benchmarks.engines.rows import CASCADE, FP32, INT8, PIPELINE, Row, Subject, linear_row, make_rows
 from benchmarks.engines.speed import SEED, WINDOW, timed_windows
 from benchmarks.engines.subject import BUNDLE, CHECKPOINT, make_subject
 from benchmarks.families import ENCODER, LINEAR
@@ -90,12 +99,12 @@ def run(project: Project, effort: Effort) -> EnginesResult:
     peak = measure_peak(effort.rounds, effort.seconds / 3)
     with TemporaryDirectory(prefix="engines-") as scratch:
         subject = Subject(BUNDLE, CHECKPOINT, _calibration(project, settings), Path(scratch))
-        rows, missing = make_rows(subject)
-        print(f"engines: comparing the answers of {len(rows)} engines", flush=True)
-        measured = measure(rows | _linear_rows(project, subject), test, effort, settings)
+        contenders, missing = make_contenders(subject)
+        print(f"engines: comparing the answers of {len(contenders)} engines", flush=True)
+        measured = measure(contenders | _linear_contenders(project, subject), test, effort, settings)
         operations, lengths = _operations(subject, test)
-    for name, row in rows.items():
-        if row.has_peak:
+    for name, contender in contenders.items():
+        if contender.has_peak:
             measured[name]["share_of_peak"] = _share_of_peak(measured[name], operations, peak)
     if CASCADE in measured:
         measured[CASCADE]["cascade"] = _cascade_choice(subject, settings)
@@ -120,7 +129,7 @@ def run(project: Project, effort: Effort) -> EnginesResult:
         },
         "peak": peak,
         "operations_per_comment": operations,
-        "engines": {name: measured[name] for name in rows} | {name: Missing(missing=why) for name, why in missing.items()},
+        "engines": {name: measured[name] for name in contenders} | {name: Missing(missing=why) for name, why in missing.items()},
         "served": INT8,
         "pipeline": PIPELINE,
         "models": _models(project, measured),
@@ -141,10 +150,10 @@ def _cascade_choice(subject: Subject, settings: Settings) -> CascadeChoice:
     }
 
 
-def _linear_rows(project: Project, subject: Subject) -> dict[str, Row]:
+def _linear_contenders(project: Project, subject: Subject) -> dict[str, Contender]:
     temperatures = {family: float(read_json(project.evaluated(family))["temperature"]) for family in LINEAR}
     return {
-        family: linear_row(project.candidate(family) / GRAPH, temperature, subject)
+        family: linear_contender(project.candidate(family) / GRAPH, temperature, subject)
         for family, temperature in temperatures.items()
     }
 

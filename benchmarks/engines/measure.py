@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.engines.contenders import Answer, Contender
 from benchmarks.engines.result import Batch, Engine, Quality
-from benchmarks.engines.rows import Answer, Row
-from benchmarks.engines.speed import Timing, median, time_row, timed_windows
+from benchmarks.engines.speed import Timing, median, time_contender, timed_windows
 from benchmarks.result import Interval
 from commentwise.training.candidate import Part
 from commentwise.training.choice.parity import SAMPLE, Parity, compare
@@ -38,24 +38,30 @@ class Answers:
     """By batch size: the answers alone against fp32's, and the changes that batches make to the first of them."""
 
 
-def measure(rows: dict[str, Row], test: Part, effort: Effort, settings: Settings) -> dict[str, Engine]:
-    """Measure every row. The first is the reference that the others' answers are compared with."""
+def measure(contenders: dict[str, Contender], test: Part, effort: Effort, settings: Settings) -> dict[str, Engine]:
+    """Measure every contender. The first is the reference that the others' answers are compared with."""
     answers: dict[str, Answers] = {}
     reference = None
-    for name, row in rows.items():
-        answers[name] = _answer_all(row, test, reference, effort)
+    for name, contender in contenders.items():
+        answers[name] = _answer_all(contender, test, reference, effort)
         reference = answers[name].alone if reference is None else reference
         print(f"engines: {name} has answered", flush=True)
     windows = timed_windows(test.texts)
-    timings: dict[str, list[dict[int, Timing]]] = {name: [] for name in rows}
+    timings: dict[str, list[dict[int, Timing]]] = {name: [] for name in contenders}
     for number in range(effort.rounds):
-        for name, row in rows.items():
-            with row.open() as answer:
-                timed = {size: time_row(row, answer, windows, size, effort.seconds) for size in effort.batch_sizes}
+        for name, contender in contenders.items():
+            with contender.open() as answer:
+                timed = {
+                    size: time_contender(contender, answer, windows, size, effort.seconds)
+                    for size in effort.batch_sizes
+                }
             timings[name].append(timed)
             fastest = max(timing.comments_per_second for timing in timed.values())
             print(f"engines: round {number + 1} of {effort.rounds}: {name}, {fastest:.0f} comments/s", flush=True)
-    return {name: _engine(row, test, answers[name], timings[name], effort, settings) for name, row in rows.items()}
+    return {
+        name: _engine(contender, test, answers[name], timings[name], effort, settings)
+        for name, contender in contenders.items()
+    }
 
 
 def quality_of(parity: Parity) -> Quality:
@@ -70,12 +76,12 @@ def quality_of(parity: Parity) -> Quality:
     }
 
 
-def _answer_all(row: Row, test: Part, reference: Probabilities | None, effort: Effort) -> Answers:
+def _answer_all(contender: Contender, test: Part, reference: Probabilities | None, effort: Effort) -> Answers:
     texts, targets = test.texts[: effort.comments], test.targets[: effort.comments]
     sample = np.arange(min(len(texts), SAMPLE))
-    with row.open() as answer:
-        alone = _probabilities(row, answer, texts, 1)
-        together = {size: _probabilities(row, answer, texts[: len(sample)], size) for size in effort.batch_sizes}
+    with contender.open() as answer:
+        alone = _probabilities(contender, answer, texts, 1)
+        together = {size: _probabilities(contender, answer, texts[: len(sample)], size) for size in effort.batch_sizes}
     reference = alone if reference is None else reference
     return Answers(
         alone,
@@ -83,19 +89,24 @@ def _answer_all(row: Row, test: Part, reference: Probabilities | None, effort: E
     )
 
 
-def _probabilities(row: Row, answer: Answer, texts: Sequence[str], size: int) -> Probabilities:
-    """The row's answers in batches of `size`, in the order of the texts."""
+def _probabilities(contender: Contender, answer: Answer, texts: Sequence[str], size: int) -> Probabilities:
+    """The contender's answers in batches of `size`, in the order of the texts."""
     order = list(range(len(texts)))
-    if row.sorts_by_length:
+    if contender.sorts_by_length:
         order.sort(key=lambda number: len(texts[number]))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    with ThreadPoolExecutor(row.concurrent_calls) as pool:
+    with ThreadPoolExecutor(contender.concurrent_calls) as pool:
         parts = list(pool.map(lambda batch: answer([texts[number] for number in batch]), batches))
     return np.asarray(np.concatenate(parts)[np.argsort(order)])
 
 
 def _engine(
-    row: Row, test: Part, answers: Answers, timings: list[dict[int, Timing]], effort: Effort, settings: Settings
+    contender: Contender,
+    test: Part,
+    answers: Answers,
+    timings: list[dict[int, Timing]],
+    effort: Effort,
+    settings: Settings,
 ) -> Engine:
     batches: dict[str, Batch] = {
         str(size): {
@@ -108,10 +119,10 @@ def _engine(
     best = _best_size(batches, settings.export.max_shift)
     targets = test.targets[: effort.comments]
     return {
-        "runtime": row.runtime,
-        "precision": row.precision,
-        "what": row.description,
-        "size": row.size,
+        "runtime": contender.runtime,
+        "precision": contender.precision,
+        "what": contender.description,
+        "size": contender.size,
         "ece": round(calibration_error(answers.alone, targets, settings.evaluate.bins), 4),
         "macro_f1": _macro_f1(answers.alone, test, effort, settings),
         "batches": batches,

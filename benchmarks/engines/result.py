@@ -27,7 +27,7 @@ class Peaks(TypedDict):
 
 
 class Quality(TypedDict):
-    """Answers of an engine, held against those of fp32 (commentwise.training.choice.parity)."""
+    """Answers of an engine compared with those of fp32 (commentwise.training.choice.parity)."""
 
     macro_f1: float
     f1_loss: float
@@ -133,7 +133,7 @@ class EnginesResult(Head):
     served: str
     """Name of the engine that the bundle serves."""
     pipeline: str
-    """Name of the engine that stands for common practice."""
+    """Name of the engine that represents common practice."""
     models: dict[str, Model]
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.engines.contenders import Answer, Contender
 from benchmarks.engines.result import Speed
-from benchmarks.engines.rows import Answer, Row
 from benchmarks.latency import Latency, median_latency, percentiles_ms
 
 SEED = 0
 WINDOW = 128
-"""Comments within which a row may choose the order, and the largest batch."""
+"""Comments within which a contender may choose the order, and the largest batch."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Timing:
 def timed_windows(texts: Sequence[str]) -> list[list[str]]:
     """Split test comments into windows of 128 with the same mix of lengths.
 
-    A slow row, which gets through few windows, is thus timed on the same lengths as a fast one.
+    A slow contender, which gets through few windows, is thus timed on the same lengths as a fast one.
     """
     by_length = sorted(texts, key=len)
     count = len(by_length) // WINDOW
@@ -41,23 +41,23 @@ def timed_windows(texts: Sequence[str]) -> list[list[str]]:
     return [[window[number] for number in rng.permutation(WINDOW)] for window in windows]
 
 
-def time_row(row: Row, answer: Answer, windows: list[list[str]], size: int, seconds: float) -> Timing:
+def time_contender(contender: Contender, answer: Answer, windows: list[list[str]], size: int, seconds: float) -> Timing:
     """Comments per second with all cores busy, and the latency of single calls, in batches of `size`."""
-    batches = [_batches(row, window, size) for window in windows]
+    batches = [_batches(contender, window, size) for window in windows]
     answer(batches[0][-1])  # warm-up: allocates the memory of the largest batch
     endless = itertools.cycle(batches)
     done, cpu, start = 0, time.process_time(), time.perf_counter()
-    with ThreadPoolExecutor(row.concurrent_calls) as pool:
+    with ThreadPoolExecutor(contender.concurrent_calls) as pool:
         while (elapsed := time.perf_counter() - start) < seconds:
-            work = [next(endless) for _ in range(row.concurrent_calls)]
+            work = [next(endless) for _ in range(contender.concurrent_calls)]
             done += sum(len(answers) for answers in pool.map(answer, itertools.chain.from_iterable(work)))
     cpu = time.process_time() - cpu
     every = [batch for window in batches for batch in window]
     return Timing(done / elapsed, 1000 * cpu / done, _latency(answer, every, seconds))
 
 
-def _batches(row: Row, window: list[str], size: int) -> list[list[str]]:
-    ordered = sorted(window, key=len) if row.sorts_by_length else window
+def _batches(contender: Contender, window: list[str], size: int) -> list[list[str]]:
+    ordered = sorted(window, key=len) if contender.sorts_by_length else window
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 

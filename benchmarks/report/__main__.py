@@ -42,7 +42,7 @@ class Question:
     """Of its section."""
     text: str
     needs: tuple[ResultName, ...]
-    """The results of which at least one answers it."""
+    """The results that answer it; one is enough."""
     answer: Callable[[Results], Answer]
 
 

@@ -23,16 +23,10 @@ from rich.table import Table
 from benchmarks.report.figures import Figure, figures
 from benchmarks.report.notation import number
 from benchmarks.report.result_files import COMMANDS, RESULTS, Results, heads, parse_results, read_results
-from benchmarks.result import Head
+from benchmarks.result import Head, current_command
 from commentwise.errors import CommentwiseError, run_command
 
 Verdict = Literal["worse", "better", "gone", "new", "within noise", "not judged"]
-FORMER_MODULES = {
-    "benchmarks.serving": "benchmarks.servers",
-    "benchmarks.footprint": "benchmarks.scale.footprint",
-    "benchmarks.int8": "benchmarks.engines.int8",
-}
-"""Modules that earlier results name, by their names of today."""
 SHOWN: tuple[Verdict, ...] = ("worse", "better", "gone", "new")
 """The verdicts that are listed, worst first."""
 
@@ -54,7 +48,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("before", nargs="?", type=Path, help="folder of results (default: what git has)")
+    parser.add_argument("before", nargs="?", type=Path, help="folder of results (default: those in git)")
     parser.add_argument("after", nargs="?", type=Path, default=RESULTS, help="folder of results (default: %(default)s)")
     options = parser.parse_args()
     for folder in (options.before, options.after):
@@ -63,7 +57,7 @@ def main() -> None:
     before = read_results(options.before) if options.before else committed(options.after, "HEAD")
     after = read_results(options.after)
     if not before or not after:
-        raise CommentwiseError(f"there are no results {'after' if before else 'before'}: `make bench` writes them")
+        raise CommentwiseError(f"no results {'after' if before else 'before'}: run `make bench` to write them")
     compared = changes(before, after)
     show(compared, incomparable(before, after), Console())
     sys.exit(any(change.verdict == "worse" for change in compared))
@@ -164,9 +158,8 @@ def _machine(head: Head) -> str:
 
 
 def _command(head: Head) -> str:
-    """The command without its --out, and with the modules' names of today."""
-    command = re.sub(r" --out \S+", "", head["command"])
-    return re.sub(r"benchmarks\.[a-z0-9_.]+", lambda module: FORMER_MODULES.get(module[0], module[0]), command)
+    """The command without its --out."""
+    return re.sub(r" --out \S+", "", current_command(head["command"]))
 
 
 def _paths(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.engines.result import STUDY_SERVED, STUDY_WAYS, Int8Result, Study, StudyVariant, StudyWay
+from benchmarks.result import current_command
 
 MIN_GAIN = 1.1
 """Speed over the served variant's from which an alternative would be worth the change."""
@@ -68,7 +69,7 @@ def _setting(result: Int8Result) -> list[str]:
     )
     changed = f" with later versions of {', '.join(git['dirty'])}" if git["dirty"] else ""
     return [
-        f"Command: `{result['command']}`",
+        f"Command: `{current_command(result['command'])}`",
         "",
         f"Machine: {result['machine']['processor']}, {result['machine']['cores']} cores; {versions}; commit {(git['commit'] or 'unknown')[:12]}{changed}.",
         "",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.datasets import Dataset, DatasetResult, Export, ExportVariant, Family, Resources
-from benchmarks.result import Git, Interval
+from benchmarks.result import Git, Interval, current_command
 
 PAGE = Path("docs/results.md")
 PICTURE = Path("docs/images/quality.png")
@@ -33,7 +33,7 @@ def _section(result: DatasetResult, dataset: Dataset) -> list[str]:
         + (f"; set aside {set_aside}" if set_aside else "")
         + f"; {data['copies']['exact'] + data['copies']['near']:,} copies, each in the same part as its original.",
         "",
-        f"Command: `{result['command']}`",
+        f"Command: `{current_command(result['command'])}`",
         "",
         f"Machine: {machine['processor']}, {machine['cores']} cores; torch {packages['torch']}, transformers {packages['transformers']}, "
         f"scikit-learn {packages['scikit-learn']}, onnxruntime {packages['onnxruntime']}; {_code(result['git'])}.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from matplotlib.figure import Figure
 
 from benchmarks.report.drawing import Palette
-from benchmarks.result import Git, Head
+from benchmarks.result import Git, Head, current_command
 
 COMMIT_DIGITS = 12
 
@@ -86,7 +86,7 @@ def provenance(
     versions = [f"{package} {version}" for package, version in environment["packages"].items()]
     facts: dict[str, object] = {
         "file": f"benchmarks/results/{name}.json",
-        "command": head["command"],
+        "command": current_command(head["command"]),
         "machine": f"{machine['processor']}, {machine['cores']} cores",
         "versions": ", ".join([f"Python {environment['python']}", *versions]),
         "commit": _commit(head["git"]),

@@ -39,7 +39,7 @@ from commentwise.models.bundle import Classifier, bundle_id
 
 RESULT = Path("benchmarks/results/serving.json")
 CHUNK = 256
-"""Comments per call when the engine is timed: so many that cores idling at the end of a call do not matter."""
+"""Comments per call when the engine is timed: enough that cores idling at the end of a call do not matter."""
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ import torch
 import transformers
 
 from benchmarks.result import OURS
+from benchmarks.training.contenders import CONTENDERS, Options
 from benchmarks.training.result import Contender, Run, TrainingResult
 from benchmarks.training.tasks import SEED, SIZES, Comments, Task, real, synthetic
-from benchmarks.training.trainers import CONTENDERS, Options
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.cores import available_cores

@@ -125,7 +125,7 @@ def test_nothing_to_compare_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(CommentwiseError, match="nowhere is not a folder"):
         compare.main()
     monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path), str(tmp_path)])
-    with pytest.raises(CommentwiseError, match="there are no results before"):
+    with pytest.raises(CommentwiseError, match="no results before"):
         compare.main()
 
 

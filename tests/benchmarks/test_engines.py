@@ -11,10 +11,10 @@ import yaml
 
 from benchmarks.engines import __main__ as engines
 from benchmarks.engines import matrix_peak
+from benchmarks.engines.contenders import BUILDERS, CASCADE, INT8, PIPELINE, Answer, Contender
 from benchmarks.engines.measure import Effort
 from benchmarks.engines.result import EnginesResult, best_batch, measured_engines
-from benchmarks.engines.rows import BUILDERS, CASCADE, INT8, PIPELINE, Answer, Row
-from benchmarks.engines.speed import WINDOW, time_row, timed_windows
+from benchmarks.engines.speed import WINDOW, time_contender, timed_windows
 from benchmarks.engines.subject import BUNDLE, SOURCES, make_subject
 from benchmarks.families import ENCODER, LINEAR
 from benchmarks.result import parse_result
@@ -152,14 +152,14 @@ def test_speed_counts_every_comment_once(monkeypatch: pytest.MonkeyPatch) -> Non
     window = [f"{number:03}" for number in range(WINDOW)]
     ticks = iter(range(1000))
     monkeypatch.setattr("benchmarks.engines.speed.time.perf_counter", lambda: float(next(ticks)))
-    timing = time_row(fake_row(answer), answer, [window], 32, seconds=2.5)
+    timing = time_contender(fake_contender(answer), answer, [window], 32, seconds=2.5)
     # One batch to warm up, a window at second 1 and another at second 2; at second 3 the time is up.
     assert timing.comments_per_second == 2 * WINDOW / 3
     assert sorted(answered[32 : 32 + WINDOW]) == window
 
 
-def fake_row(answer: Answer) -> Row:
-    return Row("none", "fp32", "", 0, lambda: nullcontext(answer))
+def fake_contender(answer: Answer) -> Contender:
+    return Contender("none", "fp32", "", 0, lambda: nullcontext(answer))
 
 
 def test_a_peak_is_the_best_product_of_any_round(monkeypatch: pytest.MonkeyPatch) -> None:

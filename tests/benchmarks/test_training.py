@@ -17,9 +17,9 @@ from accelerate.state import AcceleratorState
 from benchmarks.result import read_result
 from benchmarks.training import __main__ as training
 from benchmarks.training import tasks as training_tasks
+from benchmarks.training.contenders import CONTENDERS, Options
 from benchmarks.training.result import TrainingResult
 from benchmarks.training.tasks import random_comments, synthetic
-from benchmarks.training.trainers import CONTENDERS, Options
 from commentwise.fileio import read_json
 from tests.checkpoints import write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, make_part, write_parts

@@ -2,8 +2,8 @@
 
 Each takes texts and returns probabilities, so that tokenisation counts for all; each forms its batches in its own way.
 
-To add an engine: write a function that takes a Subject and returns a Row, or raises Unavailable with the reason, and
-add it to BUILDERS under the name that the report shows. Nothing else lists engines.
+To add an engine: write a function that takes a Subject and returns a Contender, or raises Unavailable with the reason,
+and add it to BUILDERS under the name that the report shows. Nothing else lists engines.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ Answer = Callable[[Sequence[str]], Probabilities]
 
 
 @dataclass(frozen=True)
-class Row:
+class Contender:
     """One engine."""
 
     runtime: str
@@ -85,26 +85,28 @@ class Subject:
         return load_tokenizer(self.bundle / TOKENIZER, self.manifest.max_tokens)
 
 
-def make_rows(subject: Subject) -> tuple[dict[str, Row], dict[str, str]]:
+def make_contenders(subject: Subject) -> tuple[dict[str, Contender], dict[str, str]]:
     """All engines that this machine can run, and the reasons why it cannot run the others, both by name."""
-    rows: dict[str, Row] = {}
+    contenders: dict[str, Contender] = {}
     missing: dict[str, str] = {}
     for name, build in BUILDERS.items():
         try:
-            rows[name] = build(subject)
+            contenders[name] = build(subject)
         except Unavailable as error:
             missing[name] = str(error)
-    return rows, missing
+    return contenders, missing
 
 
-def linear_row(graph: Path, temperature: float, subject: Subject) -> Row:
+def linear_contender(graph: Path, temperature: float, subject: Subject) -> Contender:
     """A linear candidate, run as its bundle would run it."""
-    return _graph_row("fp32", "linear model of word pieces", subject, graph, temperature)
+    return _graph("fp32", "linear model of word pieces", subject, graph, temperature)
 
 
-def _pipeline_row(subject: Subject) -> Row:
+def _pipeline(subject: Subject) -> Contender:
     description = "transformers' text-classification pipeline, padded batches"
-    return Row("torch", "fp32", description, _weights(subject), partial(_open_pipeline, subject), sorts_by_length=False)
+    return Contender(
+        "torch", "fp32", description, _weights(subject), partial(_open_pipeline, subject), sorts_by_length=False
+    )
 
 
 @contextmanager
@@ -130,15 +132,15 @@ def _open_pipeline(subject: Subject) -> Iterator[Answer]:
     yield answer
 
 
-def _torch_row(dtype: torch.dtype, precision: str, description: str, subject: Subject) -> Row:
+def _torch(dtype: torch.dtype, precision: str, description: str, subject: Subject) -> Contender:
     @contextmanager
     def opened() -> Iterator[Answer]:
         yield _answering(TorchEngine(subject.checkpoint, dtype), subject)
 
-    return Row("torch", precision, description, _weights(subject), opened)
+    return Contender("torch", precision, description, _weights(subject), opened)
 
 
-def _packed_row(subject: Subject) -> Row:
+def _packed(subject: Subject) -> Contender:
     if not torch.cuda.is_available():
         raise Unavailable(NO_GPU)
 
@@ -155,21 +157,21 @@ def _packed_row(subject: Subject) -> Row:
 
         yield answer
 
-    return Row("torch", "bf16", "comments one after the other, without padding", _weights(subject), opened, has_peak=False)  # fmt: skip
+    return Contender("torch", "bf16", "comments one after the other, without padding", _weights(subject), opened, has_peak=False)  # fmt: skip
 
 
-def _fp32_row(subject: Subject) -> Row:
-    return _graph_row("fp32", "as exported, one thread per comment", subject, subject.bundle / "fp32.onnx")
+def _fp32(subject: Subject) -> Contender:
+    return _graph("fp32", "as exported, one thread per comment", subject, subject.bundle / "fp32.onnx")
 
 
-def _fused_row(subject: Subject) -> Row:
+def _fused(subject: Subject) -> Contender:
     fused = subject.scratch / "fused.onnx"
     onnx_export.optimise(subject.bundle / "fp32.onnx", fused, *onnx_export.attention_shape(subject.checkpoint))
-    return _graph_row("fp32", "attention, normalisation and GELU fused", subject, fused)
+    return _graph("fp32", "attention, normalisation and GELU fused", subject, fused)
 
 
-def _int8_row(subject: Subject) -> Row:
-    return _graph_row("int8", "weights per channel, dynamic activation scales", subject, _int8_graph(subject))
+def _int8(subject: Subject) -> Contender:
+    return _graph("int8", "weights per channel, dynamic activation scales", subject, _int8_graph(subject))
 
 
 def _int8_graph(subject: Subject) -> Path:
@@ -183,7 +185,7 @@ def _int8_graph(subject: Subject) -> Path:
     return quantised
 
 
-def _openvino_row(subject: Subject) -> Row:
+def _openvino(subject: Subject) -> Contender:
     if not openvino_engine.installed():
         raise Unavailable(f"it is not installed: {openvino_engine.INSTALL}")
     graph = subject.scratch / "openvino.xml"
@@ -196,10 +198,10 @@ def _openvino_row(subject: Subject) -> Row:
             yield _answering(engine, subject)
 
     description = "static int8 by NNCF with SmoothQuant, bf16 for the rest"
-    return Row("OpenVINO", "int8", description, size, opened, available_cores())
+    return Contender("OpenVINO", "int8", description, size, opened, available_cores())
 
 
-def _gpu_row(subject: Subject) -> Row:
+def _gpu(subject: Subject) -> Contender:
     if available_device() != "cuda":
         raise Unavailable(NO_GPU)
     graph = subject.bundle / subject.manifest.devices["cuda"]
@@ -211,32 +213,32 @@ def _gpu_row(subject: Subject) -> Row:
 
     precision = subject.manifest.files[graph.name]["precision"]
     description = "padded batches of similar length"
-    return Row("ONNX Runtime", precision, description, graph.stat().st_size, opened, has_peak=False)
+    return Contender("ONNX Runtime", precision, description, graph.stat().st_size, opened, has_peak=False)
 
 
-def _cascade_row(subject: Subject) -> Row:
+def _cascade(subject: Subject) -> Contender:
     cascades = [name for name, entry in subject.manifest.files.items() if "cascade" in entry]
     if not cascades:
         raise Unavailable("none held the limits of section export in params.yaml")
     description = f"{INT8} behind a linear model that answers the comments it is sure of"
-    return _graph_row("int8", description, subject, subject.bundle / cascades[0], has_peak=False)
+    return _graph("int8", description, subject, subject.bundle / cascades[0], has_peak=False)
 
 
-def _graph_row(
+def _graph(
     precision: str,
     description: str,
     subject: Subject,
     graph: Path,
     temperature: float | None = None,
     has_peak: bool = True,
-) -> Row:
+) -> Contender:
     @contextmanager
     def opened() -> Iterator[Answer]:
         with Engine(graph) as engine:
             yield _answering(engine, subject, temperature)
 
     size = graph.stat().st_size
-    return Row("ONNX Runtime", precision, description, size, opened, available_cores(), has_peak=has_peak)
+    return Contender("ONNX Runtime", precision, description, size, opened, available_cores(), has_peak=has_peak)
 
 
 def _answering(engine: Runner, subject: Subject, temperature: float | None = None) -> Answer:
@@ -250,16 +252,16 @@ def _weights(subject: Subject) -> int:
     return (subject.checkpoint / "model.safetensors").stat().st_size
 
 
-BUILDERS: dict[str, Callable[[Subject], Row]] = {
-    PIPELINE: _pipeline_row,
-    "torch fp32": partial(_torch_row, torch.float32, "fp32", "comments of similar length together"),
-    "torch bf16": partial(_torch_row, torch.bfloat16, "bf16", "the same in bf16"),
-    FP32: _fp32_row,
-    "ONNX Runtime fp32, fused": _fused_row,
-    INT8: _int8_row,
-    "OpenVINO int8": _openvino_row,
-    "torch bf16, packed, GPU": _packed_row,
-    "ONNX Runtime fp16, GPU": _gpu_row,
-    CASCADE: _cascade_row,
+BUILDERS: dict[str, Callable[[Subject], Contender]] = {
+    PIPELINE: _pipeline,
+    "torch fp32": partial(_torch, torch.float32, "fp32", "comments of similar length together"),
+    "torch bf16": partial(_torch, torch.bfloat16, "bf16", "the same in bf16"),
+    FP32: _fp32,
+    "ONNX Runtime fp32, fused": _fused,
+    INT8: _int8,
+    "OpenVINO int8": _openvino,
+    "torch bf16, packed, GPU": _packed,
+    "ONNX Runtime fp16, GPU": _gpu,
+    CASCADE: _cascade,
 }
 """Every engine by its name in the result; the first is the reference that the others are compared with."""
