@@ -24,7 +24,9 @@ from benchmarks.report.figures import Figure, figures
 from benchmarks.report.pages import Report, write_html, write_markdown, write_readme
 from benchmarks.report.result_files import REPORT, RESULTS, ResultName, Results, read_results
 from benchmarks.report.section import Answer, Section
+from benchmarks.result import OURS
 from benchmarks.scale import capacity
+from benchmarks.servers.result import measured_servers
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_text
 
@@ -135,7 +137,7 @@ def _write_documents(results: Results) -> None:
     datasets: dict[str, DatasetResult] = {name: results[name] for name in NAMES if name in results}
     if datasets:
         write_text(results_page.PAGE, results_page.render(datasets, read_datasets()))
-    if "serving" in results:
+    if "serving" in results and OURS in measured_servers(results["serving"]["servers"]):
         replace_section(capacity.DOCUMENT, capacity.START, capacity.END, capacity.section(results["serving"]))
 
 
