@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from commentwise.training.choice.torch_engine import TorchEngine
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification, pipeline
 
@@ -32,6 +31,7 @@ from commentwise.models.graphs.smoothquant import smooth
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.families.family import Runner
+from commentwise.training.finetune.torch_engine import TorchEngine
 from commentwise.training.scores import Probabilities
 
 PIPELINE = "transformers pipeline"

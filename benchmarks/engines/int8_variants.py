@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from commentwise.training.choice.torch_engine import TorchEngine
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
@@ -24,6 +23,7 @@ from commentwise.models.engine import Engine, padded
 from commentwise.models.graphs import encoder as onnx_export
 from commentwise.models.graphs.smoothquant import smooth
 from commentwise.training.families.family import Runner
+from commentwise.training.finetune.torch_engine import TorchEngine
 
 REFERENCE = "fp32.onnx"
 QUANTISED = ["MatMul", "Gemm", "Gather"]
