@@ -1,1 +1,1 @@
-"""Measurements on real data and real machines."""
+"""Benchmarks on real data and real machines, and their report."""

@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts: what they and their children use, and leaving none behind."""
+"""Processes that a benchmark starts: the resources that they and their children use, and their end."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ from commentwise.errors import CommentwiseError
 STOP_SECONDS = 20
 LAST_LINES = 15
 SAMPLE_SECONDS = 0.2
-"""Between two looks at a command's memory; each look costs the cores a few milliseconds."""
+"""Interval of the samples of a command's memory; each costs a few milliseconds of CPU time."""
 
 
 @contextmanager
 def started(command: Sequence[str], output: Path, folder: Path = Path()) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command in `folder`, its output going to the file `output`; end it with all its children afterwards."""
+    """Start a command in `folder` with its output in the file `output`; end it and all its children afterwards."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
             command,
@@ -28,7 +28,7 @@ def started(command: Sequence[str], output: Path, folder: Path = Path()) -> Iter
             env=_variables(),
             stdout=stream,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to pass on, and its children can be ended with it
+            start_new_session=True,  # Ctrl-C reaches us alone, and its children can be ended with it
         )
     try:
         yield process
@@ -37,10 +37,10 @@ def started(command: Sequence[str], output: Path, folder: Path = Path()) -> Iter
 
 
 def run(command: Sequence[str], output: Path, folder: Path = Path()) -> float:
-    """Run a command to its end, and return the most MB of resident memory that its processes had together, as sampled.
+    """Run a command and return the peak resident memory of all its processes together in MB, as sampled.
 
-    Pages that they share count for each: to find these out would hold the command up.
-    Raises CommentwiseError with its last output when it fails.
+    Shared pages count once per process: finding them would slow the command down.
+    Raises CommentwiseError with the command's last output if it fails.
     """
     peak = 0.0
     with started(command, output, folder) as process:
@@ -51,32 +51,32 @@ def run(command: Sequence[str], output: Path, folder: Path = Path()) -> float:
                 process.wait(SAMPLE_SECONDS)
                 break
     if process.returncode:
-        said = last_lines(output.read_text(encoding="utf-8", errors="replace"))
-        raise CommentwiseError(f"`{' '.join(command)}` ended with exit code {process.returncode}: {said}")
+        shown = last_lines(output.read_text(encoding="utf-8", errors="replace"))
+        raise CommentwiseError(f"`{' '.join(command)}` ended with exit code {process.returncode}: {shown}")
     return peak / 1024**2
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process and its children have used so far."""
+    """CPU time used by a process and its children so far."""
     return _total(pid, lambda process: sum(process.cpu_times()[:2]))
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory of a process and its children, pages that they share counted once where that is known (Linux)."""
+    """Resident memory of a process and its children in MB; on Linux, shared pages count once."""
     return _total(pid, _resident_bytes) / 1024**2
 
 
 def last_lines(output: str, count: int = LAST_LINES) -> str:
-    """The last lines that say something."""
+    """The last lines of an output that are not blank."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return "\n".join(lines[-count:]) or "it said nothing"
+    return "\n".join(lines[-count:]) or "no output"
 
 
 def _total(pid: int, use: Callable[[psutil.Process], float]) -> float:
     process = psutil.Process(pid)
     total = 0.0
     for member in [process, *process.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+        with suppress(psutil.NoSuchProcess):  # it has exited
             total += use(member)
     return total
 
@@ -87,9 +87,9 @@ def _resident_bytes(process: psutil.Process) -> float:
 
 
 def _variables() -> dict[str, str]:
-    """The environment without settings of our server, with this environment's programs first.
+    """The environment variables without settings of our server, and with this environment's programs first in PATH.
 
-    Telemetry and downloads of the peers are switched off.
+    Telemetry and downloads of the peers are off.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMMENTWISE_")}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -98,7 +98,7 @@ def _variables() -> dict[str, str]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and end what is left of its group: LitServe's children outlive it."""
+    """Terminate a process and kill the rest of its process group, since LitServe's children outlive it."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The comments that servers and scorers are measured with: real ones, drawn with a seed."""
+"""Samples of real comments with which servers and scoring are measured, drawn with a seed."""
 
 import itertools
 import random
@@ -10,6 +10,7 @@ from commentwise.comments.normalize import normalize
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier
 from commentwise.training.data.sources import read_rows
+from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
 
 SEED = 20
@@ -17,15 +18,14 @@ COMMENTS, BLOCK = 1024, 32
 
 
 def read_column(path: Path, column: str) -> list[str]:
-    """A file's texts. Raises CommentwiseError when it cannot be read or has no such column."""
+    """Read the texts of a file. Raises CommentwiseError if it cannot be read or lacks the column."""
     return [row[column] for row in read_columns(path, column)]
 
 
 def read_columns(path: Path, *columns: str) -> list[dict[str, str]]:
-    """The columns of a file as texts, in order. Raises CommentwiseError when it cannot be read or lacks one of them."""
-    rows: list[dict[str, Any]] = list(
-        read_rows(load_settings().data.model_copy(update={"path": str(path), "hub": None}))
-    )
+    """Read columns of a file as strings, in row order. Raises CommentwiseError if it cannot be read or lacks a column."""
+    source = load_settings(Project().params).data.model_copy(update={"path": str(path), "hub": None})
+    rows: list[dict[str, Any]] = list(read_rows(source))
     for column in columns:
         if not rows or column not in rows[0]:
             names = ", ".join(rows[0]) if rows else "no rows"
@@ -34,19 +34,19 @@ def read_columns(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def draw(texts: Sequence[str], classifier: Classifier) -> list[str]:
-    """Draw comments with a seed, as they are sent, in an order that is fair to slow servers.
+    """Draw comments with a seed, normalised and truncated, in an order that is fair to slow servers.
 
-    Every block of 32 has one comment from each 32nd of the lengths: however few a server gets through, they are as
-    long as everybody's. Raises CommentwiseError when there are too few.
+    Every block of 32 has one comment of each 32-quantile of the lengths, so that a slow server, which gets through few
+    blocks, sees the same mix of lengths as a fast one. Raises CommentwiseError if there are fewer than 32 comments.
     """
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     usable = [text for text in (_as_sent(text, classifier) for text in texts) if text]
     stratum = min(COMMENTS, len(usable)) // BLOCK
     if not stratum:
-        raise CommentwiseError(f"there are {len(usable)} comments with text, and {BLOCK} are needed: name a larger --data")  # fmt: skip
-    drawn = sorted(chance.sample(usable, stratum * BLOCK), key=len)
-    strata = [chance.sample(drawn[start : start + stratum], stratum) for start in range(0, len(drawn), stratum)]
-    return [comment for block in zip(*strata, strict=True) for comment in chance.sample(block, BLOCK)]
+        raise CommentwiseError(f"there are {len(usable)} comments with text, at least {BLOCK} are needed: name a larger --data")  # fmt: skip
+    drawn = sorted(rng.sample(usable, stratum * BLOCK), key=len)
+    strata = [rng.sample(drawn[start : start + stratum], stratum) for start in range(0, len(drawn), stratum)]
+    return [comment for block in zip(*strata, strict=True) for comment in rng.sample(block, BLOCK)]
 
 
 def _as_sent(text: str, classifier: Classifier) -> str:
@@ -55,18 +55,18 @@ def _as_sent(text: str, classifier: Classifier) -> str:
 
 
 def different(texts: Sequence[str]) -> Iterator[str]:
-    """Endless comments out of `texts`, normalised, no two of them equal: what is known already costs no time.
+    """Yield normalised comments endlessly, no two of them equal, since answers to equal ones may be cached.
 
-    Each pass goes through all of them in another order, seeded; from the second on they end in the pass's number.
-    Raises CommentwiseError when no text has content.
+    Each pass goes through `texts` in another seeded order; from the second pass on, its number is appended to each.
+    Raises CommentwiseError if no text has content.
     """
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     known = list(dict.fromkeys(filter(None, map(normalize, texts))))
     if not known:
-        raise CommentwiseError("there are no comments with text: name other --data")
-    yield from chance.sample(known, len(known))
+        raise CommentwiseError("there are no comments with text: name another --data")
+    yield from rng.sample(known, len(known))
     taken = set(known)
     for number in itertools.count(2):
-        for text in chance.sample(known, len(known)):
+        for text in rng.sample(known, len(known)):
             if (variant := f"{text} {number}") not in taken:
                 yield variant

@@ -1,1 +1,1 @@
-"""The ways to run an encoder in one process."""
+"""Engines: the ways to run the encoder in one process."""

@@ -1,31 +1,30 @@
-"""Compare the ways to run the winning encoder in int8 on this CPU, and write what came out to docs/int8.md.
+"""Compare the ways to run the winning encoder in int8 on this CPU, and write docs/int8.md.
 
   python -m benchmarks.engines.int8 [--root FOLDER]
 
 FOLDER is a repository in which the pipeline has run and an encoder won, such as build/results/youtube after
-`python -m benchmarks.results`. Run it on a quiet machine.
+`python -m benchmarks.results`. Run it on an otherwise idle machine.
 """
 
 import argparse
-import shlex
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.engines import openvino_engine
-from benchmarks.engines.int8_page import render
 from benchmarks.engines.int8_variants import REFERENCE, Variant, make_variants
+from benchmarks.engines.measure import quality_of
+from benchmarks.engines.result import STUDY_WAYS, Int8Result, Study, StudyVariant, StudyWay
+from benchmarks.report.int8_page import render
+from benchmarks.run_facts import run_facts
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json, write_text
-from commentwise.models.cores import available_cores
 from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
@@ -33,132 +32,140 @@ from commentwise.training.candidate import ENCODER, read_part
 from commentwise.training.choice import parity
 from commentwise.training.choice.export import CALIBRATION_COMMENTS
 from commentwise.training.choice.parity import BATCH_SIZE, Parity, comments_per_second, in_batches
-from commentwise.training.project import PREPARED, WINNER
-from commentwise.training.provenance import environment_facts, folder_md5, git_facts
-from commentwise.training.resources import processor_name
-from commentwise.training.scores import Labels, Probabilities
+from commentwise.training.project import Project
+from commentwise.training.provenance import folder_md5
+from commentwise.training.scores import Probabilities, Targets
 from commentwise.training.settings import Settings, load_settings
 
 OUT = Path("benchmarks/results/int8.json")
 PAGE = Path("docs/int8.md")
 ROUNDS = 3
-"""Every variant is timed once per round, so that a slow minute of the machine does not fall on one of them alone."""
+"""Every variant is timed once per round, so that a slow minute of the machine does not affect only one of them."""
 
 
 @dataclass(frozen=True)
 class Comments:
-    """What every variant is measured on."""
+    """The comments that every variant is measured on."""
 
     rows: list[list[int]]
-    true: Labels
+    """The input_ids of the test comments."""
+    targets: Targets
     calibration: list[list[int]]
     temperature: float
 
 
 def main() -> None:
-    """Measure what the command line names and write figures and page."""
+    """Measure the variants and write result and page."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.engines.int8",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--root", type=Path, default=Path(), metavar="FOLDER", help="where the pipeline ran (default: here)")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FILE", help=f"the figures as JSON (default: {OUT})")
-    parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE", help=f"the page (default: {PAGE})")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FILE", help="JSON to write (default: %(default)s)")
+    parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE", help="page to write (default: %(default)s)")
     parser.add_argument("--comments", type=int, metavar="N", help="measure on the first N test comments only")
     options = parser.parse_args()
     if options.comments is not None and options.comments < 1:
-        raise CommentwiseError(f"--comments {options.comments} leaves nothing to measure: name 1 or more")
-    result = run(options.root, options.comments)
-    result["command"] = shlex.join(["python", "-m", "benchmarks.engines.int8", *sys.argv[1:]])
+        raise CommentwiseError(f"--comments {options.comments} leaves nothing to measure: give 1 or more")
+    result = run(Project(options.root), options.comments)
     write_json(options.out, result)
     write_text(options.page, render(result))
     print(f"int8: {len(result['variants'])} variants on {result['test_comments']} comments in {options.page}")
 
 
-def run(root: Path, limit: int | None = None) -> dict[str, Any]:
-    """Make and measure every variant of the encoder that won in `root`, on its first `limit` test comments or all.
+def run(project: Project, limit: int | None = None) -> Int8Result:
+    """Build and measure every variant of the project's winning encoder, on its first `limit` test comments or all.
 
-    Raises CommentwiseError when the pipeline has not run there, or when no encoder won.
+    Raises CommentwiseError if the project's pipeline has not run, or no encoder won.
     """
-    settings = load_settings(root / "params.yaml")
-    encoder = root / WINNER / ENCODER
+    settings = load_settings(project.params)
+    encoder = project.winner / ENCODER
     if not encoder.is_dir():
-        raise CommentwiseError(f"{encoder} is missing: run `dvc repro` there, or name a folder in which an encoder won")
-    comments = read_comments(root, settings, limit)
+        raise CommentwiseError(
+            f"{encoder} is missing: run `commentwise run` there, or name a folder in which an encoder won"
+        )
+    comments = read_comments(project, settings, limit)
     with tempfile.TemporaryDirectory(prefix="int8-") as folder:
         variants = make_variants(encoder, Path(folder), comments.calibration, openvino_engine.installed())
         with Engine(Path(folder) / REFERENCE) as engine:
             reference = softmax(engine.logits(comments.rows), comments.temperature)
-        print(f"int8: {len(variants)} variants made, measuring them on {len(comments.rows)} comments", flush=True)
-        measured = [_quality(variant, comments, reference, settings) for variant in variants]
+        print(f"int8: {len(variants)} variants built, comparing them on {len(comments.rows)} comments", flush=True)
+        parities = [_parities(variant, comments, reference) for variant in variants]
         print(f"int8: compared with fp32, timing in {ROUNDS} rounds", flush=True)
         rounds = [[_speeds(variant, comments.rows) for variant in variants] for _ in range(ROUNDS)]
-    for number, facts in enumerate(measured):
-        for way in ("alone", "batches"):
-            _add_speed(facts[way], [speeds[number][way] for speeds in rounds])
-    return _facts(root, settings, comments) | {"variants": measured}
+    measured: list[StudyVariant] = []
+    for number, variant in enumerate(variants):
+        alone, batches = (
+            _study(parities[number][way], [speeds[number][way] for speeds in rounds], settings) for way in STUDY_WAYS
+        )
+        measured.append(
+            {
+                "runtime": variant.runtime,
+                "name": variant.name,
+                "precision": variant.precision,
+                "what": variant.description,
+                "size": variant.size,
+                "alone": alone,
+                "batches": batches,
+            }
+        )
+    return _result(project, settings, comments, measured)
 
 
-def read_comments(root: Path, settings: Settings, limit: int | None) -> Comments:
-    """The test part and the calibration comments of the pipeline in `root`, as token ids."""
-    tokenizer = load_tokenizer(root / WINNER / "tokenizer.json", settings.max_tokens)
-    test, train = (read_part(part, settings.labels, root / PREPARED) for part in ("test", "train"))
+def read_comments(project: Project, settings: Settings, limit: int | None) -> Comments:
+    """The test comments and the calibration comments of a project, as input_ids."""
+    tokenizer = load_tokenizer(project.winner / "tokenizer.json", settings.max_tokens)
+    test, train = (read_part(project.prepared, name, settings.labels) for name in ("test", "train"))
     return Comments(
         encode(tokenizer, test.texts[:limit]),
-        test.true[:limit],
+        test.targets[:limit],
         encode(tokenizer, train.texts[:CALIBRATION_COMMENTS]),
-        read_json(root / WINNER / "evaluation.json")["temperature"],
+        read_json(project.winner / "evaluation.json")["temperature"],
     )
 
 
-def _quality(variant: Variant, comments: Comments, reference: Probabilities, settings: Settings) -> dict[str, Any]:
-    """Parity with fp32 when served one by one, and in batches, whose answers are held against those one by one."""
-    rows, true, temperature = comments.rows, comments.true, comments.temperature
+def _parities(variant: Variant, comments: Comments, reference: Probabilities) -> dict[StudyWay, Parity]:
+    """Compare a variant with fp32, served one by one and in batches.
+
+    The effect of neighbours is measured in batches by comparing with the answers one by one.
+    """
+    rows, targets, temperature = comments.rows, comments.targets, comments.temperature
     with variant.open() as engine:
         alone = softmax(engine.logits(rows), temperature)
-        together = softmax(in_batches(engine, rows, variant.batches_at_once), temperature)
-        one_by_one = parity.measure(engine, rows, reference, true, temperature, batched=False)
-    batched = parity.compare(together, alone, np.arange(len(rows)), reference, true)
-    return {
-        "runtime": variant.runtime,
-        "name": variant.name,
-        "precision": variant.precision,
-        "what": variant.what,
-        "size": variant.size,
-        "alone": _with_refusal(one_by_one, settings),
-        "batches": _with_refusal(batched, settings),
-    }
+        together = softmax(in_batches(engine, rows, variant.concurrent_batches), temperature)
+        one_by_one = parity.measure(engine, rows, reference, targets, temperature, batched=False)
+    batched = parity.compare(together, alone, np.arange(len(rows)), reference, targets)
+    return {"alone": one_by_one, "batches": batched}
 
 
-def _with_refusal(measured: Parity, settings: Settings) -> dict[str, Any]:
-    return {**measured.as_dict(), "refused_because": measured.failures(settings.export)}
-
-
-def _speeds(variant: Variant, rows: Sequence[Sequence[int]]) -> dict[str, float]:
+def _speeds(variant: Variant, rows: Sequence[Sequence[int]]) -> dict[StudyWay, float]:
     with variant.open() as engine:
         return {
             "alone": comments_per_second(engine.logits, rows),
-            "batches": comments_per_second(partial(in_batches, engine, at_once=variant.batches_at_once), rows),
+            "batches": comments_per_second(partial(in_batches, engine, at_once=variant.concurrent_batches), rows),
         }
 
 
-def _add_speed(facts: dict[str, Any], rounds: list[float]) -> None:
-    facts["comments_per_second"] = statistics.median(rounds)
-    facts["comments_per_second_rounds"] = rounds
+def _study(measured: Parity, speeds: list[float], settings: Settings) -> Study:
+    return {
+        **quality_of(measured),
+        "refused_because": measured.failures(settings.export),
+        "comments_per_second": statistics.median(speeds),
+        "comments_per_second_rounds": speeds,
+    }
 
 
-def _facts(root: Path, settings: Settings, comments: Comments) -> dict[str, Any]:
-    environment = environment_facts()
+def _result(project: Project, settings: Settings, comments: Comments, variants: list[StudyVariant]) -> Int8Result:
+    head = run_facts("benchmarks.engines.int8")
     with_openvino = openvino_engine.installed()
     if with_openvino:
-        environment["packages"] |= {package: version(package) for package in openvino_engine.PACKAGES}
+        head["environment"]["packages"] |= {package: version(package) for package in openvino_engine.PACKAGES}
+    limits = settings.export
     return {
-        "machine": {"processor": processor_name(), "cores": available_cores()},
-        "environment": environment,
-        "git": git_facts(),
-        "checkpoint": settings.families.bert.checkpoint,
-        "prepared_md5": folder_md5(root / PREPARED),
+        **head,
+        "checkpoint": settings.checkpoint,
+        "prepared_md5": folder_md5(project.prepared),
         "test_comments": len(comments.rows),
         "calibration_comments": len(comments.calibration),
         "batch_size": BATCH_SIZE,
@@ -167,8 +174,13 @@ def _facts(root: Path, settings: Settings, comments: Comments) -> dict[str, Any]
         "rounds": ROUNDS,
         "repeats": parity.REPEATS,
         "timed_comments": min(parity.TIMED_ROWS, len(comments.rows)),
-        "limits": settings.export.model_dump(),
+        "limits": {
+            "max_f1_loss": limits.max_f1_loss,
+            "min_agreement": limits.min_agreement,
+            "max_shift": limits.max_shift,
+        },
         "missing": {} if with_openvino else {"OpenVINO": openvino_engine.INSTALL},
+        "variants": variants,
     }
 
 

@@ -1,4 +1,4 @@
-"""The ways to run an encoder in int8 on a CPU that benchmarks.engines.int8 compares, made with each runtime's own tools."""
+"""The variants that benchmarks.engines.int8 compares: ways to run an encoder in int8 on a CPU, with each runtime's tools."""
 
 import contextlib
 import io
@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from commentwise.training.choice.torch_engine import TorchEngine
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
 from benchmarks.engines.openvino_engine import OpenVinoEngine, compress_weights, quantise_smoothly
+from benchmarks.engines.result import STUDY_SERVED
 from commentwise.models.cores import available_cores
 from commentwise.models.engine import Engine, padded
 from commentwise.models.graphs import encoder as onnx_export
 from commentwise.models.graphs.smoothquant import smooth
-from commentwise.training.choice.parity import Runner
+from commentwise.training.families.family import Runner
+from commentwise.training.finetune.torch_engine import TorchEngine
 
 REFERENCE = "fp32.onnx"
-SERVED = "dynamic int8, smoothed"
-"""What the export serves, one comment at a time, where its limits leave only that."""
 QUANTISED = ["MatMul", "Gemm", "Gather"]
 
 Rows = Sequence[Sequence[int]]
@@ -39,32 +38,32 @@ class Variant:
     runtime: str
     name: str
     precision: str
-    what: str
+    description: str
     size: int
-    """Bytes of weights and graph as they lie on disk."""
+    """Bytes of weights and graph on disk."""
     open: Callable[[], AbstractContextManager[Runner]] = field(repr=False)
-    batches_at_once: int
-    """Batches that keep all cores busy: one per core, or one where the runtime spreads a batch over the cores."""
+    concurrent_batches: int
+    """Batches that keep all cores busy: one per core, or one if the runtime spreads a batch over the cores."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to find the fixed scales of static int8 in ONNX Runtime."""
+    """One way to choose the fixed scales of static int8 in ONNX Runtime."""
 
     name: str
-    what: str
+    description: str
     smoothed: bool = True
-    """SmoothQuant first."""
+    """Apply SmoothQuant first."""
     outputs: bool = False
-    """Quantise the results of products too, as the quantiser does by itself."""
+    """Quantise the outputs of products too, the quantiser's default."""
     method: Any = CalibrationMethod.MinMax
     options: dict[str, Any] = field(default_factory=dict)
-    """The quantiser's own extra options."""
+    """Extra options of the quantiser."""
 
 
 STATIC = (
-    Recipe("min-max, outputs too", "fixed activation scales, for results too", smoothed=False, outputs=True),
-    Recipe("min-max", "fixed scales for what goes into products", smoothed=False),
+    Recipe("min-max, outputs too", "fixed activation scales, for outputs too", smoothed=False, outputs=True),
+    Recipe("min-max", "fixed scales for the inputs of products", smoothed=False),
     Recipe("min-max, smoothed", "the same after SmoothQuant"),
     Recipe("moving average, smoothed", "scales from a typical comment", options={"CalibMovingAverage": True}),
     Recipe("entropy, smoothed", "scales that lose the least information", method=CalibrationMethod.Entropy),
@@ -78,9 +77,9 @@ STATIC = (
 
 
 def make_variants(encoder: Path, folder: Path, calibration: Rows, with_openvino: bool) -> list[Variant]:
-    """Make every variant of the encoder that transformers saved in `encoder`, in the empty folder `folder`.
+    """Build every variant of the encoder that transformers saved in `encoder`, in the empty folder `folder`.
 
-    `calibration` holds token ids of training comments. The fp32 reference graph is left in `folder` too.
+    `calibration` holds the input_ids of training comments. The fp32 reference graph is left in `folder` too.
     """
     graphs = _fp32_graphs(encoder, folder, calibration)
     variants = [*_torch_variants(encoder), *_dynamic_variants(graphs), *_static_variants(graphs, calibration)]
@@ -101,8 +100,8 @@ def _fp32_graphs(encoder: Path, folder: Path, calibration: Rows) -> dict[str, Pa
 def _torch_variants(encoder: Path) -> list[Variant]:
     size = (encoder / "model.safetensors").stat().st_size
     return [
-        Variant("torch", name, name, what, size, partial(_open_torch, encoder, dtype), 1)
-        for name, dtype, what in (
+        Variant("torch", name, name, description, size, partial(_open_torch, encoder, dtype), 1)
+        for name, dtype, description in (
             ("fp32", torch.float32, "the trained model"),
             ("bf16", torch.bfloat16, "weights and arithmetic in bf16, converted when loaded"),
         )
@@ -119,8 +118,8 @@ def _dynamic_variants(graphs: dict[str, Path]) -> list[Variant]:
     onnx_export.quantise(graphs["smoothed"], smoothed)
     return [
         _ort_variant("fp32", "fused operators", graphs["optimised"], "fp32"),
-        _ort_variant("dynamic int8", "one activation scale per call, taken from its comments", dynamic),
-        _ort_variant(SERVED, "the same after SmoothQuant", smoothed),
+        _ort_variant("dynamic int8", "one activation scale per call, computed from its comments", dynamic),
+        _ort_variant(STUDY_SERVED, "the same after SmoothQuant", smoothed),
     ]
 
 
@@ -129,13 +128,13 @@ def _static_variants(graphs: dict[str, Path], calibration: Rows) -> list[Variant
     for number, recipe in enumerate(STATIC):
         out = graphs["fp32"].with_name(f"static-{number}.onnx")
         quantise_static(graphs["smoothed" if recipe.smoothed else "fp32"], out, calibration, recipe)
-        variants.append(_ort_variant(f"static int8, {recipe.name}", recipe.what, out))
+        variants.append(_ort_variant(f"static int8, {recipe.name}", recipe.description, out))
     return variants
 
 
-def _ort_variant(name: str, what: str, graph: Path, precision: str = "int8") -> Variant:
+def _ort_variant(name: str, description: str, graph: Path, precision: str = "int8") -> Variant:
     return Variant(
-        "ONNX Runtime", name, precision, what, graph.stat().st_size, partial(Engine, graph), available_cores()
+        "ONNX Runtime", name, precision, description, graph.stat().st_size, partial(Engine, graph), available_cores()
     )
 
 
@@ -148,15 +147,15 @@ class _Comments(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise_static(graph: Path, out: Path, calibration: Rows, recipe: Recipe) -> None:
-    """Static int8: weights per channel, one fixed scale per activation, found on the token ids in `calibration`.
+    """Write a graph in static int8: weights per channel, one fixed scale per activation.
 
-    Only products with weights are quantised, and unless the recipe says otherwise only what goes into them: their
-    results stay fp32, which spares one rounding per product.
+    The scales are chosen on `calibration`, the input_ids of comments. Only products with weights are quantised, and
+    unless the recipe says otherwise only their inputs: the outputs stay fp32, which saves one rounding per product.
     """
-    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
+    logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs advice to the root logger
     inputs_only = {} if recipe.outputs else {"OpTypesToExcludeOutputQuantization": QUANTISED}
     min_max = recipe.method == CalibrationMethod.MinMax
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its histograms' settings
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the settings of its histograms
         quantize_static(
             str(graph),
             str(out),
@@ -172,13 +171,13 @@ def quantise_static(graph: Path, out: Path, calibration: Rows, recipe: Recipe) -
 
 
 def _of_one_length(rows: Rows) -> Rows:
-    """The longer half of the rows, cut alike: histograms are made from activations of one shape."""
+    """The longer half of the rows, truncated to one length: histograms need activations of one shape."""
     width = int(np.median([len(row) for row in rows]))
     return [row[:width] for row in rows if len(row) >= width]
 
 
 def _products_without_weights(graph: Path) -> list[str]:
-    """Names of the products of two activations, as in attention, which int8 would serve badly."""
+    """Names of the products of two activations, as in attention, whose accuracy suffers in int8."""
     model = onnx.load(graph).graph
     weights = {tensor.name for tensor in model.initializer}
     return [node.name for node in model.node if node.op_type == "MatMul" and node.input[1] not in weights]
@@ -200,6 +199,8 @@ def _openvino_variants(reference: Path, calibration: Rows, hidden: int) -> list[
     ]
 
 
-def _openvino_variant(name: str, what: str, graph: Path, options: dict[str, str]) -> Variant:
+def _openvino_variant(name: str, description: str, graph: Path, options: dict[str, str]) -> Variant:
     size = graph.stat().st_size + graph.with_suffix(".bin").stat().st_size
-    return Variant("OpenVINO", name, "int8", what, size, partial(OpenVinoEngine, graph, options), available_cores())
+    return Variant(
+        "OpenVINO", name, "int8", description, size, partial(OpenVinoEngine, graph, options), available_cores()
+    )

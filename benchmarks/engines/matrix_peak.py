@@ -1,27 +1,30 @@
-"""The most that a processor does: products of large matrices, in the precisions in which encoders run."""
+"""The peak of a processor: products of large matrices in the precisions in which encoders run."""
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
+from benchmarks.engines.result import Peaks
+from benchmarks.result import Rounds
+
 SIZES = (512, 1024, 2048)
-"""Which is fastest depends on the caches."""
-UNITS = {"fp32": "fp32_gflops", "bf16": "bf16_gflops", "int8": "int8_gops"}
+"""Rows and columns; which size is fastest depends on the caches."""
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
-def measure_peak(rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
-    """Billions of operations per second by precision (a multiply-add is two), on all of torch's threads.
+def measure_peak(rounds: int, seconds: float) -> Peaks:
+    """Billions of operations per second by precision, a multiply-add counted as two, on all of torch's threads.
 
-    Each round tries every size for `seconds`; its figure is the best product. A peak is the best of the rounds, since
-    whatever else the machine does can only slow a product down.
+    Each round runs every size for `seconds` and keeps its fastest product. A peak is the best of the rounds, since
+    other load on the machine can only slow a product down.
     """
-    found: dict[str, list[float]] = {precision: [] for precision in UNITS}
+    found: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     for _ in range(rounds):
         for precision, best in found.items():
             best.append(round(max(_best(_product(precision, size), size, seconds) for size in SIZES), 1))
-    return {UNITS[precision]: {"value": max(best), "rounds": best} for precision, best in found.items()}
+    fp32, bf16, int8 = (Rounds(value=max(best), rounds=best) for best in found.values())
+    return {"fp32_gflops": fp32, "bf16_gflops": bf16, "int8_gops": int8}
 
 
 def _product(precision: str, size: int) -> Callable[[], torch.Tensor]:
@@ -34,7 +37,8 @@ def _product(precision: str, size: int) -> Callable[[], torch.Tensor]:
 
 
 def _best(product: Callable[[], torch.Tensor], size: int, seconds: float) -> float:
-    product()  # weights are laid out the first time
+    """The fastest of the products that run within `seconds`, in billions of operations per second."""
+    product()  # the first call lays the weights out
     shortest, end = float("inf"), time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
         product()

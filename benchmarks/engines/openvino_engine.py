@@ -1,6 +1,6 @@
-"""OpenVINO as an alternative runtime on the CPU: int8 by NNCF, and the same way of serving as commentwise.models.engine.
+"""OpenVINO as an alternative runtime on the CPU: int8 by NNCF, with the interface of commentwise.models.engine.
 
-Both packages are optional, and imported only where they are used.
+Both packages are optional and imported only where they are used.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ INSTALL = f"pip install {' '.join(PACKAGES)}"
 
 
 def installed() -> bool:
-    """Whether OpenVINO and NNCF can be used here."""
+    """Return True if OpenVINO and NNCF are installed."""
     return all(importlib.util.find_spec(package) for package in PACKAGES)
 
 
 def quantise_smoothly(graph: Path, out: Path, calibration: Sequence[Sequence[int]]) -> None:
-    """Static int8 of an ONNX graph, after SmoothQuant, by NNCF; `calibration` holds token ids of comments."""
+    """Write an ONNX graph in static int8 after SmoothQuant, by NNCF; `calibration` holds input_ids of comments."""
     import nncf
     import openvino
 
@@ -46,7 +46,7 @@ def quantise_smoothly(graph: Path, out: Path, calibration: Sequence[Sequence[int
 
 
 def compress_weights(graph: Path, out: Path) -> None:
-    """The weights of an ONNX graph in int8, one scale per channel; how activations run is chosen when it is loaded."""
+    """Write an ONNX graph with int8 weights, one scale per channel; the precision of activations is set on loading."""
     import nncf
     import openvino
 
@@ -57,10 +57,10 @@ def compress_weights(graph: Path, out: Path) -> None:
 
 
 class OpenVinoEngine:
-    """A graph in OpenVINO: as many calls at once as there are cores, one thread each."""
+    """A graph in OpenVINO that runs one call per core at a time, each on one thread."""
 
     def __init__(self, graph: Path, options: dict[str, str]) -> None:
-        """Compile the graph for the CPU. `options` are OpenVINO's own properties."""
+        """Compile the graph for the CPU with `options`, properties of OpenVINO."""
         import openvino
 
         cores = available_cores()

@@ -1,73 +1,81 @@
-"""How fast a row is: the same comments for all, whatever it gets through."""
+"""Speed of an engine, on comments of the same lengths for all engines."""
 
 import itertools
 import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.engines.rows import Answer, Row
-from benchmarks.servers.load import percentiles_ms
+from benchmarks.engines.contenders import Answer, Contender
+from benchmarks.engines.result import Speed
+from benchmarks.latency import Latency, median_latency, percentiles_ms
 
 SEED = 0
 WINDOW = 128
-"""Comments whose order a row may choose, and the largest batch."""
+"""Comments within which a contender may choose the order, and the largest batch."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One round of an engine at one batch size."""
+
+    comments_per_second: float
+    cpu_ms_per_comment: float
+    latency_ms: Latency | None
 
 
 def timed_windows(texts: Sequence[str]) -> list[list[str]]:
-    """Windows of test comments of the same lengths: however few of them a slow row gets through, they are alike."""
+    """Split test comments into windows of 128 with the same mix of lengths.
+
+    A slow contender, which gets through few windows, is thus timed on the same lengths as a fast one.
+    """
     by_length = sorted(texts, key=len)
     count = len(by_length) // WINDOW
-    chance = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     strata = np.array_split(np.arange(count * WINDOW), WINDOW)
-    shuffled = [chance.permutation(stratum) for stratum in strata]
+    shuffled = [rng.permutation(stratum) for stratum in strata]
     windows = [[by_length[stratum[number]] for stratum in shuffled] for number in range(count)]
-    return [[window[number] for number in chance.permutation(WINDOW)] for window in windows]
+    return [[window[number] for number in rng.permutation(WINDOW)] for window in windows]
 
 
-def speed(row: Row, answer: Answer, windows: list[list[str]], size: int, seconds: float) -> dict[str, Any]:
-    """Comments per second with all cores busy, and the latency of one call at a time, in batches of `size`."""
-    batches = [_batches(row, window, size) for window in windows]
-    answer(batches[0][-1])  # memory for the largest batch is there
+def time_contender(contender: Contender, answer: Answer, windows: list[list[str]], size: int, seconds: float) -> Timing:
+    """Comments per second with all cores busy, and the latency of single calls, in batches of `size`."""
+    batches = [_batches(contender, window, size) for window in windows]
+    answer(batches[0][-1])  # warm-up: allocates the memory of the largest batch
     endless = itertools.cycle(batches)
     done, cpu, start = 0, time.process_time(), time.perf_counter()
-    with ThreadPoolExecutor(row.at_once) as pool:
+    with ThreadPoolExecutor(contender.concurrent_calls) as pool:
         while (elapsed := time.perf_counter() - start) < seconds:
-            work = [next(endless) for _ in range(row.at_once)]
-            done += sum(len(found) for found in pool.map(answer, itertools.chain.from_iterable(work)))
+            work = [next(endless) for _ in range(contender.concurrent_calls)]
+            done += sum(len(answers) for answers in pool.map(answer, itertools.chain.from_iterable(work)))
     cpu = time.process_time() - cpu
-    return {
-        "comments_per_second": done / elapsed,
-        "cpu_ms_per_comment": 1000 * cpu / done,
-        "latency_ms": _latency(answer, [batch for window in batches for batch in window], seconds),
-    }
+    every = [batch for window in batches for batch in window]
+    return Timing(done / elapsed, 1000 * cpu / done, _latency(answer, every, seconds))
 
 
-def _batches(row: Row, window: list[str], size: int) -> list[list[str]]:
-    ordered = sorted(window, key=len) if row.sorts else window
+def _batches(contender: Contender, window: list[str], size: int) -> list[list[str]]:
+    ordered = sorted(window, key=len) if contender.sorts_by_length else window
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def _latency(answer: Answer, batches: list[list[str]], seconds: float) -> dict[str, float] | None:
-    chance = np.random.default_rng(SEED)
+def _latency(answer: Answer, batches: list[list[str]], seconds: float) -> Latency | None:
+    rng = np.random.default_rng(SEED)
     latencies, end = [], time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
-        answer(batches[chance.integers(len(batches))])
+        answer(batches[rng.integers(len(batches))])
         latencies.append(1000 * (time.perf_counter() - start))
     return percentiles_ms(latencies)
 
 
-def median(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The rounds' medians, with the single speeds beside them."""
-    speeds = [found["comments_per_second"] for found in rounds]
+def median(rounds: Sequence[Timing]) -> Speed:
+    """The medians over rounds, with the speed of each round."""
+    speeds = [timing.comments_per_second for timing in rounds]
     return {
         "comments_per_second": round(statistics.median(speeds), 1),
         "rounds": [round(speed, 1) for speed in speeds],
-        "latency_ms": {
-            name: statistics.median(found["latency_ms"][name] for found in rounds) for name in rounds[0]["latency_ms"]
-        },
-        "cpu_ms_per_comment": round(statistics.median(found["cpu_ms_per_comment"] for found in rounds), 3),
+        "latency_ms": median_latency([timing.latency_ms for timing in rounds]),
+        "cpu_ms_per_comment": round(statistics.median(timing.cpu_ms_per_comment for timing in rounds), 3),
     }

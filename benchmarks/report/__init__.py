@@ -1,1 +1,1 @@
-"""The benchmarks' report: one module per group of questions, and the pages they stand on."""
+"""The report of the benchmarks: its chapters, its pages, and the comparison of two runs."""

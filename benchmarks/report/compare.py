@@ -1,38 +1,39 @@
-"""What changed between two runs of the benchmarks, beyond noise.
+"""Compare two runs of the benchmarks and show the changes beyond noise.
 
-  python -m benchmarks.report.compare                  # the results in git against those in the working folder
+  python -m benchmarks.report.compare                  # the results in git with those in the working folder
   python -m benchmarks.report.compare BEFORE AFTER     # two folders of results
 
-Exits with 1 when a figure is worse beyond noise, so that a build can stop there. What depends on the machine's hour is
-listed and not judged; speeds are judged as ratios within their own run. A result is judged only against one of the same
-command on the same kind of machine.
+Exits with 1 if a figure is worse beyond noise, so that a build can stop. Figures that depend on the load of the machine
+are listed and not judged; speeds are judged as ratios within their own run. A result is judged only against one of the
+same command on the same kind of machine.
 """
 
 import argparse
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report.figures import COMMANDS, RESULTS, Figure, figures, read_results
+from benchmarks.report.figures import Figure, figures
 from benchmarks.report.notation import number
+from benchmarks.report.result_files import COMMANDS, RESULTS, Results, heads, parse_results, read_results
+from benchmarks.result import Head, current_command
 from commentwise.errors import CommentwiseError, run_command
 
 Verdict = Literal["worse", "better", "gone", "new", "within noise", "not judged"]
-TOLD: tuple[Verdict, ...] = ("worse", "better", "gone", "new")
-"""The verdicts that a reader wants to see, worst first."""
+SHOWN: tuple[Verdict, ...] = ("worse", "better", "gone", "new")
+"""The verdicts that are listed, worst first."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A figure before and after; one of them may not be there."""
+    """A figure before and after; one of the two may be absent."""
 
     name: str
     before: Figure | None
@@ -41,53 +42,54 @@ class Change:
 
 
 def main() -> None:
-    """Compare the two runs that the command line names, and say by the exit code whether anything is worse."""
+    """Compare two runs; exit with 1 if a figure is worse."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.report.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("before", nargs="?", type=Path, help="folder of results (default: what git has)")
+    parser.add_argument("before", nargs="?", type=Path, help="folder of results (default: those in git)")
     parser.add_argument("after", nargs="?", type=Path, default=RESULTS, help="folder of results (default: %(default)s)")
     options = parser.parse_args()
     for folder in (options.before, options.after):
         if folder is not None and not folder.is_dir():
-            raise CommentwiseError(f"{folder} is no folder: name one with result files, such as {RESULTS}")
+            raise CommentwiseError(f"{folder} is not a folder: name one with result files, such as {RESULTS}")
     before = read_results(options.before) if options.before else committed(options.after, "HEAD")
     after = read_results(options.after)
     if not before or not after:
-        raise CommentwiseError(f"there are no results {'after' if before else 'before'}: `make bench` writes them")
-    found = changes(before, after)
-    show(found, unlike(before, after), Console())
-    sys.exit(any(change.verdict == "worse" for change in found))
+        raise CommentwiseError(f"no results {'after' if before else 'before'}: run `make bench` to write them")
+    compared = changes(before, after)
+    show(compared, incomparable(before, after), Console())
+    sys.exit(any(change.verdict == "worse" for change in compared))
 
 
-def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+def changes(before: Results, after: Results) -> list[Change]:
     """Every figure of two runs with its verdict, the worst first."""
     old, new = figures(before), figures(after)
-    other = unlike(before, after)
-    found = []
+    excluded = incomparable(before, after)
+    compared = []
     for name in dict.fromkeys([*old, *new]):
         first, second = old.get(name), new.get(name)
-        judged = name.partition("/")[0] not in other
-        found.append(Change(name, first, second, _verdict(first, second) if judged else "not judged"))
-    order = [*TOLD, "within noise", "not judged"]
-    return sorted(found, key=lambda change: order.index(change.verdict))
+        judged = name.partition("/")[0] not in excluded
+        compared.append(Change(name, first, second, _verdict(first, second) if judged else "not judged"))
+    order = [*SHOWN, "within noise", "not judged"]
+    return sorted(compared, key=lambda change: order.index(change.verdict))
 
 
-def unlike(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
-    """The results that cannot be held against each other, by name, with the reason."""
-    found = {}
-    for name in before.keys() & after.keys():
-        for what, setting in (("machine", _machine), ("command", _command)):
-            old, new = setting(before[name]), setting(after[name])
+def incomparable(before: Results, after: Results) -> dict[str, str]:
+    """The results that cannot be compared, by name, with the reason."""
+    old_heads, new_heads = heads(before), heads(after)
+    reasons = {}
+    for name in sorted(old_heads.keys() & new_heads.keys()):
+        for what, fact in (("machine", _machine), ("command", _command)):
+            old, new = fact(old_heads[name]), fact(new_heads[name])
             if old != new:
-                found[name] = f"another {what}: {old} before, {new} after"
-    return dict(sorted(found.items()))
+                reasons[name] = f"the {what} differs: {old} before, {new} after"
+    return reasons
 
 
-def baseline(folder: Path) -> tuple[str, dict[str, Any]]:
-    """What these results replace: the last committed ones that differ. Empty where git knows none."""
+def baseline(folder: Path) -> tuple[str, Results]:
+    """The last committed results that differ from these, and their name; no results if git has none that can be read."""
     now = read_results(folder)
     try:
         latest = committed(folder, "HEAD")
@@ -95,39 +97,48 @@ def baseline(folder: Path) -> tuple[str, dict[str, Any]]:
             return "the last commit", latest
         revision = f"{_git('log', '-1', '--format=%h', '--', *_paths(folder)).strip()}~1"
         return f"the results before commit {revision[:-2]}", committed(folder, revision)
-    except CommentwiseError:  # no repository, or one without its history
+    except CommentwiseError:  # no repository, no history, or results of an older form
         return "earlier results", {}
 
 
-def committed(folder: Path, revision: str) -> dict[str, Any]:
-    """The result files that git has in `folder` at a revision, by stem."""
+def committed(folder: Path, revision: str) -> Results:
+    """The result files that git has in `folder` at a revision.
+
+    Raises CommentwiseError if git fails, or a file is not of its type.
+    """
     listed = _git("ls-tree", "--name-only", revision, "--", *_paths(folder)).split()
-    return {Path(path).stem: json.loads(_git("show", f"{revision}:./{path}")) for path in listed}
+    stems = {name: str(folder / f"{name}.json") for name in COMMANDS}
+    present = {name: path for name, path in stems.items() if path in listed}
+    texts = {name: _git("show", f"{revision}:./{path}") for name, path in present.items()}
+    return parse_results(texts, {name: f"{path} in {revision}" for name, path in present.items()})
 
 
-def show(found: Sequence[Change], other: dict[str, str], console: Console) -> None:
-    """Print what changed, and count what did not."""
-    told = [change for change in found if change.verdict in TOLD]
-    if told:
+def show(compared: Sequence[Change], excluded: dict[str, str], console: Console) -> None:
+    """Print the changes, and the number of figures by verdict."""
+    shown = [change for change in compared if change.verdict in SHOWN]
+    if shown:
         table = Table("", "figure", "before", "after", box=None, padding=(0, 2, 0, 0))
-        for change in told:
+        for change in shown:
             table.add_row(change.verdict, change.name, *(written(figure) for figure in (change.before, change.after)))
         console.print(table, markup=False)
-    for name, reason in other.items():
+    for name, reason in excluded.items():
         console.print(f"{name} is not judged: {reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(summary(found), highlight=False)
+    console.print(summary(compared), highlight=False)
 
 
-def summary(found: Sequence[Change]) -> str:
-    """One line: how many figures got which verdict."""
+def summary(compared: Sequence[Change]) -> str:
+    """One line with the number of figures by verdict."""
     counts = {
-        verdict: sum(change.verdict == verdict for change in found) for verdict in (*TOLD, "within noise", "not judged")
+        verdict: sum(change.verdict == verdict for change in compared)
+        for verdict in (*SHOWN, "within noise", "not judged")
     }
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f", of {len(found)} figures"
+    return (
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f", of {len(compared)} figures"
+    )
 
 
 def written(figure: Figure | None) -> str:
-    """A figure with its unit and the noise around it."""
+    """A figure with its unit and noise."""
     return f"{number(figure.value)} {figure.unit} (± {number(figure.noise)})" if figure else ""
 
 
@@ -142,13 +153,13 @@ def _verdict(before: Figure | None, after: Figure | None) -> Verdict:
     return "better" if gain > 0 else "worse"
 
 
-def _machine(result: dict[str, Any]) -> str:
-    machine = result["machine"]
-    return f"{machine.get('processor') or machine.get('device')}, {machine['cores']} cores"
+def _machine(head: Head) -> str:
+    return f"{head['machine']['processor']}, {head['machine']['cores']} cores"
 
 
-def _command(result: dict[str, Any]) -> str:
-    return re.sub(r" --out \S+", "", str(result.get("command")))
+def _command(head: Head) -> str:
+    """The command without its --out."""
+    return re.sub(r" --out \S+", "", current_command(head["command"]))
 
 
 def _paths(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""One look for every chart: colours, bars with their names above them, and SVG or PNG from the same drawing."""
+"""The common look of all charts: colours, bars with their names above, and SVG or PNG from the same drawing."""
 
 import io
 import re
@@ -17,13 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 5.0
-"""Inches, 360 units in the SVG: a narrow screen shows the letters as large as they are drawn."""
+"""Inches, 360 units in the SVG: a narrow screen shows the text at its nominal size."""
 SMALL, TEXT = 9.5, 11
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours that colour-blind people can tell apart, on a dark ground and on a light one."""
+    """Colours that colour-blind readers can distinguish, for a dark or a light background."""
 
     ink: str
     muted: str
@@ -37,7 +37,7 @@ class Palette:
 LIGHT = Palette("#1f2328", "#59636e", "#d1d9e0", "#0b6e99", "#9aa4ae", "#b35900", "#ffffff")
 DARK = Palette("#e6edf3", "#9198a1", "#30363d", "#4db3e6", "#6e7681", "#f0a35e", "#0d1117")
 PAGE = Palette("#a00001", "#a00002", "#a00003", "#a00004", "#a00005", "#a00006", "#a00007")
-"""Stands for the page's own colours: no other colour is drawn with these."""
+"""Placeholders for the colours of the HTML page, which no other drawing uses."""
 
 
 Role = Literal["ours", "peer", "limit"]
@@ -45,7 +45,7 @@ Role = Literal["ours", "peer", "limit"]
 
 @dataclass(frozen=True)
 class Bar:
-    """A value with its name and range; None draws the name alone, with the note that says why."""
+    """A value with its name, note and range; without a value, only name and note are drawn."""
 
     name: str
     value: float | None
@@ -55,7 +55,7 @@ class Bar:
 
 
 def canvas(palette: Palette, height: float, rows: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with panels under each other."""
+    """A figure with panels one below the other."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none")
     panels = list(figure.subplots(rows, 1, squeeze=False, **grid)[:, 0])
     for panel in panels:
@@ -80,24 +80,24 @@ def gridded(panel: Axes, palette: Palette, axis: Literal["x", "y", "both"] = "bo
 
 
 def legend(panel: Axes, palette: Palette, columns: int = 3) -> None:
-    """Explain the panel's lines below it."""
+    """Draw the legend below a panel."""
     drawn = panel.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=columns, frameon=False, fontsize=SMALL, handletextpad=0.4, columnspacing=1)  # fmt: skip
     for text in drawn.get_texts():
         text.set_color(palette.ink)
 
 
 def bar_height(count: int) -> float:
-    """Inches that a panel with so many bars takes, title included."""
+    """Height in inches of a panel with `count` bars, title included."""
     return 0.4 + 0.44 * count
 
 
 def row_name(panel: Axes, name: str, height: float, palette: Palette, weight: str = "normal") -> None:
-    """Write a row's name above the row, so that the row has the whole width."""
+    """Write the name of a row above it, so that the row can use the full width."""
     panel.annotate(name, (0, height - 0.3), va="center", color=palette.ink, fontsize=SMALL, fontweight=weight)
 
 
 def bars(panel: Axes, rows: Sequence[Bar], palette: Palette, title: str) -> None:
-    """Horizontal bars, each under its name and before its note."""
+    """Draw horizontal bars, each below its name and followed by its note."""
     colours = {"ours": palette.ours, "peer": palette.peer, "limit": "none"}
     widest = max((max(row.value, *(row.span or ())) if row.span else row.value for row in rows if row.value), default=1)
     for height, row in enumerate(rows):
@@ -123,13 +123,13 @@ def bars(panel: Axes, rows: Sequence[Bar], palette: Palette, title: str) -> None
 
 
 def save_png(figure: Figure, path: Path, palette: Palette) -> None:
-    """Write a PNG on the palette's ground."""
+    """Write a PNG with the palette's background."""
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=160, facecolor=palette.ground)
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The <svg> element of a figure drawn with PAGE: text stays text, and the colours are the page's."""
+    """The <svg> element of a figure drawn with PAGE; text stays text, and the colours become CSS variables of the page."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -140,5 +140,5 @@ def svg(figure: Figure, name: str) -> str:
         text = text.replace(colour, f"var(--{field})")
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", text)
     text = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" aria-hidden="true">', text)  # fmt: skip
-    # Ids are unique in a drawing, not in the page.
+    # Ids are unique within a drawing only, so the drawing's name makes them unique in the page.
     return re.sub(r'((?:\bid|href)="#?|url\(#)', rf"\g<1>{name}-", text)

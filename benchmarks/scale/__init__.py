@@ -1,1 +1,1 @@
-"""Cost as work grows, capacity and footprint."""
+"""Cost as the work grows, capacity, and footprint."""

@@ -1,90 +1,44 @@
-"""Start-up and size: what a server costs before its first answer, ours and its peers.
+"""Measure start-up and size of our server and its peers.
 
   python -m benchmarks.scale.footprint --bundle artifacts/bundle --checkpoint FOLDER
 
 For every server: the time a fresh interpreter takes to import it, the time from its start to its first healthy answer,
-its memory when it rests, and the disk that its packages take. Times are medians. CHECKPOINT is the bundle's model as
-transformers reads it; without it the peers that need it are named as missing. It takes about 1.5 minutes on 2 cores.
+its memory at rest, and the disk space of its packages. Times are medians. The checkpoint is the bundle's model in the
+form that transformers loads; without it, the peers that need it are reported as missing. It takes about 1.5 minutes on
+2 cores.
 """
 
 import argparse
 import signal
 import statistics
 import subprocess
-import sys
 import time
-import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any
 
 from benchmarks.processes import last_lines
+from benchmarks.result import Failed, Missing, Rounds, Unavailable
 from benchmarks.run_facts import run_facts
-from benchmarks.scale.installed import closure, environment, megabytes
-from benchmarks.servers.contenders import OURS, contenders, infinity_environment
-from benchmarks.servers.process import Missing, Running, Server, running
+from benchmarks.scale.result import Footprint, FootprintResult
+from benchmarks.servers.contenders import contenders, extras
+from benchmarks.servers.installed import closure, megabytes
+from benchmarks.servers.running import Running, Server, running
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_json
 
 RESULT = Path("benchmarks/results/footprint.json")
-PROJECT = Path("pyproject.toml")
 REST_SECONDS = 30
-"""How long a server may take to rest after it is healthy."""
+"""Maximum time until a healthy server is idle."""
 WATCHED_SECONDS = 0.5
 IDLE_CORES = 0.3
-"""A server that uses less of the processor is idle."""
+"""A server that uses fewer cores than this is idle."""
 
-
-@dataclass(frozen=True)
-class Needs:
-    """What a server imports, and which packages it needs."""
-
-    imports: str
-    """Python that imports what it has imported when it starts."""
-    packages: Callable[[], dict[str, Distribution]]
-    """By name. Raises Missing or PackageNotFoundError where they are not installed."""
-    python: Callable[[], Path] = lambda: Path(sys.executable)
-
-
-def extras() -> dict[str, list[str]]:
-    """What each extra of this project asks for, with what all of them need."""
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    return {name: project["dependencies"] + wanted for name, wanted in project["optional-dependencies"].items()}
-
-
-def _infinity_python() -> Path:
-    return infinity_environment().resolve() / "bin" / "python"
-
-
-NEEDS = {
-    OURS: Needs("import commentwise.serving.http.server", lambda: closure(extras()["serve"])),
-    "LitServe, plain": Needs(
-        "import litserve, onnxruntime, tokenizers",
-        lambda: closure(["litserve", "onnxruntime", "tokenizers"]),
-    ),
-    "FastAPI + transformers": Needs(
-        "import fastapi, uvicorn; from transformers import pipeline",
-        lambda: closure(["fastapi", "uvicorn", "transformers", "torch"]),
-    ),
-    "infinity": Needs(
-        "import infinity_emb.infinity_server",
-        lambda: environment(_infinity_python()),
-        _infinity_python,
-    ),
-    "mlflow models serve": Needs(
-        "import mlflow.pyfunc.scoring_server, mlflow.transformers; from transformers import pipeline",
-        lambda: closure(["mlflow", "transformers", "torch"]),
-    ),
-}
-"""By the server's name."""
-QUICK = (OURS, "LitServe, plain")
-"""Those that start without torch."""
+Row = Footprint | Missing | Failed
 
 
 def main() -> None:
-    """Measure what the command line names and write the figures."""
+    """Measure every server and extra, and write the result."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scale.footprint",
         description=__doc__,
@@ -92,22 +46,22 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--bundle", type=Path, default=Path("artifacts/bundle"), help="folder (default: %(default)s)")
-    add("--checkpoint", type=Path, help="folder of the bundle's model as transformers reads it")
+    add("--checkpoint", type=Path, help="folder of the bundle's model in the form that transformers loads")
     add("--repeats", type=int, help="rounds of each time (default: 2, quick 1)")
-    add("--quick", action="store_true", help="only show in 20 seconds that it works: what starts with torch stays out")
+    add("--quick", action="store_true", help="check in 20 seconds that it works, without the servers that need torch")
     add("--out", type=Path, default=RESULT, help="JSON to write (default: %(default)s)")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are stopped too
     repeats = options.repeats if options.repeats is not None else 1 if options.quick else 2
     if repeats < 1:
         raise CommentwiseError("--repeats must be 1 or more")
-    servers: dict[str, dict[str, Any]] = {}
+    servers: dict[str, Row] = {}
     for server in contenders(options.bundle, options.checkpoint):
-        left_out = options.quick and server.name not in QUICK
-        facts = {"missing": "left out by --quick"} if left_out else measure(server, NEEDS[server.name], repeats)
-        servers[server.name] = facts
-        print(f"footprint: {server.name}: {outcome(facts)}", flush=True)
-    result = {
+        left_out = options.quick and not server.quick
+        row: Row = {"missing": "left out by --quick"} if left_out else measure(server, repeats)
+        servers[server.name] = row
+        print(f"footprint: {server.name}: {summary(row)}", flush=True)
+    result: FootprintResult = {
         **run_facts("benchmarks.scale.footprint"),
         "rounds": repeats,
         "servers": servers,
@@ -117,19 +71,19 @@ def main() -> None:
     print(f"footprint: written to {options.out}")
 
 
-def measure(server: Server, needs: Needs, repeats: int) -> dict[str, Any]:
-    """What a server costs, or why it is missing or how it failed."""
+def measure(server: Server, repeats: int) -> Row:
+    """Start-up and size of a server, or why it is missing or failed."""
     try:
         starts = [_start(server) for _ in range(repeats)]
-        packages = needs.packages()
+        packages = server.packages()
         return {
-            "import_seconds": _median([_import_seconds(needs) for _ in range(repeats)]),
+            "import_seconds": _median([_import_seconds(server) for _ in range(repeats)]),
             "ready_seconds": _median([seconds for seconds, _ in starts]),
             "memory_mb": round(statistics.median(memory for _, memory in starts), 1),
             "install_mb": round(megabytes(packages.values()), 1),
             "packages": len(packages),
         }
-    except Missing as error:
+    except Unavailable as error:
         return {"missing": str(error)}
     except PackageNotFoundError as error:
         return {"missing": f"{error.name} is not installed"}
@@ -138,14 +92,14 @@ def measure(server: Server, needs: Needs, repeats: int) -> dict[str, Any]:
 
 
 def _start(server: Server) -> tuple[float, float]:
-    """Seconds until a server is healthy, and its MB of memory once it rests."""
+    """Seconds until a server is healthy, and its memory in MB at rest."""
     with running(server) as started:
         _wait_until_idle(started)
         return started.ready_seconds, started.memory_mb()
 
 
 def _wait_until_idle(started: Running) -> None:
-    """Some servers are healthy before all of their workers have loaded the model, and some never rest wholly."""
+    """Wait until a server is idle: some are healthy before all workers have loaded the model, and some never rest."""
     deadline = time.monotonic() + REST_SECONDS
     while time.monotonic() < deadline:
         before = started.cpu_seconds()
@@ -154,35 +108,36 @@ def _wait_until_idle(started: Running) -> None:
             return
 
 
-def _import_seconds(needs: Needs) -> float:
-    """Seconds of the imports in a fresh interpreter, whose own start is not among them."""
-    code = f"import time; start = time.perf_counter(); {needs.imports}; print(time.perf_counter() - start)"
-    finished = subprocess.run([str(needs.python()), "-c", code], capture_output=True, text=True, check=False)
+def _import_seconds(server: Server) -> float:
+    """Seconds that the imports take in a fresh interpreter, without its own start."""
+    code = f"import time; start = time.perf_counter(); {server.imports}; print(time.perf_counter() - start)"
+    finished = subprocess.run([str(server.python()), "-c", code], capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise CommentwiseError(f"`{needs.imports}` failed: {last_lines(finished.stderr, 1)}")
+        raise CommentwiseError(f"`{server.imports}` failed: {last_lines(finished.stderr, 1)}")
     return float(finished.stdout.splitlines()[-1])
 
 
-def _median(seconds: Sequence[float]) -> dict[str, Any]:
+def _median(seconds: Sequence[float]) -> Rounds:
     return {"value": round(statistics.median(seconds), 3), "rounds": [round(value, 3) for value in seconds]}
 
 
-def extra_size(requirements: Sequence[str]) -> float | dict[str, str]:
-    """MB that requirements take with all that they need, or what of them is missing."""
+def extra_size(requirements: Sequence[str]) -> float | Missing:
+    """Size in MB of requirements with all their dependencies, or which of them is missing."""
     try:
         return round(megabytes(closure(requirements).values()), 1)
     except PackageNotFoundError as error:
         return {"missing": f"{error.name} is not installed"}
 
 
-def outcome(facts: dict[str, Any]) -> str:
+def summary(row: Row) -> str:
     """One line about a server."""
-    for state in ("missing", "failed"):
-        if state in facts:
-            return f"{state}: {facts[state].splitlines()[0]}"
+    if "missing" in row:
+        return f"missing: {row['missing'].splitlines()[0]}"
+    if "failed" in row:
+        return f"failed: {row['failed'].splitlines()[0]}"
     return (
-        f"imported in {facts['import_seconds']['value']:.1f} s, ready in {facts['ready_seconds']['value']:.1f} s, "
-        f"{facts['memory_mb']:.0f} MB of memory, {facts['install_mb']:.0f} MB of disk in {facts['packages']} packages"
+        f"imported in {row['import_seconds']['value']:.1f} s, ready in {row['ready_seconds']['value']:.1f} s, "
+        f"{row['memory_mb']:.0f} MB of memory, {row['install_mb']:.0f} MB of disk in {row['packages']} packages"
     )
 
 

@@ -1,16 +1,15 @@
-"""A load generator that costs little, since it shares the cores with the server that it measures.
+"""A load generator with a low CPU cost, since it shares the cores with the server that it measures.
 
   python -m benchmarks.servers.load < plan.json > report.json
 
-Closed loop: every connection sends its next request as soon as the last is answered. Open loop: requests are due at a
-constant rate whatever the answers do, and latency counts from the moment a request was due, so that a server which
-stalls pays for everyone who would have waited meanwhile (it is not spared by a client that waits along, which is called
-coordinated omission).
+Closed loop: every connection sends its next request as soon as the last one is answered. Open loop: requests are due at
+a constant rate, independent of the answers, and latency counts from the time a request was due. A server that stalls is
+thus charged for all requests that arrive meanwhile, which avoids coordinated omission.
 
-It is our own because no tool at hand does both with many different bodies: wrk, hey, ab and h2load have no open loop
-that counts from the due time, and all but wrk send one body; Debian 12 has neither wrk2 nor oha nor vegeta. On uvloop,
-with requests built beforehand, a closed loop gave the same figures as wrk for nearly the same CPU time, most of which
-is the system's; each report states what it cost.
+It exists because no common tool does both with many different bodies: wrk, hey, ab and h2load have no open loop that
+counts from the due time, and all but wrk send a single body; Debian 12 packages neither wrk2 nor oha nor vegeta. On
+uvloop, with requests built in advance, a closed loop gave the same figures as wrk for nearly the same CPU time, most of
+it the kernel's. Each report states the generator's own CPU time.
 """
 
 import asyncio
@@ -27,15 +26,15 @@ import time
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
 import uvloop
 
+from benchmarks.latency import percentiles_ms
+from benchmarks.servers.result import Load
 from commentwise.errors import CommentwiseError, run_command
-
-PERCENTILES = (50, 95, 99, 99.9)
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
@@ -46,17 +45,17 @@ class Plan:
     """One measurement."""
 
     url: str
-    """Where to POST, e.g. http://127.0.0.1:8000/analyze."""
+    """Address to POST to, e.g. http://127.0.0.1:8000/analyze."""
     bodies: list[str]
-    """JSON texts, sent in turn and over again."""
+    """JSON texts, sent in turn, over and over."""
     seconds: float
-    """For how long requests are sent; answers are awaited for up to `patience` longer."""
+    """How long requests are sent; answers are awaited for up to `patience` longer."""
     connections: int
-    """Closed loop: how many there are. Open loop: the most there may be; what is due beyond them waits its turn."""
+    """Closed loop: their number. Open loop: their maximum; requests that are due while all are busy wait."""
     rate: float | None = None
-    """Requests per second of an open loop; none in a closed loop."""
+    """Requests per second of an open loop; None for a closed loop."""
     good_within: float = 1.0
-    """Seconds after it was due in which an answer is of use to somebody who waits for it."""
+    """Seconds after the due time within which an answer counts as good."""
 
     @property
     def patience(self) -> float:
@@ -64,37 +63,33 @@ class Plan:
         return 10 + 3 * self.seconds
 
 
-def generate(plan: Plan) -> dict[str, Any]:
-    """Carry a plan out in a process of its own and return its report.
+def generate(plan: Plan) -> Load:
+    """Run a plan in a separate process and return its report.
 
-    The report has the requests that were `due`, the answers by status, the requests `lost` with their connection or
-    `unanswered`, connections `refused`, the requests answered with 200 per second of the plan's time, those among all
-    due that were so answered soon enough to be good, their latency and how late requests were sent (percentiles in
-    ms), and the generator's CPU time per answer in µs.
-    Raises CommentwiseError when the generator itself fails.
+    Raises CommentwiseError if the generator itself fails.
     """
     command = [sys.executable, "-m", "benchmarks.servers.load"]
     finished = subprocess.run(command, input=json.dumps(asdict(plan)), capture_output=True, text=True, check=False)
     if finished.returncode:
         raise CommentwiseError(f"the load generator failed: {finished.stderr.strip()}")
-    return dict(json.loads(finished.stdout))
+    return cast(Load, json.loads(finished.stdout))
 
 
 def main() -> None:
-    """Carry out the plan on standard input."""
+    """Run the plan on standard input and write its report to standard output."""
     plan = Plan(**json.load(sys.stdin))
-    gc.disable()  # no pauses, and a measurement leaves little garbage
+    gc.disable()  # avoids pauses; a measurement leaves little garbage
     json.dump(uvloop.run(_Load(plan).run()), sys.stdout)
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request in flight."""
 
     def __init__(self, load: "_Load") -> None:
         self._load = load
         self._answer = b""
         self.due: float | None = None
-        """When the request under way was due; none while the connection is free."""
+        """Due time of the request in flight; None while the connection is free."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -111,7 +106,9 @@ class _Connection(asyncio.Protocol):
             return
         length = _CONTENT_LENGTH.search(head)
         if length is None:
-            self._load.give_up("the server answers without Content-Length, which is not understood")
+            self._load.give_up(
+                "the server answers without Content-Length: the generator needs it to find the end of an answer"
+            )
         elif len(body) >= int(length[1]) and self.due is not None:
             due, self.due, self._answer = self.due, None, b""
             self._load.answered(due, int(head[9:12]))
@@ -125,17 +122,17 @@ class _Connection(asyncio.Protocol):
 
 
 class _Load:
-    """The requests of one plan: which are due, on which connection they go, and how they were answered."""
+    """The requests of one plan: due times, connections and answers."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._url = urlsplit(plan.url)
         self._requests = itertools.cycle([self._request(body.encode()) for body in plan.bodies])
-        self._waiting: deque[float] = deque()  # when requests of an open loop were due that have no connection yet
-        self._free: list[_Connection] = []  # the last used is the next: what is not needed, the server may close
+        self._waiting: deque[float] = deque()  # due times of requests without a connection
+        self._free: list[_Connection] = []  # used last in, first out, so that idle ones may time out
         self._connections = 0
-        self._total = int((plan.rate or 0) * plan.seconds)  # of an open loop
-        self._due = self._under_way = self._lost = self._refused = 0
+        self._total = int((plan.rate or 0) * plan.seconds)  # requests of an open loop
+        self._due = self._in_flight = self._lost = self._refused = 0
         self._answers: list[tuple[float, float, int]] = []  # due, done, status
         self._late: list[float] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,11 +144,13 @@ class _Load:
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
         ]
-        if self._plan.rate is not None:  # what comes later does not count: a server that knows the header may say so
+        if (
+            self._plan.rate is not None
+        ):  # later answers are not good; a server that supports the header may refuse early
             lines.append(f"Request-Timeout: {self._plan.good_within}")
         return "\r\n".join([*lines, "", ""]).encode() + body
 
-    async def run(self) -> dict[str, Any]:
+    async def run(self) -> Load:
         loop = asyncio.get_running_loop()
         self._finished: asyncio.Future[None] = loop.create_future()
         loop.set_exception_handler(lambda _, context: self.give_up(context.get("exception") or context["message"]))
@@ -169,7 +168,7 @@ class _Load:
         return self._report(time.process_time() - cpu)
 
     def _pace(self, timer: int) -> None:
-        """Queue what has become due, and find connections for it."""
+        """Queue the requests that have become due and assign connections to them."""
         assert self._plan.rate is not None
         os.read(timer, 8)
         now = time.perf_counter()
@@ -197,7 +196,7 @@ class _Load:
             self._connections -= 1
 
     def use(self, connection: _Connection) -> None:
-        """Send the next request that is due, if there is one, over a connection that has none under way."""
+        """Send the next due request, if there is one, over a free connection."""
         now = time.perf_counter()
         if self._plan.rate is None and now < self._end:
             self._due += 1
@@ -207,23 +206,23 @@ class _Load:
             return
         due = self._waiting.popleft()
         self._late.append(now - due)
-        self._under_way += 1
+        self._in_flight += 1
         connection.send(next(self._requests), due)
 
     def answered(self, due: float, status: int) -> None:
-        """Note an answer."""
-        self._under_way -= 1
+        """Record an answer."""
+        self._in_flight -= 1
         self._answers.append((due, time.perf_counter(), status))
         self._finish_if_done()
 
     def lost(self, connection: _Connection) -> None:
-        """Note that the server closed a connection, perhaps with a request under way."""
+        """Record that the server closed a connection, possibly with a request in flight."""
         self._connections -= 1
         if connection in self._free:
             self._free.remove(connection)
         if connection.due is not None:
             self._lost += 1
-            self._under_way -= 1
+            self._in_flight -= 1
             self._finish_if_done()
         if self._plan.rate is None and time.perf_counter() < self._end:
             self._connect(1)
@@ -235,10 +234,10 @@ class _Load:
 
     def _finish_if_done(self) -> None:
         over = time.perf_counter() >= self._end and self._due >= self._total
-        if over and not self._waiting and not self._under_way and not self._finished.done():
+        if over and not self._waiting and not self._in_flight and not self._finished.done():
             self._finished.set_result(None)
 
-    def _report(self, cpu: float) -> dict[str, Any]:
+    def _report(self, cpu: float) -> Load:
         due, done, status = (np.array(column) for column in zip(*self._answers, strict=True)) if self._answers else [np.empty(0)] * 3  # fmt: skip
         accepted = status == 200
         return {
@@ -258,22 +257,15 @@ class _Load:
 
 
 def _timer(seconds: float) -> int:
-    """A descriptor that becomes readable every so many seconds, as Linux has it.
+    """Return a Linux timerfd that becomes readable every `seconds`.
 
-    The timers of event loops and epoll go by whole milliseconds, which here would be a share of the latency.
+    The timers of event loops and epoll have a resolution of a millisecond, which would distort the latencies.
     """
-    libc = ctypes.CDLL(None)  # Python's own os.timerfd_create comes with 3.13
+    libc = ctypes.CDLL(None)  # os.timerfd_create exists from Python 3.13 on
     timer = int(libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK))
     whole, nanoseconds = divmod(round(1e9 * seconds), 10**9)
     libc.timerfd_settime(timer, 0, struct.pack("4l", whole, nanoseconds, whole, nanoseconds), None)
     return timer
-
-
-def percentiles_ms(milliseconds: Any) -> dict[str, float] | None:
-    """The percentiles of latencies by name (`p50`, ..., `p99.9`), or nothing where there are none."""
-    if not len(milliseconds):
-        return None
-    return {f"p{rank:g}": round(float(np.percentile(milliseconds, rank)), 3) for rank in PERCENTILES}
 
 
 if __name__ == "__main__":

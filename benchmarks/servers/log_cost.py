@@ -1,10 +1,10 @@
-"""What the prediction log costs: the server with it and without it, on the same comments.
+"""Measure the cost of the prediction log: the server with and without it, on the same comments.
 
   python -m benchmarks.servers.log_cost --bundle artifacts/bundle
 
-Both servers stand side by side, their caches off, and rounds of a closed loop go to each in turn, the first of a pair
-now to the one, now to the other: what else the machine does meets both. The cost is the median over the pairs, of the
-requests per second and of the processor time of all processes per request, the log's writer included.
+Both servers run side by side with their caches off. Pairs of closed-loop rounds go to both, in alternating order, so
+that other load on the machine affects both alike. The cost is the median over pairs of the change in requests per
+second, and in CPU time per request of all processes, the log's writer included.
 """
 
 import argparse
@@ -12,19 +12,19 @@ import statistics
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from benchmarks.run_facts import commit_facts, machine_facts
 from benchmarks.samples import draw
 from benchmarks.servers.contenders import ours
 from benchmarks.servers.load import Plan, generate
-from benchmarks.servers.process import Running, Server, running
+from benchmarks.servers.result import Difference, LogCost, LogPair, LogRound
+from benchmarks.servers.running import Running, Server, running
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_json
 from commentwise.models.bundle import Classifier
-from commentwise.models.cores import available_cores
 from commentwise.training.data.sources import read_rows
-from commentwise.training.provenance import git_facts
-from commentwise.training.resources import processor_name
+from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
 
 RESULT = Path("benchmarks/results/log_cost.json")
@@ -33,7 +33,7 @@ WARM_UP_SECONDS = 3
 
 
 def main() -> None:
-    """Measure, write the figures and say them."""
+    """Measure the cost, write the result and print it."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.servers.log_cost",
         description=__doc__,
@@ -48,14 +48,18 @@ def main() -> None:
         raise CommentwiseError("--seconds must be more than 0, and --pairs 1 or more")
     result = compare(options.bundle, options.seconds, options.pairs)
     write_json(options.out, result)
-    costs = {name: f"{result[name]['median']:+.1%} ({result[name]['low']:+.1%} to {result[name]['high']:+.1%})" for name in ("throughput", "processor_time")}  # fmt: skip
-    print(f"log_cost: throughput {costs['throughput']}, processor time per request {costs['processor_time']}")
+    throughput, processor_time = _written(result["throughput"]), _written(result["processor_time"])
+    print(f"log_cost: throughput {throughput}, CPU time per request {processor_time}")
 
 
-def compare(bundle: Path, seconds: float, pairs: int) -> dict[str, Any]:
-    """Relative differences that the log makes, pair by pair."""
+def _written(difference: Difference) -> str:
+    return f"{difference['median']:+.1%} ({difference['low']:+.1%} to {difference['high']:+.1%})"
+
+
+def compare(bundle: Path, seconds: float, pairs: int) -> LogCost:
+    """Measure the relative differences that the log makes, pair by pair."""
     plain = ours(bundle)
-    texts = [str(row["text"]) for row in read_rows(load_settings().data)]
+    texts = [str(row["text"]) for row in read_rows(load_settings(Project().params).data)]
     bodies = [plain.body(comment) for comment in draw(texts, Classifier(bundle, "cpu"))]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -64,14 +68,14 @@ def compare(bundle: Path, seconds: float, pairs: int) -> dict[str, Any]:
     ):
         for server in (without, logging):
             generate(Plan(server.url, bodies, WARM_UP_SECONDS, CONNECTIONS))
-        rounds = []
+        rounds: list[LogPair] = []
         for number in range(pairs):
             order = (without, logging) if number % 2 else (logging, without)
             found = {server: _round(server, bodies, seconds) for server in order}
             rounds.append({"without": found[without], "logging": found[logging]})
     return {
-        "machine": {"processor": processor_name(), "cores": available_cores()},
-        "git": git_facts(),
+        "machine": machine_facts(),
+        "git": commit_facts(),
         "seconds": seconds,
         "throughput": _difference(rounds, "requests_per_second"),
         "processor_time": _difference(rounds, "cpu_ms_per_request"),
@@ -83,7 +87,7 @@ def _logging(server: Server, url: str) -> Server:
     return replace(server, command=lambda port: [*server.command(port), "--prediction-log", url])
 
 
-def _round(server: Running, bodies: list[str], seconds: float) -> dict[str, float]:
+def _round(server: Running, bodies: list[str], seconds: float) -> LogRound:
     cpu = server.cpu_seconds()
     report = generate(Plan(server.url, bodies, seconds, CONNECTIONS))
     answers = report["statuses"].get("200", 0)
@@ -95,8 +99,8 @@ def _round(server: Running, bodies: list[str], seconds: float) -> dict[str, floa
     }
 
 
-def _difference(rounds: list[dict[str, dict[str, float]]], figure: str) -> dict[str, float]:
-    """How much more there is with the log, as a share: median and quartiles over the pairs."""
+def _difference(rounds: list[LogPair], figure: Literal["requests_per_second", "cpu_ms_per_request"]) -> Difference:
+    """The relative change of a figure with the log: median and quartiles over pairs."""
     shares = sorted(found["logging"][figure] / found["without"][figure] - 1 for found in rounds)
     low, middle, high = statistics.quantiles(shares, n=4) if len(shares) > 1 else shares * 3
     return {"median": middle, "low": low, "high": high}

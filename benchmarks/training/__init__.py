@@ -1,1 +1,1 @@
-"""Fine-tuning speed: our loop and transformers' Trainer."""
+"""Fine-tuning speed of our loop and of transformers' Trainer."""

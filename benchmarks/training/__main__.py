@@ -1,15 +1,14 @@
-"""Fine-tuning speed: our loop against transformers' Trainer, as it comes and tuned.
+"""Compare the fine-tuning speed of our loop with that of transformers' Trainer, with its defaults and tuned.
 
-  python -m benchmarks.training                          # random weights of MiniLM's size, made-up comments
+  python -m benchmarks.training                          # random weights of MiniLM's size, random comments
   python -m benchmarks.training --size base --comments 60000 --step-tokens 16384     # on a GPU
   python -m benchmarks.training --data data/prepared     # a real checkpoint on real comments, with scores
 
-The first two need torch, transformers and accelerate only: no checkpoint, no data, no network. Each contender trains the
-same model on the same comments in a process of its own, in turn, several times; figures are medians.
+The first two need only torch, transformers and accelerate: no checkpoint, no data, no network. Each contender trains the
+same model on the same comments in a separate process, in turn, several times; figures are medians.
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -18,19 +17,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-# Read when torch is loaded: threads that wait should sleep.
+# Read when torch is imported: waiting threads should sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
 import transformers
 
+from benchmarks.result import OURS
 from benchmarks.training.contenders import CONTENDERS, Options
+from benchmarks.training.result import Contender, Run, TrainingResult
 from benchmarks.training.tasks import SEED, SIZES, Comments, Task, real, synthetic
 from commentwise.errors import CommentwiseError, run_command
-from commentwise.fileio import write_json
+from commentwise.fileio import read_json, write_json
 from commentwise.models.cores import available_cores
 from commentwise.training.finetune.flops import peak_flops, training_flops
 from commentwise.training.finetune.precision import mixed_precision, use_all_cores
@@ -38,27 +38,28 @@ from commentwise.training.resources import processor_name
 from commentwise.training.scores import macro_f1
 
 RESULT = Path("benchmarks/results/training.json")
-OURS = "commentwise"
 
 
 def main() -> None:
-    """Run one contender when told so, else all of them, and write what came out."""
+    """Run all contenders, or the one that --contender names, and write the result."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", choices=SIZES, default="minilm", help="of the random model (default: minilm)")
-    parser.add_argument("--comments", type=int, default=1000, help="made-up comments (default: 1000)")
+    parser.add_argument("--comments", type=int, default=1000, help="number of random comments (default: 1000)")
     parser.add_argument(
-        "--data", type=Path, help="folder with prepared comments, to train a checkpoint on these instead"
+        "--data", type=Path, help="folder with prepared comments, to train a checkpoint on them instead"
     )
     parser.add_argument("--checkpoint", default="embedded", help="with --data (default: embedded)")
     parser.add_argument("--epochs", type=int, default=3, help="with --data (default: 3)")
     parser.add_argument("--step-tokens", type=int, default=1200, help="tokens per step (default: 1200)")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one (default: 1e-4)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="peak learning rate (default: 1e-4)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender (default: 3)")
-    parser.add_argument("--compile", action="store_true", help="compile our model and that of the tuned Trainer")
     parser.add_argument(
-        "--out", type=Path, default=RESULT, help=f"JSON to write, and a chart beside it (default: {RESULT})"
+        "--compile", action="store_true", help="compile the models of our loop and of the tuned Trainer"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=RESULT, help="JSON to write, with a chart beside it (default: %(default)s)"
     )
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -72,24 +73,24 @@ def main() -> None:
     _draw(result, arguments.out.with_suffix(".png"))
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run every contender as often as asked, in turn, each time in a process of its own."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
-    own = _as_given(arguments)
+def compare(arguments: argparse.Namespace) -> TrainingResult:
+    """Run all contenders in turn, `arguments.repeats` times, each time in a separate process."""
+    runs: dict[str, list[Run]] = {name: [] for name in CONTENDERS}
+    own = _task_flags(arguments)
     for repeat in range(arguments.repeats):
-        for name, found in runs.items():
+        for name, done in runs.items():
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run.json"
                 command = [sys.executable, "-m", "benchmarks.training", *own, "--contender", name, "--out", str(out)]
                 finished = subprocess.run(command, capture_output=True, text=True, check=False)
                 if finished.returncode:
                     raise CommentwiseError(f"{name} failed: {finished.stderr.strip().splitlines()[-1]}")
-                found.append(json.loads(out.read_text(encoding="utf-8")))
+                done.append(read_json(out))
             print(
-                f"run {repeat + 1} of {arguments.repeats}: {name}, {found[-1]['comments_per_second']:.0f} comments/s",
+                f"run {repeat + 1} of {arguments.repeats}: {name}, {done[-1]['comments_per_second']:.0f} comments/s",
                 flush=True,
             )
-    contenders = {name: _summary(found) for name, found in runs.items()}
+    contenders = {name: _summary(done) for name, done in runs.items()}
     ours = contenders[OURS]["comments_per_second"]
     return {
         "command": " ".join(["python -m benchmarks.training", *own, "--repeats", str(arguments.repeats)]),
@@ -99,12 +100,12 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": SEED,
         "contenders": contenders,
         "ratios": {
-            name: round(ours / found["comments_per_second"], 2) for name, found in contenders.items() if name != OURS
+            name: round(ours / other["comments_per_second"], 2) for name, other in contenders.items() if name != OURS
         },
     }
 
 
-def _as_given(arguments: argparse.Namespace) -> list[str]:
+def _task_flags(arguments: argparse.Namespace) -> list[str]:
     task = (
         ["--data", str(arguments.data), "--checkpoint", arguments.checkpoint, "--epochs", str(arguments.epochs)]
         if arguments.data
@@ -114,7 +115,7 @@ def _as_given(arguments: argparse.Namespace) -> list[str]:
     return task + steps + ["--compile"] * arguments.compile
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(runs: list[Run]) -> Contender:
     rates = [run["comments_per_second"] for run in runs]
     return {
         "comments_per_second": statistics.median(rates),
@@ -124,8 +125,8 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one contender; the time is that of all its epochs, evaluation included."""
+def _run(arguments: argparse.Namespace) -> Run:
+    """Train one contender; the time covers all epochs, evaluation included."""
     use_all_cores()
     task = (
         real(arguments.data, arguments.checkpoint, arguments.epochs)
@@ -153,14 +154,14 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score(task: Task, comments: Comments) -> float:
-    """Macro-F1 of the trained model, asked in fp32 for one comment at a time."""
+    """Macro-F1 of the trained model in fp32, one comment at a time."""
     model = task.model.eval()
     with torch.no_grad():
-        answers = [int(model(torch.tensor([row], device=model.device)).logits.argmax()) for row in comments.rows]
-    return round(macro_f1(comments.true, np.array(answers), int(model.config.num_labels)), 4)
+        predictions = [int(model(torch.tensor([row], device=model.device)).logits.argmax()) for row in comments.rows]
+    return round(macro_f1(comments.targets, np.array(predictions), int(model.config.num_labels)), 4)
 
 
-def _draw(result: dict[str, Any], path: Path) -> None:
+def _draw(result: TrainingResult, path: Path) -> None:
     try:
         from benchmarks.report.charts import draw_training
     except ImportError:

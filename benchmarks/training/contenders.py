@@ -1,4 +1,8 @@
-"""Three ways to fine-tune the same model on the same comments: ours, and transformers' Trainer as it comes and tuned."""
+"""The contenders: our loop, and transformers' Trainer with its defaults and tuned.
+
+To add a contender: write a function that takes a Task and Options and returns the function that trains, and add it to
+CONTENDERS.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -20,7 +24,7 @@ from commentwise.training.finetune.recipe import Recipe
 
 @dataclass(frozen=True)
 class Options:
-    """What all contenders share."""
+    """Options that all contenders share."""
 
     step_tokens: int
     learning_rate: float
@@ -32,7 +36,7 @@ Train = Callable[[], None]
 
 
 def ours(task: Task, options: Options) -> Train:
-    """Our loop: steps and batches are budgets of tokens. Keeps the best epoch."""
+    """Our loop, whose steps and batches are budgets of tokens; it keeps the best epoch."""
     recipe = Recipe(
         seed=SEED,
         epochs=task.epochs,
@@ -58,17 +62,17 @@ def ours(task: Task, options: Options) -> Train:
 def _examples(comments: Comments) -> Examples:
     count = len(comments.rows)
     return Examples(
-        comments.rows, comments.true, np.ones(count, dtype=np.float32), [str(number) for number in range(count)]
+        comments.rows, comments.targets, np.ones(count, dtype=np.float32), [str(number) for number in range(count)]
     )
 
 
 def defaults(task: Task, options: Options) -> Train:
-    """transformers' Trainer with what its documentation starts with: every comment padded to the greatest length."""
+    """transformers' Trainer as its documentation introduces it: every comment padded to the maximum length."""
     return _trainer(task, options, pad=True)
 
 
 def tuned(task: Task, options: Options) -> Train:
-    """The same with what its documentation advises for speed: dynamic padding, batches by length, fused AdamW, bf16."""
+    """The same with the options its documentation advises for speed: dynamic padding, batches by length, fused AdamW, bf16."""
     known = TrainingArguments.__dataclass_fields__
     by_length = (
         {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
@@ -124,9 +128,9 @@ class _Rows(Dataset[dict[str, Any]]):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         row = self._comments.rows[number]
-        filling = (MAX_TOKENS - len(row)) * self._pad
-        mask = [1] * len(row) + [0] * filling
-        return {"input_ids": row + [0] * filling, "attention_mask": mask, "labels": int(self._comments.true[number])}
+        padding = (MAX_TOKENS - len(row)) * self._pad
+        mask = [1] * len(row) + [0] * padding
+        return {"input_ids": row + [0] * padding, "attention_mask": mask, "labels": int(self._comments.targets[number])}
 
 
 def _collate(examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

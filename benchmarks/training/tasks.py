@@ -1,4 +1,4 @@
-"""What the contenders of benchmarks.training train: a model, and comments as token ids with their labels."""
+"""The tasks of benchmarks.training: a model, and comments as input_ids with their targets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +11,27 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedMo
 MAX_TOKENS = 128
 SEED = 0
 SIZES = {"minilm": (6, 384, 12), "base": (12, 768, 12)}
-"""Layers, hidden size and heads of all-MiniLM-L6 and of bert-base."""
+"""Layers, hidden size and heads of all-MiniLM-L6 and bert-base."""
 
 
 @dataclass(frozen=True)
 class Comments:
-    """Token ids and true label of each comment."""
+    """Comments with their targets."""
 
     rows: list[list[int]]
-    true: NDArray[np.int64]
+    """The input_ids of each comment."""
+    targets: NDArray[np.int64]
+    """Shape (comments,)."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each comment."""
+        """Number of tokens of each comment, shape (comments,)."""
         return np.array([len(row) for row in self.rows])
 
 
 @dataclass(frozen=True)
 class Task:
-    """The model to train for `epochs` passes; without a test part nothing is scored."""
+    """A model to train for a number of epochs; without a test part it is not scored."""
 
     model: PreTrainedModel
     train: Comments
@@ -39,7 +41,7 @@ class Task:
 
 
 def synthetic(size: str, count: int) -> Task:
-    """Random weights, and made-up comments that are read once."""
+    """A model with random weights, and random comments for one epoch."""
     layers, hidden, heads = SIZES[size]
     torch.manual_seed(SEED)
     model = BertForSequenceClassification(
@@ -51,29 +53,30 @@ def synthetic(size: str, count: int) -> Task:
             num_labels=3,
         )
     )
-    train = made_up(count)
-    return Task(model, train, Comments(train.rows[:32], train.true[:32]), None, 1)
+    train = random_comments(count)
+    return Task(model, train, Comments(train.rows[:32], train.targets[:32]), None, 1)
 
 
-def made_up(count: int) -> Comments:
-    """Comments as long as real ones: median 27 tokens, mean 37, cut at 128."""
+def random_comments(count: int) -> Comments:
+    """Comments of random tokens with realistic lengths: median 27 tokens, mean 37, maximum 128."""
     rng = np.random.default_rng(SEED)
     lengths = np.clip(rng.lognormal(np.log(27), 0.8, size=count).round().astype(int), 4, MAX_TOKENS)
     return Comments([rng.integers(1000, 30000, size=length).tolist() for length in lengths], np.arange(count) % 3)
 
 
 def real(folder: Path, checkpoint: str, epochs: int) -> Task:
-    """The prepared comments in `folder` and a checkpoint. Needs what the pipeline needs."""
+    """A checkpoint and the prepared comments in `folder`; needs all packages of the pipeline."""
     from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
     from commentwise.models.encoders.loading import load_encoder
     from commentwise.models.tokens import encode, tokenizer_from_text
     from commentwise.training.candidate import read_part
+    from commentwise.training.project import PARTS, Project
     from commentwise.training.settings import load_settings
 
-    labels = load_settings().labels
+    labels = load_settings(Project().params).labels
     tokenizer = tokenizer_from_text(tokenizer_json(checkpoint), MAX_TOKENS)
-    parts = {name: read_part(name, labels, folder) for name in ("train", "validation", "test")}
-    comments = {name: Comments(encode(tokenizer, part.texts), part.true) for name, part in parts.items()}
+    parts = {name: read_part(folder, name, labels) for name in PARTS}
+    comments = {name: Comments(encode(tokenizer, part.texts), part.targets) for name, part in parts.items()}
     torch.manual_seed(SEED)
     model = load_encoder(resolve_checkpoint(checkpoint), labels)
     return Task(model, comments["train"], comments["validation"], comments["test"], epochs)

@@ -1,25 +1,26 @@
-"""The gate: it tells noise from change, both ways, and says so by its exit code."""
+"""The comparison of two runs: it separates changes from noise, and its exit code stops a build."""
 
 import copy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from benchmarks.engines.result import measured_engines
 from benchmarks.report import compare
-from benchmarks.report.compare import changes, committed, unlike
-from benchmarks.report.figures import read_results
+from benchmarks.report.compare import changes, committed, incomparable
+from benchmarks.report.result_files import Results, read_results
+from benchmarks.result import Machine
+from benchmarks.servers.result import measured_servers
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json
-from tests.benchmarks.samples import everything
-from tests.benchmarks.test_report import slower
+from tests.benchmarks.sample_results import everything, measured_server, slower
 
 AGAINST = "serving/commentwise/against infinity"
 
 
-def verdicts(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+def verdicts(before: Results, after: Results) -> dict[str, str]:
     return {change.name: change.verdict for change in changes(before, after)}
 
 
@@ -32,72 +33,79 @@ def compared(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> int:
 
 
 @pytest.fixture
-def after() -> dict[str, Any]:
+def after() -> Results:
     return copy.deepcopy(everything())
 
 
 @pytest.mark.parametrize(
     ("share", "verdict"), [(0.6, "worse"), (0.97, "within noise"), (1.03, "within noise"), (1.6, "better")]
 )
-def test_a_speed_is_judged_by_its_ratio_beyond_the_rounds_spread(
-    after: dict[str, Any], share: float, verdict: str
+def test_a_speed_is_judged_by_its_ratio_beyond_the_range_of_the_rounds(
+    after: Results, share: float, verdict: str
 ) -> None:
     slower(after["serving"], share)
     assert verdicts(everything(), after)[AGAINST] == verdict
     assert verdicts(everything(), after)["serving/commentwise/speed"] == "not judged"
 
 
-def test_a_machine_that_is_half_as_fast_in_all_is_no_change(after: dict[str, Any]) -> None:
-    for server in after["serving"]["servers"].values():
-        for facts in server.get("closed", {}).values():
-            facts["requests_per_second"] /= 2
-            facts["rounds"] = [found / 2 for found in facts["rounds"]]
-        if "closed" in server:
-            server["peak_per_second"] /= 2
-            server["engine_beside"] /= 2
+def test_a_machine_that_is_slower_in_everything_is_no_change(after: Results) -> None:
+    for server in measured_servers(after["serving"]["servers"]).values():
+        for loop in server["closed"].values():
+            loop["requests_per_second"] /= 2
+            loop["rounds"] = [speed / 2 for speed in loop["rounds"]]
+        server["peak_per_second"] /= 2
+        server["engine_beside"] /= 2
     assert not {"worse", "better"} & set(verdicts(everything(), after).values())
 
 
-def test_rounds_that_lie_apart_hide_a_change_that_they_cannot_tell(after: dict[str, Any]) -> None:
+def test_rounds_that_differ_widely_hide_a_smaller_change(after: Results) -> None:
     slower(after["serving"], 0.8)
     assert verdicts(everything(), after)[AGAINST] == "worse"
-    closed = after["serving"]["servers"]["commentwise"]["closed"]["32"]
+    closed = measured_server(after["serving"], "commentwise")["closed"]["32"]
     closed["rounds"] = [0.5 * closed["rounds"][0], closed["rounds"][0], 1.6 * closed["rounds"][0]]
     assert verdicts(everything(), after)[AGAINST] == "within noise"
 
 
 @pytest.mark.parametrize(("loss", "verdict"), [(0.012, "worse"), (0.004, "within noise"), (-0.012, "better")])
-def test_quality_has_a_tolerance_of_its_own(after: dict[str, Any], loss: float, verdict: str) -> None:
-    after["engines"]["engines"]["ONNX Runtime int8"]["quality"]["f1_loss"] = loss
+def test_quality_has_its_own_tolerance(after: Results, loss: float, verdict: str) -> None:
+    measured_engines(after["engines"]["engines"])["ONNX Runtime int8"]["quality"]["f1_loss"] = loss
     assert verdicts(everything(), after)["engines/ONNX Runtime int8/macro-F1 lost"] == verdict
 
 
-def test_one_label_that_neighbours_change_is_worse(after: dict[str, Any]) -> None:
-    after["engines"]["engines"]["ONNX Runtime int8"]["batches"]["8"]["neighbour_label_changes"] = 1
-    assert verdicts(everything(), after)["engines/ONNX Runtime int8/labels that neighbours change"] == "worse"
+def test_one_label_changed_by_neighbours_is_worse(after: Results) -> None:
+    measured_engines(after["engines"]["engines"])["ONNX Runtime int8"]["batches"]["8"]["neighbour_label_changes"] = 1
+    assert verdicts(everything(), after)["engines/ONNX Runtime int8/labels changed by neighbours"] == "worse"
 
 
-def test_figures_that_come_and_go_are_told(after: dict[str, Any]) -> None:
+def test_new_and_missing_figures_are_listed(after: Results) -> None:
     after["serving"]["servers"]["infinity"] = {"what": "", "missing": "gone"}
     assert verdicts(everything(), after)[AGAINST] == "gone"
     assert verdicts(after, everything())[AGAINST] == "new"
 
 
-@pytest.mark.parametrize("change", [{"machine": {"processor": "Other CPU", "cores": 8}}, {"command": "another"}])
-def test_another_machine_or_command_is_not_judged_and_named(after: dict[str, Any], change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("machine", "command"),
+    [({"processor": "Other CPU", "cores": 8}, None), (None, "python -m benchmarks.servers --repeats 9")],
+)
+def test_another_machine_or_command_is_not_judged_and_named(
+    after: Results, machine: Machine | None, command: str | None
+) -> None:
     slower(after["serving"], 0.5)
-    after["serving"] |= change
+    after["serving"]["machine"] = machine or after["serving"]["machine"]
+    after["serving"]["command"] = command or after["serving"]["command"]
     assert verdicts(everything(), after)[AGAINST] == "not judged"
-    assert list(unlike(everything(), after)) == ["serving"]
+    assert list(incomparable(everything(), after)) == ["serving"]
 
 
-def test_where_the_figures_went_is_no_other_command(after: dict[str, Any]) -> None:
+def test_the_output_file_and_the_former_name_of_a_module_are_no_other_command(after: Results) -> None:
     after["serving"]["command"] += " --out build/serving.json"
-    assert unlike(everything(), after) == {}
+    assert incomparable(everything(), after) == {}
+    after["serving"]["command"] = "python -m benchmarks.serving"
+    assert incomparable(everything(), after) == {}
 
 
-def test_exit_code_is_for_a_build_to_stop_at(
-    tmp_path: Path, after: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_exit_code_stops_a_build_where_a_figure_is_worse(
+    tmp_path: Path, after: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slower(after["serving"], 0.5)
     for folder, results in (("fast", everything()), ("slow", after)):
@@ -114,17 +122,17 @@ def test_exit_code_is_for_a_build_to_stop_at(
 
 def test_nothing_to_compare_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path / "nowhere")])
-    with pytest.raises(CommentwiseError, match="nowhere is no folder"):
+    with pytest.raises(CommentwiseError, match="nowhere is not a folder"):
         compare.main()
     monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path), str(tmp_path)])
-    with pytest.raises(CommentwiseError, match="there are no results before"):
+    with pytest.raises(CommentwiseError, match="no results before"):
         compare.main()
 
 
-def test_without_folders_it_compares_with_what_git_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_folders_it_compares_with_the_results_in_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> None:
-        who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
-        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+        author = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     monkeypatch.chdir(tmp_path)
     results = tmp_path / "results"
@@ -138,7 +146,7 @@ def test_without_folders_it_compares_with_what_git_has(tmp_path: Path, monkeypat
     assert committed(Path("results"), "HEAD") == read_results(results)
     label, before = compare.baseline(Path("results"))
     assert label.startswith("the results before commit ")
-    assert before["serving"]["servers"]["commentwise"]["peak_per_second"] == 320.0
+    assert measured_server(before["serving"], "commentwise")["peak_per_second"] == 320.0
     slower(sample, 0.5)
     write_json(results / "serving.json", sample)
     label, before = compare.baseline(Path("results"))
@@ -147,3 +155,17 @@ def test_without_folders_it_compares_with_what_git_has(tmp_path: Path, monkeypat
     git("checkout", "--orphan", "empty")
     git("rm", "-r", "-f", "--cached", ".")
     assert compare.baseline(Path("results")) == ("earlier results", {})
+
+
+def test_committed_results_of_another_form_are_no_baseline_and_an_error_of_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    monkeypatch.chdir(tmp_path)
+    write_json(tmp_path / "results" / "training.json", {"command": "python -m benchmarks.training"})
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "results"]):
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    write_json(tmp_path / "results" / "training.json", everything()["training"])
+    assert compare.baseline(Path("results")) == ("earlier results", {})
+    with pytest.raises(CommentwiseError, match=r"results/training\.json in HEAD: machine: Field required"):
+        committed(Path("results"), "HEAD")

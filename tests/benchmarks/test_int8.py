@@ -1,22 +1,24 @@
-"""The comparison of int8 variants on a random encoder: what is made, what is measured, what the page says."""
+"""The study of int8 variants, on a random encoder, and its page."""
 
 import copy
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification
 
 from benchmarks.engines import int8, openvino_engine
-from benchmarks.engines.int8_page import render
-from benchmarks.engines.int8_variants import REFERENCE, SERVED, STATIC, make_variants
+from benchmarks.engines.int8_variants import REFERENCE, STATIC, make_variants
+from benchmarks.engines.result import STUDY_SERVED, STUDY_WAYS, Int8Result
+from benchmarks.report.int8_page import render
+from benchmarks.result import parse_result
 from commentwise.errors import CommentwiseError
 from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.training.choice.parity import in_batches
+from commentwise.training.project import Project
 from tests.checkpoints import sample_texts, write_checkpoint
 from tests.training.conftest import PARAMS, WORDS, write_parts
 
@@ -43,7 +45,7 @@ def test_every_variant_answers_like_fp32_and_fixed_scales_ignore_neighbours(winn
     for variant in variants:
         with variant.open() as engine:
             alone = softmax(engine.logits(ROWS))
-            together = softmax(in_batches(engine, ROWS, variant.batches_at_once))
+            together = softmax(in_batches(engine, ROWS, variant.concurrent_batches))
         np.testing.assert_allclose(alone, expected, atol=0.05, err_msg=variant.name)
         if variant.name.startswith("static"):
             np.testing.assert_allclose(together, alone, atol=1e-5, err_msg=variant.name)
@@ -51,8 +53,8 @@ def test_every_variant_answers_like_fp32_and_fixed_scales_ignore_neighbours(winn
 
 
 @pytest.fixture(scope="module")
-def measured(winner: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a run without OpenVINO on a few comments measures."""
+def measured(winner: Path, tmp_path_factory: pytest.TempPathFactory) -> Int8Result:
+    """The result of a run without OpenVINO on a few comments."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("root"))
         patch.setattr(int8, "ROUNDS", 1)
@@ -60,15 +62,15 @@ def measured(winner: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         shutil.copyfile(PARAMS, "params.yaml")
         shutil.copytree(winner, "artifacts/winner")
         write_parts(WORDS, train=20, held_out=12)
-        return int8.run(Path(), limit=10) | {"command": "python -m benchmarks.engines.int8"}
+        return int8.run(Project(), limit=10)
 
 
 @pytest.fixture
-def result(measured: dict[str, Any]) -> dict[str, Any]:
+def result(measured: Int8Result) -> Int8Result:
     return copy.deepcopy(measured)
 
 
-def test_the_page_has_every_variant_both_ways_and_names_what_is_missing(result: dict[str, Any]) -> None:
+def test_the_page_has_every_variant_both_ways_and_names_missing_runtimes(result: Int8Result) -> None:
     page = render(result)
     assert result["test_comments"] == 10
     for variant in result["variants"]:
@@ -79,20 +81,25 @@ def test_the_page_has_every_variant_both_ways_and_names_what_is_missing(result: 
     assert page.count("this is served") == 1
 
 
-def test_the_reading_follows_the_figures(result: dict[str, Any]) -> None:
+def test_the_conclusions_follow_the_figures(result: Int8Result) -> None:
     for variant in result["variants"]:
-        for way in ("alone", "batches"):
-            variant[way] |= {"comments_per_second": 100.0, "agreement": 0.99, "refused_because": []}
-            if variant["precision"] == "int8" and variant["name"] != SERVED:
-                variant[way]["refused_because"] = ["it is wrong"]
-    assert "Nothing else that ONNX Runtime runs in int8 holds the limits." in render(result)
+        for way in STUDY_WAYS:
+            study = variant[way]
+            study["comments_per_second"], study["agreement"], study["refused_because"] = 100.0, 0.99, []
+            if variant["precision"] == "int8" and variant["name"] != STUDY_SERVED:
+                study["refused_because"] = ["it is wrong"]
+    assert "No other int8 variant of ONNX Runtime is within the limits." in render(result)
     moving = next(variant for variant in result["variants"] if "moving average" in variant["name"])
-    moving["batches"] |= {"comments_per_second": 120.0, "refused_because": []}
-    said = "static int8, moving average, smoothed in batches is fastest, with 1.20× of that speed (more than the 1.1×"
-    assert said in render(result)
+    moving["batches"]["comments_per_second"], moving["batches"]["refused_because"] = 120.0, []
+    sentence = "static int8, moving average, smoothed in batches is fastest, at 1.20× that speed (more than the 1.1×"
+    assert sentence in render(result)
 
 
-def test_a_folder_in_which_no_encoder_won_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_the_result_has_its_type(measured: Int8Result) -> None:
+    assert parse_result(Int8Result, json.dumps(measured), "int8.json") == measured
+
+
+def test_a_folder_in_which_no_encoder_won_is_an_error(tmp_path: Path) -> None:
     shutil.copyfile(PARAMS, tmp_path / "params.yaml")
-    with pytest.raises(CommentwiseError, match=r"model is missing: run `dvc repro` there, or name a folder"):
-        int8.run(tmp_path)
+    with pytest.raises(CommentwiseError, match=r"model is missing: run `commentwise run` there, or name a folder"):
+        int8.run(Project(tmp_path))

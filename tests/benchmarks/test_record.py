@@ -1,4 +1,4 @@
-"""The benchmarks in MLflow: the same figures, once."""
+"""The benchmarks in MLflow: the same figures, recorded once per set of results."""
 
 from pathlib import Path
 
@@ -8,12 +8,10 @@ from mlflow.tracking import MlflowClient
 from benchmarks.report.figures import figures
 from benchmarks.report.record import EXPERIMENT, metric_name, record
 from commentwise.fileio import write_json, write_text
-from tests.benchmarks.samples import serving, training
+from tests.benchmarks.sample_results import serving, training
 
 
-def test_results_become_one_run_however_often_they_are_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recording_results_again_adds_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

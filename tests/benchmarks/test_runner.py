@@ -1,4 +1,4 @@
-"""The runner of all benchmarks: what it calls, that it goes on after a failure, and that it leaves no process."""
+"""The runner of all benchmarks: its commands, failures of single benchmarks, and interruption."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.report.figures import RESULTS
+from benchmarks.report.result_files import RESULTS
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json
 
@@ -20,7 +20,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
-    """The commands that are run, in a folder where the pipeline has run; that of the name `training` fails."""
+    """The commands that are run, in a folder where the pipeline has run; the benchmark training fails."""
     found: list[list[str]] = []
 
     def run(command: list[str]) -> int:
@@ -42,7 +42,7 @@ def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_benchmark_that_fails_is_named_and_the_others_go_on(
+def test_a_benchmark_that_fails_is_named_and_the_others_run(
     calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(CommentwiseError, match="training failed"):
@@ -54,7 +54,7 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(
     assert "bench 3/5: training failed in" in capsys.readouterr().out
 
 
-def test_a_quick_run_stays_away_from_published_results(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_run_does_not_touch_published_results(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     called(monkeypatch, "--quick", "--only", "serving,engines")
     serving, engines, report = calls
     assert serving[-3:] == ["--quick", "--out", "build/bench/quick/results/serving.json"]
@@ -69,26 +69,28 @@ def test_a_quick_run_stays_away_from_published_results(calls: list[list[str]], m
     assert (runner.QUICK / "before" / "serving.json").exists()
 
 
-def test_the_pipeline_comes_first_where_it_has_not_run(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipeline_runs_first_where_it_has_not_run(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     runner.CANDIDATE.rmdir()
     called(monkeypatch, "--only", "engines")
     assert calls[0] == ["dvc", "repro"]
 
 
-def test_without_the_bundle_it_says_what_makes_it(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_bundle_the_error_names_the_benchmark_that_writes_it(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(CommentwiseError, match=r"build/bench/bundle is missing: .* --only engines,training,scale"):
         called(monkeypatch, "--only", "training,scale")
     assert calls == []
 
 
 def test_an_unknown_benchmark_is_named(calls: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CommentwiseError, match="no benchmark 'speed': there are engines, serving"):
+    with pytest.raises(CommentwiseError, match="no benchmark 'speed': choose from engines, serving"):
         called(monkeypatch, "--only", "engines,speed")
     assert calls == []
 
 
-def test_an_interrupted_run_stops_its_benchmark_and_what_that_left(tmp_path: Path) -> None:
-    """The benchmark ends at Ctrl-C, and its own child does not: the runner sees to that."""
+def test_an_interrupted_run_ends_the_benchmark_and_its_children(tmp_path: Path) -> None:
+    """The benchmark's own child ignores Ctrl-C, so the runner must kill it."""
     pids = tmp_path / "pids"
     benchmark = (
         "import os, signal, subprocess, sys, time\n"
@@ -114,7 +116,7 @@ def _gone(pid: int, end: float) -> bool:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":  # nobody has asked for it yet
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":  # a zombie: it has exited
             return True
         time.sleep(0.05)
     return False

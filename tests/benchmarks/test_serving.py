@@ -1,4 +1,4 @@
-"""The serving benchmark: a load generator that counts right, servers that leave nothing behind, and a whole run."""
+"""The benchmark of servers: the load generator's counts, the end of the servers, and a whole run."""
 
 import itertools
 import json
@@ -18,17 +18,19 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from benchmarks.latency import Latency, percentiles_ms
+from benchmarks.result import Unavailable, read_result
 from benchmarks.samples import BLOCK, draw
 from benchmarks.servers import contenders as server_contenders
 from benchmarks.servers import loops
 from benchmarks.servers.contenders import contenders
-from benchmarks.servers.load import Plan, generate, percentiles_ms
+from benchmarks.servers.load import Plan, generate
 from benchmarks.servers.loops import QUICK, Scope
-from benchmarks.servers.process import Missing, Running, Server, running
+from benchmarks.servers.result import Load, ServingResult
+from benchmarks.servers.running import Running, Server, running
 from commentwise.errors import CommentwiseError
-from commentwise.fileio import read_json
 from commentwise.models.bundle import Classifier
-from tests.benchmarks.made_up import HEALTHY, by_command
+from tests.benchmarks.sample_servers import HEALTHY, by_command
 from tests.tiny import MAX_TOKENS
 
 pytestmark = pytest.mark.slow
@@ -37,12 +39,12 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120
 
 Reply = Callable[[int], int]
-"""What a server does with the request of this number: it returns the status."""
+"""Handles the request with this number and returns its status."""
 
 
 @contextmanager
 def http_server(reply: Reply) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers one request at a time; yields its URL and the bodies that came."""
+    """A server that answers one request at a time; yields its URL and the bodies of the requests."""
     bodies: list[str] = []
     one_at_a_time = threading.Lock()
 
@@ -56,7 +58,7 @@ def http_server(reply: Reply) -> Iterator[tuple[str, list[str]]]:
                 bodies.append(body)
                 status = reply(len(bodies))
             self.send_response(status)
-            if status != 204:  # which has no body, and so no length
+            if status != 204:  # has no body, and so no length
                 self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"{}" * (status != 204))
@@ -77,24 +79,24 @@ def http_server(reply: Reply) -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize("connections", [1, 8])
 def test_closed_loop_sends_every_body_in_turn_and_counts_every_answer(connections: int) -> None:
     sent = [json.dumps({"text": f"comment {number} ✓"}, ensure_ascii=False) for number in range(3)]
-    with http_server(lambda _: 200) as (url, came):
+    with http_server(lambda _: 200) as (url, received):
         report = generate(Plan(url, sent, seconds=0.5, connections=connections))
-    assert report["statuses"] == {"200": len(came)}
-    assert report["due"] == len(came) >= connections
+    assert report["statuses"] == {"200": len(received)}
+    assert report["due"] == len(received) >= connections
     assert report["lost"] == report["refused"] == report["unanswered"] == 0
-    assert 0 < report["accepted_per_second"] * 0.5 <= len(came)
-    assert set(came) == set(sent)
+    assert 0 < report["accepted_per_second"] * 0.5 <= len(received)
+    assert set(received) == set(sent)
     if connections == 1:
-        assert came == list(itertools.islice(itertools.cycle(sent), len(came)))
-    assert report["latency_ms"]["p50"] <= report["latency_ms"]["p99.9"]
+        assert received == list(itertools.islice(itertools.cycle(sent), len(received)))
+    assert timed(report)["p50"] <= timed(report)["p99.9"]
     assert report["generator_cpu_us_per_request"] > 0
 
 
-def test_refusals_are_counted_and_are_no_throughput() -> None:
-    with http_server(lambda number: 200 if number % 3 == 0 else 429) as (url, came):
+def test_refusals_are_counted_and_do_not_add_to_the_throughput() -> None:
+    with http_server(lambda number: 200 if number % 3 == 0 else 429) as (url, received):
         report = generate(Plan(url, ["{}"], seconds=0.5, connections=2))
-    accepted = len(came) // 3
-    assert report["statuses"] == {"200": accepted, "429": len(came) - accepted}
+    accepted = len(received) // 3
+    assert report["statuses"] == {"200": accepted, "429": len(received) - accepted}
     assert report["accepted_per_second"] * 0.5 <= accepted
 
 
@@ -104,28 +106,28 @@ def test_open_loop_counts_from_the_due_time_when_the_server_stalls() -> None:
             time.sleep(0.3)
         return 200
 
-    with http_server(reply) as (url, came):
+    with http_server(reply) as (url, received):
         report = generate(Plan(url, ["{}"], seconds=1, connections=50, rate=100, good_within=0.1))
-    assert report["due"] == len(came) == 100  # the stall held nobody back
+    assert report["due"] == len(received) == 100  # the stall delayed no request
     assert report["statuses"] == {"200": 100}
-    assert report["good_per_second"] <= 80  # whoever was due in the first 0.2 s of the stall waited for too long
-    assert report["latency_ms"]["p95"] > 150  # whoever was due in the first half of the stall; sent late, few were
-    assert report["latency_ms"]["p95"] <= report["latency_ms"]["p99"] <= report["latency_ms"]["p99.9"]
+    assert report["good_per_second"] <= 80  # requests due in the first 0.2 s of the stall waited too long
+    assert timed(report)["p95"] > 150  # requests due in the first half of the stall
+    assert timed(report)["p95"] <= timed(report)["p99"] <= timed(report)["p99.9"]
 
 
-def test_open_loop_waits_in_line_when_connections_run_out() -> None:
+def test_open_loop_queues_requests_when_connections_run_out() -> None:
     def reply(_: int) -> int:
         time.sleep(0.01)
         return 200
 
-    with http_server(reply) as (url, came):
+    with http_server(reply) as (url, received):
         report = generate(Plan(url, ["{}"], seconds=0.4, connections=1, rate=300))
-    assert report["due"] == len(came) == 120
-    assert report["accepted_per_second"] <= 100  # what the server can do, at the most
-    assert report["latency_ms"]["p99"] > 500  # the last was due after 0.4 s and came after 1.2 s
+    assert report["due"] == len(received) == 120
+    assert report["accepted_per_second"] <= 100  # the maximum of the server
+    assert timed(report)["p99"] > 500  # the last was due after 0.4 s and answered after 1.2 s
 
 
-def test_a_server_that_is_not_there_is_no_error_of_the_generator() -> None:
+def test_an_absent_server_is_no_error_of_the_generator() -> None:
     with http_server(lambda _: 200) as (url, _):
         pass
     report = generate(Plan(url, ["{}"], seconds=0.2, connections=3))
@@ -137,8 +139,14 @@ def test_an_answer_without_its_length_is_an_error() -> None:
         generate(Plan(url, ["{}"], seconds=0.2, connections=1))
 
 
+def timed(report: Load) -> Latency:
+    """The latencies of a report that has some."""
+    assert report["latency_ms"] is not None
+    return report["latency_ms"]
+
+
 class Silent:
-    """A server that runs, of which nothing is known but its labels."""
+    """A running server that only answers labels."""
 
     url = "http://127.0.0.1:1/"
 
@@ -157,10 +165,19 @@ def test_the_rate_of_the_open_loop_rises_until_the_goodput_has_clearly_fallen(
 ) -> None:
     good = {50: 50, 100: 95, 125: 80, 150: 70, 200: 5}
 
-    def generate(plan: Plan) -> dict[str, Any]:
-        always = {"due": 10, "statuses": {"200": 10}, "accepted_per_second": 100.0, "latency_ms": None}
-        nothing = dict.fromkeys(("lost", "refused", "unanswered", "generator_cpu_us_per_request"), 0)
-        return always | nothing | {"good_per_second": good[round(plan.rate)] if plan.rate else 0}
+    def generate(plan: Plan) -> Load:
+        return {
+            "due": 10,
+            "statuses": {"200": 10},
+            "lost": 0,
+            "refused": 0,
+            "unanswered": 0,
+            "accepted_per_second": 100.0,
+            "good_per_second": good[round(plan.rate)] if plan.rate else 0,
+            "latency_ms": None,
+            "sent_late_ms": None,
+            "generator_cpu_us_per_request": 0.0,
+        }
 
     monkeypatch.setattr(loops, "generate", generate)
     scope = Scope(1, 2, (1, 8), (0.5, 1, 1.25, 1.5, 2), compared=3)
@@ -206,7 +223,7 @@ def peer(name: str, bundle: Path, checkpoint: Path | None) -> Server:
 
 @pytest.mark.parametrize("name", ["FastAPI + transformers", "infinity", "mlflow models serve"])
 def test_peers_that_need_a_checkpoint_say_so(name: str, tiny_bundle: Path) -> None:
-    with pytest.raises(Missing, match="--checkpoint"), running(peer(name, tiny_bundle, None)):
+    with pytest.raises(Unavailable, match="--checkpoint"), running(peer(name, tiny_bundle, None)):
         pass
 
 
@@ -218,11 +235,11 @@ def test_a_peer_that_cannot_be_installed_is_missing_with_the_reason(
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(server_contenders, "PEERS", tmp_path / "peers")
     monkeypatch.setattr(server_contenders, "INFINITY_REQUIREMENTS", requirements)
-    with pytest.raises(Missing, match=r"could not be installed: .*no-such-package"):
+    with pytest.raises(Unavailable, match=r"could not be installed: .*no-such-package"):
         peer("infinity", tiny_bundle, tmp_path).command(8000)
 
 
-def test_drawn_comments_are_cut_as_the_bundle_cuts_them_and_every_block_is_as_long(tiny_bundle: Path) -> None:
+def test_drawn_comments_are_truncated_like_the_bundle_s_and_every_block_has_the_same_length(tiny_bundle: Path) -> None:
     classifier = Classifier(tiny_bundle)
     texts = [" ".join(["video"] * words) for words in range(1, 65)] * 2 + ["", " \u200b "]
     drawn = draw(texts, classifier)
@@ -232,7 +249,7 @@ def test_drawn_comments_are_cut_as_the_bundle_cuts_them_and_every_block_is_as_lo
     totals = [sum(words[start : start + BLOCK]) for start in range(0, len(words), BLOCK)]
     assert max(totals) - min(totals) <= 2 * BLOCK
     assert drawn == draw(texts, classifier)
-    with pytest.raises(CommentwiseError, match="there are 31 comments with text, and 32 are needed"):
+    with pytest.raises(CommentwiseError, match="there are 31 comments with text, at least 32 are needed"):
         draw(["video"] * 31, classifier)
 
 
@@ -250,12 +267,13 @@ def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    result = read_json(out)
+    result = read_result(ServingResult, out)
     assert result["comments"]["count"] == 1024
     assert result["engine"]["comments_per_second"] > 0
     ours, plain, *others = result["servers"].values()
     for measured in (ours, plain):
-        assert measured["labels_alike"] == 1, measured
+        assert "closed" in measured, measured
+        assert measured["labels_alike"] == 1
         assert measured["share_of_engine"] > 0
         for connections in ("1", "32"):
             facts = measured["closed"][connections]
@@ -266,15 +284,16 @@ def test_a_whole_run(tiny_bundle: Path, tmp_path: Path) -> None:
         assert [facts["rate_over_peak"] for facts in measured["open"]] == list(QUICK.rates)
         assert all(facts["due"] == sum(facts["statuses"].values()) for facts in measured["open"])
     assert len(result["engine"]["rounds"]) == 3  # before, between and after the two
-    for measured in others:
-        assert "--checkpoint" in measured["missing"]
+    for row in others:
+        assert "missing" in row
+        assert "--checkpoint" in row["missing"]
     for name in result["servers"]:
         assert name in run.stdout
     assert out.with_suffix(".png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_stop_it_leaves_no_server_behind(number: signal.Signals, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_server_behind(number: signal.Signals, tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "serving.json"
     with subprocess.Popen(
         command(tiny_bundle, out, "--seconds", "1", "--repeats", "100"), cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -288,12 +307,12 @@ def test_told_to_stop_it_leaves_no_server_behind(number: signal.Signals, tiny_bu
 
 
 def wait_for_server(pid: int) -> list[psutil.Process]:
-    """The processes of the server that a benchmark has started, once there are some."""
+    """The processes of the server that a benchmark starts first."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for child in psutil.Process(pid).children():
             if "commentwise.serving" in child.cmdline():
-                time.sleep(1)  # let it start processes of its own
+                time.sleep(1)  # give it time to start its child processes
                 return [child, *child.children(recursive=True)]
         time.sleep(0.05)
     raise AssertionError("the benchmark started no server")
@@ -307,7 +326,7 @@ def wait_for_server(pid: int) -> list[psutil.Process]:
         (["--checkpoint", "nowhere"], "nowhere has no config.json"),
     ],
 )
-def test_wrong_flags_are_one_line(flags: list[str], reason: str, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_wrong_flags_give_a_one_line_error(flags: list[str], reason: str, tiny_bundle: Path, tmp_path: Path) -> None:
     run = subprocess.run(
         command(tiny_bundle, tmp_path / "out.json", *flags), cwd=ROOT, capture_output=True, text=True, check=False
     )

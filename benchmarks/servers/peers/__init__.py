@@ -1,1 +1,1 @@
-"""Servers that others would write or take, to compare ours with: each is a process of its own."""
+"""Programs of the peers: servers as a team would write them without this project."""

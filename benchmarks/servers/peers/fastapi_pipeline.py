@@ -1,4 +1,4 @@
-"""A checkpoint behind FastAPI and a transformers pipeline, as the first pages of their documentation show it.
+"""A checkpoint behind FastAPI and a transformers pipeline, as in the first pages of their documentation.
 
 python -m benchmarks.servers.peers.fastapi_pipeline CHECKPOINT MAX_TOKENS PORT
 """

@@ -1,4 +1,4 @@
-"""Save a checkpoint in the way that `mlflow models serve` reads it.
+"""Save a checkpoint in the form that `mlflow models serve` loads.
 
 python -m benchmarks.servers.peers.mlflow_model CHECKPOINT MAX_TOKENS FOLDER
 """
@@ -17,5 +17,5 @@ if __name__ == "__main__":
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, model_max_length=max_tokens)
     classifier = pipeline("text-classification", model=checkpoint, tokenizer=tokenizer)
     with atomic_folder(target) as folder:
-        # Named, since MLflow would start the model to find out what it needs.
+        # Without explicit requirements, MLflow would run the model to infer them.
         mlflow.transformers.save_model(classifier, str(folder), pip_requirements=["torch", "transformers"])

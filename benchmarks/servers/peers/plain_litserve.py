@@ -1,4 +1,4 @@
-"""The bundle behind LitServe as its documentation shows it: a LitAPI that gets padded batches.
+"""The bundle behind LitServe as in its documentation: a LitAPI with padded batches.
 
 python -m benchmarks.servers.peers.plain_litserve BUNDLE PORT
 """
@@ -18,7 +18,7 @@ from commentwise.models.tokens import encode, load_tokenizer
 
 
 class PlainAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
-    """One ONNX Runtime session on all cores."""
+    """A LitAPI with one ONNX Runtime session on all cores."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(max_batch_size=32, batch_timeout=0.005)
@@ -31,16 +31,16 @@ class PlainAPI(litserve.LitAPI):  # type: ignore[misc]  # LitServe has no types
         self._session = onnxruntime.InferenceSession(self._folder / self._manifest.devices["cpu"])
 
     def decode_request(self, request: dict[str, str]) -> str:
-        """Take the text out of a request."""
+        """Extract the text of a request."""
         return request["text"]
 
     def predict(self, texts: list[str]) -> NDArray[Any]:
-        """Probabilities of a batch."""
+        """Probabilities of a batch, shape (texts, labels)."""
         (logits,) = self._session.run(["logits"], padded(encode(self._tokenizer, texts)))
         return softmax(logits, self._manifest.temperature)
 
     def encode_response(self, probabilities: NDArray[Any]) -> dict[str, Any]:
-        """One text's label and score."""
+        """Label and score of one text."""
         best = int(probabilities.argmax())
         return {"label": self._manifest.labels[best], "score": float(probabilities[best])}
 

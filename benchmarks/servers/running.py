@@ -1,7 +1,8 @@
-"""A server under test: a process of its own on a free port, asked over HTTP."""
+"""A server under test: a separate process on a free port, queried over HTTP."""
 
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,47 +15,53 @@ from typing import Any
 import httpx
 
 from benchmarks import processes
+from benchmarks.servers.installed import Packages
 from commentwise.errors import CommentwiseError
 from commentwise.serving.demo import free_port
 
 START_SECONDS = 180
-LOOK_SECONDS = 0.02
-"""Between two looks whether it is healthy: start-up is measured so exactly."""
+POLL_SECONDS = 0.02
+"""Interval of health checks, and so the resolution of start-up times."""
 ANSWER_SECONDS = 60
-ASKED_AT_ONCE = 32
-
-
-class Missing(CommentwiseError):
-    """A server that cannot be had here; the message says why."""
+CONCURRENT_REQUESTS = 32
 
 
 @dataclass(frozen=True)
 class Server:
-    """How one server is started and asked."""
+    """One contender: how to start it, how to query it, and what it needs."""
 
     name: str
-    what: str
+    description: str
     """What it runs, in a few words."""
     command: Callable[[int], list[str]]
-    """What serves on a port; makes what that needs first. Raises Missing where it cannot be made."""
+    """The command that serves on a port. Creates what the command needs first, or raises Unavailable."""
     path: str
-    ask: Callable[[str], dict[str, Any]]
-    """The request for one comment."""
+    """Path of the prediction route."""
+    request: Callable[[str], dict[str, Any]]
+    """The JSON request for one comment."""
     label: Callable[[Any], str]
-    """The label in an answer."""
+    """Extracts the label from a JSON answer."""
+    imports: str
+    """Python statements that import what the server imports when it starts."""
+    packages: Callable[[], Packages]
+    """The packages that it needs. Raises Unavailable or PackageNotFoundError if they are not installed."""
+    python: Callable[[], Path] = lambda: Path(sys.executable)
+    """The interpreter of its environment."""
+    quick: bool = False
+    """It starts without torch, so that a quick run can include it."""
     folder: Path = Path()
-    """Where the command runs."""
+    """Working folder of the command."""
 
     def body(self, comment: str) -> str:
-        """The request for one comment as it is sent."""
-        return json.dumps(self.ask(comment), ensure_ascii=False)
+        """The body of the request for one comment."""
+        return json.dumps(self.request(comment), ensure_ascii=False)
 
 
 class Running:
-    """A server that answers, and what its processes use."""
+    """A running server and the resources that its processes use."""
 
     def __init__(self, server: Server, process: subprocess.Popen[bytes], client: httpx.Client, output: Path) -> None:
-        """Wait for its health check. Raises CommentwiseError when it ends before or is not ready in time."""
+        """Wait for its health check. Raises CommentwiseError if it exits first or is not ready in time."""
         self._server = server
         self._process = process
         self._client = client
@@ -65,11 +72,11 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where comments are sent."""
+        """Address of the prediction route."""
         return str(self._client.base_url.join(self._server.path))
 
     def check(self) -> None:
-        """Raise CommentwiseError with its last output when the process has ended."""
+        """Raise CommentwiseError with its last output if the process has exited."""
         if self._process.poll() is not None:
             raise CommentwiseError(self._with_output(f"it ended with exit code {self._process.returncode}"))
 
@@ -79,15 +86,15 @@ class Running:
             with suppress(httpx.TransportError):
                 if self._client.get("/health").is_success:
                     return
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         raise CommentwiseError(self._with_output(f"it was not ready within {START_SECONDS} seconds"))
 
     def labels(self, comments: Sequence[str]) -> list[str]:
-        """Its labels of comments, many asked at a time, since some servers answer otherwise in batches.
+        """The server's labels for comments, requested concurrently, since batches change the answers of some servers.
 
-        Raises CommentwiseError when it refuses one or answers in another form.
+        Raises CommentwiseError if it refuses a request or an answer is malformed.
         """
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
             return list(pool.map(self._label, comments))
 
     def _label(self, comment: str) -> str:
@@ -99,12 +106,12 @@ class Running:
             raise CommentwiseError(self._with_output(f"it does not answer {comment!r} ({error!r})")) from None
 
     def cpu_seconds(self) -> float:
-        """CPU time that its processes have used so far."""
+        """CPU time used by its processes so far."""
         self.check()
         return processes.cpu_seconds(self._process.pid)
 
     def memory_mb(self) -> float:
-        """Resident memory of its processes."""
+        """Resident memory of its processes in MB."""
         self.check()
         return processes.memory_mb(self._process.pid)
 
@@ -114,9 +121,9 @@ class Running:
 
 @contextmanager
 def running(server: Server) -> Iterator[Running]:
-    """Start a server, yield it once it is healthy, and leave none of its processes behind.
+    """Start a server, yield it once it is healthy, and end all its processes afterwards.
 
-    Raises Missing when it cannot be had here and CommentwiseError when it does not come up.
+    Raises Unavailable if it cannot run on this machine, and CommentwiseError if it does not start.
     """
     port = free_port()
     command = server.command(port)

@@ -1,4 +1,4 @@
-"""Documents of which a section is written by a program."""
+"""Documents with a section that a program writes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from commentwise.fileio import write_text
 
 
 def replace_section(path: Path, start: str, end: str, lines: Sequence[str]) -> None:
-    """Put lines between the two comments `start` and `end`. Raises CommentwiseError where these are not to be found."""
+    """Replace the lines between the comments `start` and `end`. Raises CommentwiseError if these are not in the file once."""
     text = path.read_text(encoding="utf-8")
     if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise CommentwiseError(
-            f"{path} needs the line {start} and after it the line {end}, each once: put them where the figures belong"
+            f"{path} needs the line {start} and after it the line {end}, each once: add them where the figures belong"
         )
     before, rest = text.split(start)
     write_text(path, before + "\n".join([start, "", *lines, "", end]) + rest.split(end)[1])

@@ -1,70 +1,82 @@
-"""The server next to what people use today, and what happens when more is asked than it can answer."""
+"""Our server next to its peers, and its behaviour under overload."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.latency import RANKS, Latency
 from benchmarks.report.drawing import Bar, Palette, bar_height, bars, canvas, gridded, legend, row_name, titled
-from benchmarks.report.figures import OURS, best_connections, best_peer, held_rate, measured
 from benchmarks.report.notation import milliseconds, number, percent, spread, times
 from benchmarks.report.section import Answer, Chart, Table, absent, provenance, spoken
+from benchmarks.result import OURS
+from benchmarks.servers.result import (
+    OpenLoop,
+    Server,
+    ServingResult,
+    best_connections,
+    best_peer,
+    failures,
+    measured_servers,
+    sustained_rate,
+)
 
-RANKS = ("p50", "p95", "p99", "p99.9")
 SERVERS_TITLE = "requests per second, one comment each"
 OVERLOAD_HEIGHT = 5.2
 MARKERS = ("s", "^", "D", "v", "P")
 
 
-def peers(result: dict[str, Any]) -> Answer:
+def peers(result: ServingResult) -> Answer:
     """Requests per second of every server."""
-    servers = measured(result["servers"], "closed")
+    servers = measured_servers(result["servers"])
     if not servers:
         return Answer("No server was measured.", missing=absent(result["servers"]))
     return Answer(
         _on_peers(result),
         charts=[
             Chart("servers", f"Bars, requests per second: {spoken((name, number(row['peak_per_second'])) for name, row in servers.items())}.", lambda palette: draw_servers(result, palette)),
-            Chart("latency", f"Latency when busiest, median to 99th percentile: {spoken((name, _range(facts)) for name, facts in busiest(servers)[1].items())}.", lambda palette: _draw_latency(servers, palette)),
+            Chart("latency", f"Latency when busiest, median to 99th percentile: {spoken((name, _range(latency)) for name, latency in busiest(servers)[1].items())}.", lambda palette: _draw_latency(servers, palette)),
         ],
         tables=[_closed_table(servers), _server_table(result)],
-        notes=["One comment per request over HTTP, closed loop: every connection asks again as soon as it has its answer. Every server runs the same model as a process of its own, in turn, with caches off."],
-        measured=[provenance("serving", result)],
+        notes=["One comment per request over HTTP, closed loop: every connection sends its next request as soon as it has an answer. The servers run the same model, one after the other, with caches off."],
+        measured=[_facts(result)],
         missing=absent(result["servers"]),
     )  # fmt: skip
 
 
-def overload(result: dict[str, Any]) -> Answer:
-    """Goodput and latency as requests arrive faster than they can be answered."""
+def overload(result: ServingResult) -> Answer:
+    """Goodput and latency when requests arrive faster than they can be answered."""
     loops = _open_loops(result)
-    without = [name for name in measured(result["servers"], "closed") if name not in loops]
+    without = [name for name in measured_servers(result["servers"]) if name not in loops]
     return Answer(
         " ".join(_on_overload(name, loops[name]) for name in (OURS, best_peer(result)) if name in loops) or "Not measured: no open loop.",
         charts=[
             Chart("overload", "Lines, requests answered in time and their 99th percentile latency as the arrival rate rises, for " + ", ".join(loops) + "; the table holds the figures.", lambda palette: draw_overload(result, palette)),
         ] if loops else [],
         tables=[_open_table(loops)],
-        notes=["Open loop: requests come at their own rate whether or not earlier ones are answered, and latency counts from when a request was due, so that waiting is not hidden."],
-        measured=[provenance("serving", result)],
+        notes=["Open loop: requests arrive at a fixed rate whether or not earlier ones are answered, and latency counts from the time a request was due, so that waiting is not hidden."],
+        measured=[_facts(result)],
         missing=[f"{name}: no open loop was measured" for name in without],
     )  # fmt: skip
 
 
-def busiest(servers: dict[str, Any]) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The most connections that every server was asked with, and the closed loop of each that answered."""
-    most = max(set.intersection(*(set(row["closed"]) for row in servers.values())), key=int)
-    return most, {name: row["closed"][most] for name, row in servers.items() if row["closed"][most]["latency_ms"]}
+def busiest(servers: Mapping[str, Server]) -> tuple[str, dict[str, Latency]]:
+    """The largest number of connections common to all servers, and the latency of each server that answered at it."""
+    most = max(set.intersection(*(set(server["closed"]) for server in servers.values())), key=int)
+    found = {name: server["closed"][most]["latency_ms"] for name, server in servers.items()}
+    return most, {name: latency for name, latency in found.items() if latency}
 
 
-def server_bars(result: dict[str, Any]) -> list[Bar]:
-    """Ours first, then the peers; what has no figures keeps its place."""
-    servers = measured(result["servers"], "closed")
-    order = sorted(result["servers"], key=lambda name: (name != OURS, -servers.get(name, {}).get("peak_per_second", 0)))
+def server_bars(result: ServingResult) -> list[Bar]:
+    """Ours first, then the peers from fast to slow, then those without figures."""
+    servers = measured_servers(result["servers"])
+    peaks = {name: server["peak_per_second"] for name, server in servers.items()}
+    order = sorted(result["servers"], key=lambda name: (name != OURS, -peaks.get(name, 0)))
     return [_bar(servers, name) for name in order]
 
 
-def _bar(servers: dict[str, Any], name: str) -> Bar:
+def _bar(servers: Mapping[str, Server], name: str) -> Bar:
     if name not in servers:
         return Bar(name, None, "not measured")
     rounds, speed = best_connections(servers[name])["rounds"], servers[name]["peak_per_second"]
@@ -72,23 +84,23 @@ def _bar(servers: dict[str, Any], name: str) -> Bar:
     return Bar(name, speed, f"{number(speed)}{ratio}", "ours" if name == OURS else "peer", (min(rounds), max(rounds)))
 
 
-def draw_servers(result: dict[str, Any], palette: Palette) -> Figure:
-    """Bars, the engine alone as what no server can pass."""
+def draw_servers(result: ServingResult, palette: Palette) -> Figure:
+    """Bars, with the engine in process as the upper limit."""
     rows = _rows(result)
     figure, (panel,) = canvas(palette, bar_height(len(rows)))
     bars(panel, rows, palette, SERVERS_TITLE)
     return figure
 
 
-def draw_overload(result: dict[str, Any], palette: Palette) -> Figure:
-    """Goodput over the arrival rate, and latency under it."""
+def draw_overload(result: ServingResult, palette: Palette) -> Figure:
+    """Goodput over the arrival rate, and latency below it."""
     figure, (top, bottom) = canvas(palette, OVERLOAD_HEIGHT, 2)
     _draw_overload(top, bottom, _open_loops(result), palette)
     return figure
 
 
-def draw_servers_and_overload(result: dict[str, Any], palette: Palette) -> Figure:
-    """Both in one picture, as far as they were measured."""
+def draw_servers_and_overload(result: ServingResult, palette: Palette) -> Figure:
+    """Both charts in one picture, as far as they were measured."""
     rows, loops = _rows(result), _open_loops(result)
     if not loops:
         return draw_servers(result, palette)
@@ -99,12 +111,12 @@ def draw_servers_and_overload(result: dict[str, Any], palette: Palette) -> Figur
     return figure
 
 
-def _rows(result: dict[str, Any]) -> list[Bar]:
+def _rows(result: ServingResult) -> list[Bar]:
     engine = result["engine"]["comments_per_second"]
-    return [Bar("the engine alone, no HTTP", engine, number(engine), "limit"), *server_bars(result)]
+    return [Bar("the engine in process, no HTTP", engine, number(engine), "limit"), *server_bars(result)]
 
 
-def _draw_overload(top: Axes, bottom: Axes, loops: dict[str, list[dict[str, Any]]], palette: Palette) -> None:
+def _draw_overload(top: Axes, bottom: Axes, loops: Mapping[str, Sequence[OpenLoop]], palette: Palette) -> None:
     marks = iter(MARKERS)
     for name, rounds in loops.items():
         ours = name == OURS
@@ -115,14 +127,12 @@ def _draw_overload(top: Axes, bottom: Axes, loops: dict[str, list[dict[str, Any]
             "markersize": 5,
         }
         top.plot([facts["rate"] for facts in rounds], [facts["good_per_second"] for facts in rounds], **look)
-        timed = [facts for facts in rounds if facts["latency_ms"]]
-        bottom.plot(
-            [facts["rate"] for facts in timed], [facts["latency_ms"]["p99"] for facts in timed], label=name, **look
-        )
+        timed = [(facts["rate"], facts["latency_ms"]["p99"]) for facts in rounds if facts["latency_ms"]]
+        bottom.plot([rate for rate, _ in timed], [p99 for _, p99 in timed], label=name, **look)
     every = [facts for rounds in loops.values() for facts in rounds]
     most = max(facts["rate"] for facts in every)
     top.plot([0, most], [0, most], color=palette.muted, linestyle="--", linewidth=1)
-    bottom.plot([], [], color=palette.muted, linestyle="--", linewidth=1, label="all that was asked")
+    bottom.plot([], [], color=palette.muted, linestyle="--", linewidth=1, label="all requests")
     top.set_ylim(0, 1.3 * max(facts["good_per_second"] for facts in every))
     bottom.set_yscale("log")
     bottom.set_yticks([10, 100, 1000, 10000], ["10 ms", "100 ms", "1 s", "10 s"])
@@ -136,16 +146,17 @@ def _draw_overload(top: Axes, bottom: Axes, loops: dict[str, list[dict[str, Any]
         gridded(panel, palette)
 
 
-def _open_loops(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    return {name: sorted(row["open"], key=lambda facts: float(facts["rate"])) for name, row in result["servers"].items() if row.get("open")}  # fmt: skip
+def _open_loops(result: ServingResult) -> dict[str, list[OpenLoop]]:
+    servers = measured_servers(result["servers"])
+    return {name: sorted(row["open"], key=lambda facts: facts["rate"]) for name, row in servers.items() if row["open"]}
 
 
-def _on_peers(result: dict[str, Any]) -> str:
-    servers, peer = measured(result["servers"], "closed"), best_peer(result)
+def _on_peers(result: ServingResult) -> str:
+    servers, peer = measured_servers(result["servers"]), best_peer(result)
     if OURS not in servers:
         return f"{OURS} was not measured."
     ours = servers[OURS]
-    answer = f"{OURS} answers {number(ours['peak_per_second'])} requests per second, {percent(ours['share_of_engine'])} of what its engine does without HTTP"
+    answer = f"{OURS} answers {number(ours['peak_per_second'])} requests per second, {percent(ours['share_of_engine'])} of its engine's speed without HTTP"
     if peer is None:
         return f"{answer}; no peer was measured."
     order = sorted((name for name in servers if name != OURS), key=lambda name: name != peer)
@@ -153,30 +164,34 @@ def _on_peers(result: dict[str, Any]) -> str:
     return f"{answer}: {'; '.join(ratios).replace('× ', '× the best peer, ', 1)}."
 
 
-def _on_overload(name: str, rounds: Sequence[dict[str, Any]]) -> str:
-    held, last = held_rate(rounds), rounds[-1]
-    holds = f"answers all of {number(held['rate'])} requests per second" if held else "kept up with none of the rates"
+def _on_overload(name: str, rounds: Sequence[OpenLoop]) -> str:
+    sustained, last = sustained_rate(rounds), rounds[-1]
+    holds = (
+        f"answers {number(sustained['rate'])} requests per second in time"
+        if sustained
+        else "sustains none of the rates"
+    )
     refused = last["status_shares"].get("429", 0)
-    turned = f", turns {percent(refused)} away with 429" if refused else ""
+    refusal = f", refuses {percent(refused)} with 429" if refused else ""
     latency = f" and has a p99 of {milliseconds(last['latency_ms']['p99'])}" if last["latency_ms"] else ""
     return (
-        f"{name} {holds} in time; asked {last['rate_over_peak']:g}× its peak ({number(last['rate'])}), "
-        f"it still answers {percent(last['goodput_over_peak'])} of that peak{turned}{latency}."
+        f"{name} {holds}; at {last['rate_over_peak']:g}× its peak ({number(last['rate'])}), "
+        f"it still answers {percent(last['goodput_over_peak'])} of that peak in time{refusal}{latency}."
     )
 
 
-def _range(facts: dict[str, Any]) -> str:
-    return f"{milliseconds(facts['latency_ms']['p50'])} to {milliseconds(facts['latency_ms']['p99'])}"
+def _range(latency: Latency) -> str:
+    return f"{milliseconds(latency['p50'])} to {milliseconds(latency['p99'])}"
 
 
-def _draw_latency(servers: dict[str, Any], palette: Palette) -> Figure:
+def _draw_latency(servers: Mapping[str, Server], palette: Palette) -> Figure:
     connections, rows = busiest(servers)
     figure, (panel,) = canvas(palette, bar_height(len(rows)) + 0.3)
     gridded(panel, palette, "x")
-    for height, (name, facts) in enumerate(rows.items()):
+    for height, (name, latency) in enumerate(rows.items()):
         colour = palette.ours if name == OURS else palette.peer
-        p50, p99 = (facts["latency_ms"][rank] for rank in ("p50", "p99"))
-        row_name(panel, f"{name}: {_range(facts)}", height, palette, "bold" if name == OURS else "normal")
+        p50, p99 = latency["p50"], latency["p99"]
+        row_name(panel, f"{name}: {_range(latency)}", height, palette, "bold" if name == OURS else "normal")
         panel.plot([p50, p99], [height, height], color=colour, linewidth=3, solid_capstyle="round")
         panel.plot(p50, height, "o", color=colour, markersize=7)
         panel.plot(p99, height, "|", color=colour, markersize=12, markeredgewidth=2.5)
@@ -188,17 +203,17 @@ def _draw_latency(servers: dict[str, Any], palette: Palette) -> Figure:
     return figure
 
 
-def _closed_table(servers: dict[str, Any]) -> Table:
+def _closed_table(servers: Mapping[str, Server]) -> Table:
     rows = [
         [
             name,
             connections,
             number(facts["requests_per_second"]),
             spread(min(facts["rounds"]), max(facts["rounds"])),
-            *_latencies(facts),
+            *_latencies(facts["latency_ms"]),
             f"{facts['server_cpu_ms_per_request']:.1f}",
             number(facts["server_memory_mb"]),
-            str(sum(count for code, count in facts["statuses"].items() if code != "200") + facts["lost"] + facts["refused"] + facts["unanswered"]),
+            str(failures(facts)),
         ]
         for name, row in servers.items()
         for connections, facts in row["closed"].items()
@@ -206,17 +221,17 @@ def _closed_table(servers: dict[str, Any]) -> Table:
     return Table("Closed loop", ["server", "connections", "requests/s", "range", *RANKS, "CPU ms/request", "memory, MB", "not answered with 200"], rows)  # fmt: skip
 
 
-def _server_table(result: dict[str, Any]) -> Table:
+def _server_table(result: ServingResult) -> Table:
     rows = [
         [name, row["what"], f"{row['labels_alike']:.1%}", percent(row["share_of_engine"])]
         if "closed" in row
         else [name, row["what"], "", "not measured"]
         for name, row in result["servers"].items()
     ]
-    return Table("What each server runs", ["server", "runs", "labels that are the engine's", "share of the engine beside it"], rows)  # fmt: skip
+    return Table("Models of the servers", ["server", "runs", "labels equal to the engine's", "share of the engine's speed"], rows)  # fmt: skip
 
 
-def _open_table(loops: dict[str, list[dict[str, Any]]]) -> Table:
+def _open_table(loops: Mapping[str, Sequence[OpenLoop]]) -> Table:
     rows = [
         [
             name,
@@ -224,7 +239,7 @@ def _open_table(loops: dict[str, list[dict[str, Any]]]) -> Table:
             f"{facts['rate_over_peak']:g}×",
             number(facts["good_per_second"]),
             percent(facts["goodput_over_peak"]),
-            *_latencies(facts),
+            *_latencies(facts["latency_ms"]),
             ", ".join(f"{code}: {percent(share)}" for code, share in facts["status_shares"].items()),
             str(facts["lost"] + facts["unanswered"]),
         ]
@@ -234,6 +249,10 @@ def _open_table(loops: dict[str, list[dict[str, Any]]]) -> Table:
     return Table("Open loop", ["server", "arrive/s", "of its peak", "answered in time/s", "of its peak", *RANKS, "by status", "lost"], rows)  # fmt: skip
 
 
-def _latencies(facts: dict[str, Any]) -> list[str]:
-    latency = facts["latency_ms"]
+def _facts(result: ServingResult) -> list[tuple[str, str]]:
+    facts = (result["comments"], result["seed"])
+    return provenance("serving", result, *facts, repeats=result["repeats"], seconds=result["seconds"])
+
+
+def _latencies(latency: Latency | None) -> list[str]:
     return [milliseconds(latency[rank]) if latency else "" for rank in RANKS]

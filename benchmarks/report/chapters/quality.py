@@ -1,30 +1,38 @@
-"""What speed costs in quality: int8 next to fp32, small models next to the large one, and scores on real comments."""
+"""Quality against speed: int8 next to fp32, small models next to large ones, and scores on real comments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import matplotlib.ticker
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.datasets import NAMES, DatasetResult, read_datasets
+from benchmarks.engines.result import (
+    STUDY_SERVED,
+    STUDY_WAYS,
+    EnginesResult,
+    Int8Result,
+    Model,
+    best_batch,
+    engine_speed,
+    measured_engines,
+)
+from benchmarks.families import LINEAR
+from benchmarks.report.chapters.in_process import engine_facts
 from benchmarks.report.drawing import SMALL, Palette, canvas, gridded, legend, titled
-from benchmarks.report.figures import DATASETS, best_batch, engine_speed, measured
 from benchmarks.report.notation import megabytes, number, points, times
+from benchmarks.report.result_files import Results
 from benchmarks.report.section import Answer, Chart, Table, provenance, spoken
+from benchmarks.result import Interval
 
-TITLES = Path("benchmarks/datasets.yaml")
-LINEAR = ("logreg", "svm")
-STUDIED = "ONNX Runtime dynamic int8, smoothed, one at a time"
-"""What the study holds the others against: it is what was served."""
-WAYS = {"alone": "one at a time", "batches": "in batches"}
+STUDIED = f"ONNX Runtime {STUDY_SERVED}, {STUDY_WAYS['alone']}"
+"""The choice that the study compares the others with."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run the model: how fast, and what it loses against fp32."""
+    """A variant of the model: its speed, and its loss against fp32."""
 
     name: str
     precision: str
@@ -35,37 +43,39 @@ class Variant:
     size: int
 
     @property
-    def alike(self) -> bool:
-        """Whether a comment's answer is the same whatever stands beside it."""
+    def independent(self) -> bool:
+        """True if the label of a comment does not depend on its neighbours."""
         return not self.label_changes
 
 
-def int8_cost(results: dict[str, Any]) -> Answer:
-    """int8 next to fp32: from the engines' run, and from the longer study of int8 where there is one."""
+def int8_cost(results: Results) -> Answer:
+    """int8 next to fp32, from the run of the engines and from the study of int8."""
     engines, study = results.get("engines"), results.get("int8")
     answers, charts, tables, measured_by = [], [], [], []
     if engines:
         rows = _engine_variants(engines)
         answers.append(_on_int8(rows, engines["served"], f"{engines['comments']['test']:,} test comments"))
-        charts.append(_cost_chart("int8-cost", rows, engines["served"], "the engines' run"))
-        measured_by.append(provenance("engines", engines))
+        charts.append(_cost_chart("int8-cost", rows, engines["served"], "the run of the engines"))
+        measured_by.append(engine_facts(engines))
     if study:
         rows = _study_variants(study)
         answers.append(_on_int8(rows, STUDIED, f"{study['test_comments']:,} YouTube comments"))
         charts.append(_cost_chart("int8-study", rows, STUDIED, "the study of int8"))
         tables.append(_cost_table(rows))
-        measured_by.append(provenance("int8", study))
+        measured_by.append(
+            provenance("int8", study, seed=study["seed"], rounds=study["rounds"], repeats=study["repeats"])
+        )
     return Answer(
         " ".join(answers),
         charts=charts,
         tables=tables,
-        notes=["Hollow marks let a comment's neighbours in its batch change its label. Loss and agreement are against fp32 in torch; below zero means that it did better by chance."],
+        notes=["Hollow marks: labels depend on the neighbours in a batch. Loss and agreement are against fp32 in torch; a negative loss is a gain by chance."],
         measured=measured_by,
-        missing=[f"{name}: missing, {how}" for name, how in (study or {}).get("missing", {}).items()],
+        missing=[f"{name}: missing, {how}" for name, how in (study["missing"] if study else {}).items()],
     )  # fmt: skip
 
 
-def smaller_models(result: dict[str, Any]) -> Answer:
+def smaller_models(result: EnginesResult) -> Answer:
     """Quality with its interval against speed, for each model."""
     models = result["models"]
     return Answer(
@@ -83,15 +93,15 @@ def smaller_models(result: dict[str, Any]) -> Answer:
                 ],
             )
         ],
-        notes=["A mark's area grows with the model's size; upright lines are 95% intervals from the test comments."],
-        measured=[provenance("engines", result)],
+        notes=["The area of a mark grows with the size of the model; vertical lines are 95% intervals on the test comments."],
+        measured=[engine_facts(result)],
     )  # fmt: skip
 
 
-def real_comments(found: dict[str, Any]) -> Answer:
-    """Each family's score on each real data set that was run."""
-    results = {name: found[name] for name in DATASETS if name in found}
-    titles = {name: facts["title"] for name, facts in yaml.safe_load(TITLES.read_text(encoding="utf-8")).items()}
+def real_comments(found: Results) -> Answer:
+    """Score of each family on each real data set that was run."""
+    results: dict[str, DatasetResult] = {name: found[name] for name in NAMES if name in found}
+    titles = {name: dataset["title"] for name, dataset in read_datasets().items()}
     return Answer(
         " ".join(_on_dataset(titles[name], result) for name, result in results.items()),
         charts=[
@@ -108,12 +118,12 @@ def real_comments(found: dict[str, Any]) -> Answer:
                 ],
             )
         ],
-        notes=["In colour: what selection chose, on the validation part. Upright strokes: the same linear model on words and characters, for comparison."],
+        notes=["In colour: the family selected on the validation part. Vertical strokes: the same linear model on words and characters, for comparison."],
         measured=[provenance(name, result) for name, result in results.items()],
     )  # fmt: skip
 
 
-def draw_datasets(results: dict[str, Any], titles: dict[str, str], palette: Palette) -> Figure:
+def draw_datasets(results: Mapping[str, DatasetResult], titles: Mapping[str, str], palette: Palette) -> Figure:
     """One panel per data set, on one scale."""
     figure, panels = canvas(palette, 1.25 * len(results) + 0.2, len(results), sharex=True)
     for panel, (name, result) in zip(panels, results.items(), strict=True):
@@ -138,7 +148,7 @@ def draw_datasets(results: dict[str, Any], titles: dict[str, str], palette: Pale
     return figure
 
 
-def _engine_variants(result: dict[str, Any]) -> list[Variant]:
+def _engine_variants(result: EnginesResult) -> list[Variant]:
     return [
         Variant(
             name,
@@ -149,37 +159,37 @@ def _engine_variants(result: dict[str, Any]) -> list[Variant]:
             best_batch(row)["neighbour_label_changes"],
             row["size"],
         )
-        for name, row in measured(result["engines"], "batches").items()
+        for name, row in measured_engines(result["engines"]).items()
     ]
 
 
-def _study_variants(result: dict[str, Any]) -> list[Variant]:
+def _study_variants(result: Int8Result) -> list[Variant]:
     return [
         Variant(
-            f"{row['runtime']} {row['name']}, {way}",
+            f"{row['runtime']} {row['name']}, {title}",
             row["precision"],
-            row[key]["comments_per_second"],
-            row[key]["f1_loss"],
-            row[key]["agreement"],
-            row[key]["neighbour_label_changes"],
+            row[way]["comments_per_second"],
+            row[way]["f1_loss"],
+            row[way]["agreement"],
+            row[way]["neighbour_label_changes"],
             row["size"],
         )
         for row in result["variants"]
-        for key, way in WAYS.items()
+        for way, title in STUDY_WAYS.items()
     ]
 
 
 def _on_int8(rows: Sequence[Variant], served: str, comments: str) -> str:
     ours = next((row for row in rows if row.name == served), None)
     if ours is None:
-        return f"{served}, which is served, was not measured."
+        return f"{served}, the served variant, was not measured."
     full = max((row for row in rows if row.precision == "fp32"), key=lambda row: row.speed)
     change = (
-        f"loses {points(ours.f1_loss)} points of macro-F1" if ours.f1_loss > 0 else f"loses no macro-F1 ({points(-ours.f1_loss)} points more)"
+        f"loses {points(ours.f1_loss)} points of macro-F1" if ours.f1_loss > 0 else f"loses no macro-F1 (it gains {points(-ours.f1_loss)} points)"
     )  # fmt: skip
     return (
-        f"On {comments}, {ours.name} {change} and gives {ours.agreement:.1%} of fp32's labels, "
-        f"for {times(ours.speed / full.speed)} the speed of the fastest fp32 and {ours.size / full.size:.0%} of its size."
+        f"On {comments}, {ours.name} {change} and agrees with {ours.agreement:.1%} of fp32's labels, "
+        f"at {times(ours.speed / full.speed)} the speed of the fastest fp32 variant and {ours.size / full.size:.0%} of its size."
     )
 
 
@@ -197,12 +207,12 @@ def _draw_cost(rows: Sequence[Variant], served: str, palette: Palette) -> Figure
         colour, mark = looks.get(row.precision, (palette.other, "^"))
         label = None if row.precision in drawn else row.precision
         drawn.add(row.precision)
-        panel.plot(row.speed, 100 * row.f1_loss, mark, color=colour, markerfacecolor=colour if row.alike else "none", markersize=8, linestyle="none", label=label)  # fmt: skip
+        panel.plot(row.speed, 100 * row.f1_loss, mark, color=colour, markerfacecolor=colour if row.independent else "none", markersize=8, linestyle="none", label=label)  # fmt: skip
         if row.name == served:
             panel.plot(row.speed, 100 * row.f1_loss, "o", color=palette.ink, markerfacecolor="none", markersize=15)
             panel.annotate("served", (row.speed, 100 * row.f1_loss), (0, -18), textcoords="offset points", ha="center", color=palette.ink, fontsize=SMALL)  # fmt: skip
     panel.axhline(0.5, color=palette.muted, linestyle="--", linewidth=1)
-    panel.annotate("the most that is accepted", (0.01, 0.5), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", color=palette.muted, fontsize=SMALL)  # fmt: skip
+    panel.annotate("limit of the export", (0.01, 0.5), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", color=palette.muted, fontsize=SMALL)  # fmt: skip
     legend(panel, palette)
     panel.set_xlim(0, None)
     panel.margins(y=0.15)
@@ -214,7 +224,7 @@ def _draw_cost(rows: Sequence[Variant], served: str, palette: Palette) -> Figure
 def _cost_table(rows: Sequence[Variant]) -> Table:
     return Table(
         "Variants of the study",
-        ["variant", "comments/s", "macro-F1 lost", "fp32's labels", "labels neighbours change", "size"],
+        ["variant", "comments/s", "macro-F1 lost", "agreement with fp32", "labels changed by neighbours", "size"],
         [
             [row.name, number(row.speed), points(row.f1_loss), f"{row.agreement:.2%}", str(row.label_changes), megabytes(row.size)]
             for row in rows
@@ -222,25 +232,25 @@ def _cost_table(rows: Sequence[Variant]) -> Table:
     )  # fmt: skip
 
 
-def _on_models(models: dict[str, Any]) -> str:
-    best = max(models, key=lambda name: float(models[name]["macro_f1"]["value"]))
-    small = min(models, key=lambda name: int(models[name]["size"]))
+def _on_models(models: Mapping[str, Model]) -> str:
+    best = max(models, key=lambda name: models[name]["macro_f1"]["value"])
+    small = min(models, key=lambda name: models[name]["size"])
     if best == small:
         return f"Yes: {small}, the smallest, also scores highest."
     low, value = models[best]["macro_f1"]["low"], models[small]["macro_f1"]["value"]
     gap = models[best]["macro_f1"]["value"] - value
     ratio = models[small]["comments_per_second"] / models[best]["comments_per_second"]
-    verdict = "Not for quality" if value < low else "Perhaps, these comments cannot tell"
+    verdict = "Not for quality" if value < low else "Possibly: the difference is within the interval"
     return (
-        f"{verdict}: {small}, the smallest ({megabytes(models[small]['size'])} next to {megabytes(models[best]['size'])}), "
-        f"is {times(ratio)} as fast as {best} and scores {points(gap)} points of macro-F1 less."
+        f"{verdict}. {small}, the smallest ({megabytes(models[small]['size'])} next to {megabytes(models[best]['size'])}), "
+        f"is {times(ratio)} as fast as {best} and scores {points(gap)} points of macro-F1 lower."
     )
 
 
-def _draw_models(models: dict[str, Any], palette: Palette) -> Figure:
+def _draw_models(models: Mapping[str, Model], palette: Palette) -> Figure:
     figure, (panel,) = canvas(palette, 3.4)
     gridded(panel, palette)
-    by_speed = sorted(models.items(), key=lambda item: float(item[1]["comments_per_second"]))
+    by_speed = sorted(models.items(), key=lambda item: item[1]["comments_per_second"])
     for place, (name, facts) in enumerate(by_speed):
         _draw_model(panel, name, facts, palette, above=place % 2 == 0)
     panel.set_xscale("log")
@@ -248,12 +258,12 @@ def _draw_models(models: dict[str, Any], palette: Palette) -> Figure:
     panel.minorticks_off()
     panel.margins(x=0.2, y=0.22)
     panel.set_xlabel("comments per second")
-    titled(panel, "macro-F1 against speed; area is size", palette)
+    titled(panel, "macro-F1 against speed; area shows size", palette)
     return figure
 
 
-def _draw_model(panel: Axes, name: str, facts: dict[str, Any], palette: Palette, above: bool) -> None:
-    """A mark with its interval; neighbours have their names on opposite sides."""
+def _draw_model(panel: Axes, name: str, facts: Model, palette: Palette, above: bool) -> None:
+    """A mark with its interval, and its name above or below."""
     colour = palette.peer if name in LINEAR else palette.ours
     score, speed = facts["macro_f1"], facts["comments_per_second"]
     panel.plot([speed, speed], [score["low"], score["high"]], color=colour, linewidth=1.5)
@@ -262,15 +272,15 @@ def _draw_model(panel: Axes, name: str, facts: dict[str, Any], palette: Palette,
     panel.annotate(f"{name}\n{megabytes(facts['size'])}", (speed, end), (0, shift), textcoords="offset points", ha="center", va=side, color=palette.ink, fontsize=SMALL)  # fmt: skip
 
 
-def _on_dataset(title: str, result: dict[str, Any]) -> str:
+def _on_dataset(title: str, result: DatasetResult) -> str:
     winner = result["selection"]["winner"]
     score = result["families"][winner]["test"]["scores"]["macro_f1"]
-    return f"{title}: {winner} was chosen and reaches {score['value']:.3f} macro-F1 ({score['low']:.3f} to {score['high']:.3f})."
+    return f"{title}: {winner} was selected and reaches {score['value']:.3f} macro-F1 ({score['low']:.3f} to {score['high']:.3f})."
 
 
-def _scored(facts: dict[str, Any]) -> str:
+def _scored(facts: Model) -> str:
     return f"{facts['macro_f1']['value']:.3f} at {number(facts['comments_per_second'])}"
 
 
-def _interval(score: dict[str, float]) -> str:
+def _interval(score: Interval) -> str:
     return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"

@@ -1,4 +1,4 @@
-"""How much disk a package takes with everything that it needs, as installed here."""
+"""Disk space of a package with all its dependencies, as installed on this machine."""
 
 import sys
 from collections.abc import Iterable
@@ -8,21 +8,23 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+Packages = dict[str, Distribution]
+"""Installed packages by name."""
 INSTALLERS = ("pip", "setuptools", "wheel")
-"""What a new environment has before anything is installed."""
+"""Packages of a new, empty environment."""
 
 
-def closure(requirements: Iterable[str], path: list[str] | None = None) -> dict[str, Distribution]:
-    """The installed packages that the requirements need, directly or through others, by name.
+def closure(requirements: Iterable[str], path: list[str] | None = None) -> Packages:
+    """The installed packages that requirements need, directly or through others.
 
-    `path` is where packages are looked for (default: sys.path). Raises PackageNotFoundError when one that is named is
-    not installed. One that only others ask for may lack: torch for the CPU does without the CUDA packages it names.
+    `path` lists the folders to search (default: sys.path). Raises PackageNotFoundError if a required package is not
+    installed. Dependencies of dependencies may be absent: torch for the CPU works without the CUDA packages it names.
     """
     pending = [Requirement(requirement) for requirement in requirements]
     for requirement in pending:
         if _applies(requirement, ()) and _installed(requirement.name, path) is None:
             raise PackageNotFoundError(requirement.name)
-    needed: dict[str, Distribution] = {}
+    needed: Packages = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     while pending:
         requirement = pending.pop()
@@ -42,19 +44,19 @@ def _installed(name: str, path: list[str] | None) -> Distribution | None:
 
 
 def _applies(requirement: Requirement, extras: Iterable[str]) -> bool:
-    """Whether a requirement holds on this machine for a package that is installed with these extras."""
+    """Return True if a requirement applies on this machine to a package installed with these extras."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
-def environment(python: Path) -> dict[str, Distribution]:
-    """All packages of a virtual environment, by name, without the installers."""
+def environment(python: Path) -> Packages:
+    """All packages of a virtual environment except the installers; `python` is its interpreter."""
     (packages,) = (python.parent.parent / "lib").glob("python*/site-packages")
     found = {canonicalize_name(package.name): package for package in distributions(path=[str(packages)])}
     return {name: package for name, package in found.items() if name not in INSTALLERS}
 
 
 def megabytes(packages: Iterable[Distribution]) -> float:
-    """What the files of packages take, as each lists them."""
+    """Size in MB of the files that the packages list as theirs."""
     files = (Path(str(file.locate())) for package in packages for file in package.files or ())
     return sum(file.stat().st_size for file in files if file.is_file()) / 1024**2
