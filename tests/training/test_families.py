@@ -158,7 +158,7 @@ def test_a_loss_that_is_not_finite_is_an_error_with_step_and_learning_rate(work:
     [
         (lambda folder: (folder / "config.json").write_text("{}"), "no encoder to classify with"),
         (lambda folder: os.truncate(folder / "model.safetensors", 1000), "no encoder to classify with"),
-        (lambda folder: drop_weights(folder / "model.safetensors", "attention"), "hold no weights for bert.encoder"),
+        (lambda folder: drop_weights(folder / "model.safetensors", "attention"), "lack weights for bert.encoder"),
     ],
     ids=["empty config", "cut weights", "missing weights"],
 )
