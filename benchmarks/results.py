@@ -21,7 +21,7 @@ from benchmarks.run_facts import commit_facts, environment, machine_facts
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json, write_text
 from commentwise.training.candidate import read_predictions, read_resources
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import load_settings
@@ -79,7 +79,7 @@ def collect(project: Project, params: dict[str, str | int | float]) -> DatasetRe
         "data": read_json(project.data_report),
         "selection": read_json(project.selection),
         "reference": read_json(project.baselines),
-        "families": {family: _family(project, family) for family in registry.names()},
+        "families": {family: _family(project, family) for family in catalog.names()},
         "bert_lead_on_test": {family: _lead_on_test(project, family) for family in LINEAR},
         "export": read_json(project.export_report),
     }

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from commentwise.errors import CommentwiseError
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.families.bert import BERT
 from commentwise.training.families.family import Family, S
 from commentwise.training.sections import Count, Positive, Section, Share
@@ -62,7 +62,7 @@ else:
     Families = create_model(
         "Families",
         __base__=Section,
-        **{name: (family.settings_type, ...) for name, family in registry.families().items()},
+        **{name: (family.settings_type, ...) for name, family in catalog.families().items()},
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from commentwise.errors import run_command
 from commentwise.training.candidate import read_part, write_resources
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.families.family import Task
 from commentwise.training.project import PARTS, Project
 from commentwise.training.resources import Stopwatch
@@ -20,11 +20,11 @@ from commentwise.training.settings import Settings, load_settings
 def main() -> None:
     """Train the family named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.training.train", description=__doc__)
-    parser.add_argument("family", choices=registry.names(), help="a section of `families` in params.yaml")
+    parser.add_argument("family", choices=catalog.names(), help="a section of `families` in params.yaml")
     name = parser.parse_args().family
     project = Project()
     settings = load_settings(project.params)
-    family, out, stopwatch = registry.families()[name], project.candidate(name), Stopwatch()
+    family, out, stopwatch = catalog.families()[name], project.candidate(name), Stopwatch()
     with Console(stderr=True).status(f"{name}: training"):
         metrics = family.train(read_task(project, settings), settings.of(family), out)
     write_resources(project.resources(name), out, stopwatch.resources("cpu"))

@@ -30,7 +30,7 @@ from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.candidate import GRAPH, read_metrics, write_resources
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.provenance import environment_facts, git_facts
 from commentwise.training.resources import Stopwatch
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     project = Project(options.folder)
-    settings, family = load_settings(project.params), registry.families()[options.family]
+    settings, family = load_settings(project.params), catalog.families()[options.family]
     stopwatch, out = Stopwatch(), project.candidate(family.name)
     family.train(read_task(project, settings), settings.of(family), out)
     write_resources(project.resources(family.name), out, stopwatch.resources("cpu"))

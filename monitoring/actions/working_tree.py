@@ -13,7 +13,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.project import MonitoredProject
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 
 
 def set_source(project: MonitoredProject, data: str) -> None:
@@ -52,7 +52,7 @@ def uncached_files(project: MonitoredProject) -> list[Path]:
     """
     stages = YAML(typ="safe").load(project.lock.read_text(encoding="utf-8"))["stages"]
     outs = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
-    resources = [project.resources(family).relative_to(project.root) for family in registry.names()]
+    resources = [project.resources(family).relative_to(project.root) for family in catalog.names()]
     own = [project.params.relative_to(project.root), project.lock.relative_to(project.root), *resources]
     files = [*own, *(Path(path) for path in sorted(outs - _ignored_by_git(project, outs)))]
     return [path for path in files if (project.root / path).is_file()]

@@ -22,7 +22,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.models.bundle import Classifier
 from commentwise.training.choice import evaluate
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.scores import Probabilities
 from commentwise.training.settings import load_settings
@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.params.write_text(yaml.safe_dump(chosen), encoding="utf-8")
     settings = load_settings(project.params)
     for name in (*LINEAR, ENCODER):
-        family = registry.families()[name]
+        family = catalog.families()[name]
         family.train(read_task(project, settings), settings.of(family), project.candidate(name))
         evaluate.evaluate(project, name, settings)
     return project

@@ -15,7 +15,7 @@ from commentwise.training.choice import evaluate, export
 from commentwise.training.choice.export import Variant, choose_graphs
 from commentwise.training.choice.first_stage import Cascade
 from commentwise.training.choice.parity import compare
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.settings import Settings
 from commentwise.training.train import read_task
@@ -61,7 +61,7 @@ def test_every_exceeded_limit_is_reported(alone: np.ndarray, in_batch: np.ndarra
 
 
 def train(name: str, chosen: Settings, out: Path) -> None:
-    family = registry.families()[name]
+    family = catalog.families()[name]
     family.train(read_task(PROJECT, chosen), chosen.of(family), out)
 
 

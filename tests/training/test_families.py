@@ -21,7 +21,7 @@ from commentwise.models.engine import Engine
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.candidate import read_history, read_metrics, read_predictions
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
 from commentwise.training.settings import Settings
@@ -44,7 +44,7 @@ def small(checkpoint: Path, **changes: object) -> Settings:
 
 
 def train(family: str, chosen: Settings, out: Path) -> dict[str, Any]:
-    instance = registry.families()[family]
+    instance = catalog.families()[family]
     return instance.train(read_task(Project(), chosen), chosen.of(instance), out)
 
 

@@ -12,7 +12,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json
 from commentwise.models.bundle import bundle_id
 from commentwise.training.candidate import write_resources
-from commentwise.training.families import registry as families
+from commentwise.training.families import catalog as families
 from commentwise.training.project import Project
 from commentwise.training.registry import publish, tracking
 from commentwise.training.registry import versions as registry

@@ -14,7 +14,7 @@ from commentwise.fileio import atomic_folder, write_json
 from commentwise.models.probabilities import softmax
 from commentwise.training.calibration import fit_temperature
 from commentwise.training.candidate import Predictions, read_history, read_predictions
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.scores import (
     bootstrap_intervals,
@@ -30,7 +30,7 @@ from commentwise.training.settings import EvaluateSettings, Settings, load_setti
 def main() -> None:
     """Evaluate the family named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.training.choice.evaluate", description=__doc__)
-    parser.add_argument("family", choices=registry.names(), help="a section of `families` in params.yaml")
+    parser.add_argument("family", choices=catalog.names(), help="a section of `families` in params.yaml")
     family = parser.parse_args().family
     project = Project()
     metrics = evaluate(project, family, load_settings(project.params))

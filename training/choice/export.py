@@ -31,7 +31,7 @@ from commentwise.training.choice import parity
 from commentwise.training.choice.first_stage import Cascade, choose_cascade
 from commentwise.training.choice.parity import Parity, comments_per_second
 from commentwise.training.data.sources import source_name
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.families.family import REFERENCE_GRAPH, Family
 from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts, environment_facts, git_facts
@@ -120,7 +120,7 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     fp32 graph does not reproduce the probabilities measured in training.
     """
     facts, evaluation = read_json(candidate / "metrics.json"), read_json(candidate / "evaluation.json")
-    family = registry.families()[facts["family"]]
+    family = catalog.families()[facts["family"]]
     test = read_part(project.prepared, "test", settings.labels)
     shutil.copyfile(candidate / "tokenizer.json", folder / TOKENIZER)
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
@@ -186,7 +186,7 @@ def _choose_cascade(project: Project, candidate: Path, settings: Settings) -> Ca
             read_predictions(project.candidate(name), "validation", settings.labels),
             float(read_json(project.evaluated(name))["temperature"]),
         )
-        for name, family in registry.families().items()
+        for name, family in catalog.families().items()
         if family.answers_first
     }
     encoder = read_predictions(candidate, "validation", settings.labels)

@@ -15,7 +15,7 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder, write_json
 from commentwise.training.candidate import Predictions, read_metrics, read_predictions
 from commentwise.training.data.sources import source_name
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
@@ -55,7 +55,7 @@ def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ran
 
     Raises CommentwiseError when MLflow does not answer, or does not return every candidate.
     """
-    families = registry.names()
+    families = catalog.names()
     model_ids = {record_candidate(client, project, family, settings): family for family in families}
     digest = data_facts(project, source_name(settings.data))["prepared_md5"]
     experiment = client.get_experiment_by_name(EXPERIMENT)

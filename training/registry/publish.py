@@ -19,7 +19,7 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.models.bundle import MANIFEST, Classifier, bundle_id, verify_files
 from commentwise.training.candidate import GRAPH, read_part
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.registry.card import model_card
 from commentwise.training.registry.flavor import write_flavor
@@ -49,7 +49,7 @@ def main() -> None:
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
-    for family in registry.names():
+    for family in catalog.names():
         record_candidate(client, project, family, settings)
     version = register(client, project, settings)
     alias, reason = judge(client, project, version, settings)
@@ -104,7 +104,7 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
             model_card(manifest, read_json(project.selection), read_json(project.baselines)), "model_card.md"
         )
         mlflow.log_text(json.dumps(candidate_facts(project), indent=2), "candidates.json")
-        for family in registry.names():
+        for family in catalog.names():
             mlflow.log_artifact(str(project.candidate(family) / "test.parquet"), f"candidates/{family}")
         # Set last: a run without this tag was interrupted, and is ignored.
         client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
@@ -114,7 +114,7 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
 def candidate_facts(project: Project) -> dict[str, Any]:
     """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family."""
     facts: dict[str, Any] = {}
-    for name, family in registry.families().items():
+    for name, family in catalog.families().items():
         evaluation = read_json(project.evaluated(name))
         facts[name] = {
             "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],

@@ -27,7 +27,7 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.training.candidate import read_history, read_metrics, read_resources
 from commentwise.training.data.sources import source_name
-from commentwise.training.families import registry
+from commentwise.training.families import catalog
 from commentwise.training.families.family import Family
 from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.provenance import data_facts, environment_facts, folder_md5, git_facts, repository_root
@@ -131,7 +131,7 @@ def record_candidate(client: MlflowClient, project: Project, name: str, settings
 
     Candidates and evaluations are identified by their content.
     """
-    family = registry.families()[name]
+    family = catalog.families()[name]
     candidate = folder_md5(project.candidate(name))
     run_id = _find_run(client, candidate) or _record_run(client, project, family, settings, candidate)
     evaluation = folder_md5(project.evaluated(name).parent)

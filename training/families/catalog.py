@@ -17,7 +17,7 @@ def families() -> dict[str, Family[Any]]:
     """
     by_name: dict[str, Family[Any]] = {}
     for module in iter_modules(package.__path__):
-        if module.name == "registry":
+        if module.name == "catalog":
             continue
         for family in getattr(import_module(f"{package.__name__}.{module.name}"), "FAMILIES", ()):
             if family.name in by_name:
