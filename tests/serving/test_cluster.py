@@ -166,9 +166,9 @@ def test_parquet_in_s3_is_scored_into_s3(
     assert "set aside in s3://bucket/scored/_rejects;" in said
     expected = pq.read_table(local[0])
     assert pq.read_table("s3://bucket/scored").equals(expected.slice(0, expected.num_rows // 2))
-    nobody = on_cluster(*command, code=1, AWS_ENDPOINT_URL="http://127.0.0.1:1")
-    assert nobody.startswith("error: s3://bucket/")
-    assert "check the name, the address and the credentials" in nobody
+    refused = on_cluster(*command, code=1, AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert refused.startswith("error: s3://bucket/")
+    assert "check the name, the address and the credentials" in refused
 
 
 def test_mistakes_are_reported_in_one_line(ray_address: str, comments: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -186,5 +186,5 @@ def test_mistakes_are_reported_in_one_line(ray_address: str, comments: Path, tin
         assert said.startswith("error: "), said
         assert reason in said
         assert said.count("\n") == 1
-    nobody = on_cluster("127.0.0.1:1", tiny_bundle, comments, "-o", out, code=1)
-    assert nobody.startswith("error: no Ray cluster at 127.0.0.1:1 ")
+    refused = on_cluster("127.0.0.1:1", tiny_bundle, comments, "-o", out, code=1)
+    assert refused.startswith("error: no Ray cluster at 127.0.0.1:1 ")
