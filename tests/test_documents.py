@@ -8,31 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from commentwise import commands as command_table
+
 ROOT = Path(__file__).parents[1]
-COMMANDS = frozenset(
-    [
-        "run",
-        "completion",
-        "collect",
-        "publish",
-        "lineage",
-        "reproduce",
-        "rollback",
-        "tune",
-        "seeds",
-        "adapt",
-        "serve",
-        "score",
-        "keys",
-        "reference",
-        "drift",
-        "watch",
-        "retrain",
-        "feedback",
-        "log",
-        "report",
-    ]
-)
+COMMANDS = frozenset(command_table.COMMANDS)
 HISTORY = ("CHANGELOG.md", "benchmarks/results/")
 """Documents that name commands as they were at the time."""
 
