@@ -1,6 +1,6 @@
-"""The prediction log: what the server answered, and what people said about it. SQLite or PostgreSQL, through SQLAlchemy.
+"""The prediction log: the server's answers and the feedback on them, in SQLite or PostgreSQL, through SQLAlchemy.
 
-Nobody's text is in it unless the operator wants that, or somebody sent it as feedback. Times are seconds since 1970.
+Texts are stored only if the operator turns that on, or if they were sent as feedback. Times are seconds since 1970.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,10 +36,10 @@ from commentwise.errors import CommentwiseError
 
 SCHEMA_VERSION = 1
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""How each inserts, with its own way to leave alone what is there."""
+"""The insert statement of each dialect that can ignore rows which exist."""
 CONNECT_SECONDS = 5
 COLUMN_TYPES: dict[Any, type[Integer] | type[Double[float]]] = {int: Integer, float: Double}
-"""Of the columns that describe a comment without its text, one per field of `commentwise.comments.traits.Traits`."""
+"""SQL types of the columns that describe a comment without its text, one column per field of `commentwise.comments.traits.Traits`."""
 
 metadata = MetaData()
 
@@ -86,7 +86,7 @@ feedback = Table(
 
 @dataclass(frozen=True)
 class Feedback:
-    """What somebody says a comment's label is: of the prediction `request_id`, `position`, or of `text`."""
+    """A person's label for a comment: for the prediction `request_id`, `position`, or for `text`."""
 
     id: str
     time: float
@@ -99,11 +99,11 @@ class Feedback:
     bundle_id: str | None
     source: str
     rater: str
-    """The owner of the API key; empty where the server has none."""
+    """The owner of the API key; empty if the server has no keys."""
 
 
 def check_url(url: str) -> None:
-    """Raise CommentwiseError unless this is the URL of a database that can be used here."""
+    """Raise CommentwiseError unless this is the URL of a database that this installation can use."""
     try:
         address = make_url(url)
         if address.get_backend_name() not in DIALECTS:
@@ -122,31 +122,31 @@ def check_url(url: str) -> None:
 
 
 def shown(url: str) -> str:
-    """A database's URL for messages, without its password."""
+    """The URL of a database for messages, without its password."""
     return make_url(url).render_as_string(hide_password=True)
 
 
 def connect(url: str) -> Engine:
-    """An engine for the log, whose tables `prepare` makes. Raises CommentwiseError when the URL is unfit."""
+    """An engine for the log, whose tables `prepare` creates. Raises CommentwiseError when the URL is not usable."""
     check_url(url)
     if make_url(url).get_backend_name() == "postgresql":
-        # The server's own time-outs, so that a connection that hangs is an error within seconds.
+        # The database's own timeouts: a connection that hangs is an error within seconds.
         options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c statement_timeout={60_000}"}
         return create_engine(url, pool_pre_ping=True, pool_size=2, connect_args=options)
     engine = create_engine(url, connect_args={"timeout": CONNECT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not block each other
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
 
 
 def prepare(engine: Engine) -> None:
-    """Make the tables, or bring them to the present version. Raises CommentwiseError when they are of a later one.
+    """Create the tables, or upgrade them to this version. Raises CommentwiseError when they are of a later version.
 
-    A later version's changes belong here, one step per version, each in the same transaction as its number.
+    Changes of a later version belong here, one step per version, each in the same transaction as its number.
     """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # two servers may start at once
@@ -157,13 +157,13 @@ def prepare(engine: Engine) -> None:
             connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
         elif found > SCHEMA_VERSION:
             raise CommentwiseError(
-                f"the log has version {found} and this program knows {SCHEMA_VERSION}: install the version of commentwise that made it"
+                f"the log has version {found} and this program knows {SCHEMA_VERSION}: install the version of commentwise that created it"
             )
 
 
 @contextmanager
 def opened(url: str) -> Iterator[Connection]:
-    """A transaction on a log that exists. Raises CommentwiseError when there is none or it does not answer."""
+    """A transaction on an existing log. Raises CommentwiseError when there is none or the database does not answer."""
     engine = connect(url)
     try:
         if not inspect(engine).has_table(predictions.name):
@@ -180,13 +180,13 @@ def opened(url: str) -> Iterator[Connection]:
 
 
 def insert_predictions(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows with the columns of `predictions`; those that are there already (by id) stay as they are."""
+    """Add rows with the columns of `predictions`; rows whose id exists are ignored."""
     insert = DIALECTS[connection.dialect.name]
     connection.execute(insert(predictions).on_conflict_do_nothing(), list(rows))
 
 
 def insert_feedback(connection: Connection, given: Feedback) -> bool:
-    """Store feedback once; False where its id stands for something else already."""
+    """Store feedback once; return False if its id belongs to other feedback."""
     insert = DIALECTS[connection.dialect.name]
     connection.execute(insert(feedback).values(**asdict(given)).on_conflict_do_nothing())
     stored = connection.execute(select(feedback).where(feedback.c.id == given.id)).one()
@@ -195,6 +195,6 @@ def insert_feedback(connection: Connection, given: Feedback) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """A database error in one line."""
+    """A database error as one line."""
     original = getattr(error, "orig", None) or error
     return " ".join(str(original).split())[:200] or type(original).__name__

@@ -1,5 +1,6 @@
 """An entry of the prediction log: the record of an answer, and its conversion to a table row."""
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from commentwise.comments.traits import text_hash, traits_of
@@ -33,7 +34,6 @@ class LogEntry(NamedTuple):
 
     def row(self, keep_text: bool) -> dict[str, Any]:
         """Return the row of the table `predictions` (models/prediction_log.py), by column."""
-        signals = traits_of(self.text, self.token_ids, self.word_ids, self.unknown_id)
         return {
             "id": self.id,
             "time": self.time,
@@ -41,11 +41,7 @@ class LogEntry(NamedTuple):
             "position": self.position,
             "bundle_id": self.bundle_id,
             "text_hash": text_hash(self.text),
-            "tokens": signals.tokens,
-            "unknown_share": signals.unknown_share,
-            "split_share": signals.split_share,
-            "latin_share": signals.latin_share,
-            "emoji_share": signals.emoji_share,
+            **asdict(traits_of(self.text, self.token_ids, self.word_ids, self.unknown_id)),
             "truncated": self.truncated,
             "label": self.label,
             "probabilities": {
