@@ -1,4 +1,4 @@
-"""A PostgreSQL server in a folder, which tests may stop and start."""
+"""A PostgreSQL server that tests may stop and start."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -44,19 +45,22 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """Create a database cluster in a new folder and start it; as root, with PostgreSQL's own user, as it requires."""
+def postgres() -> Iterator[Postgres]:
+    """Create a database cluster and start it; as root, with PostgreSQL's own user, as it requires."""
     assert PROGRAMS is not None, "PostgreSQL is missing: apt-get install postgresql"
-    programs, data, port = PROGRAMS, folder / "data", free_port()
-    data.mkdir(parents=True)
+    # Not below pytest's folders: every session that starts makes them private again.
+    with TemporaryDirectory(prefix="postgres-") as folder:
+        yield from _running(Path(folder), PROGRAMS)
+
+
+def _running(folder: Path, programs: Path) -> Iterator[Postgres]:
+    data, port = folder / "data", free_port()
+    data.mkdir()
     as_user: list[str] = []
     if os.geteuid() == 0:
         as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
         for path in (folder, data):
             shutil.chown(path, USER)
-        for parent in folder.parents:  # pytest's folders are private
-            if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(program: str, *arguments: str) -> None:
         output = folder / "output"

@@ -28,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "sqlite":
         yield f"sqlite:///{folder / 'predictions.db'}"
     else:
-        with postgres(folder / "cluster") as database:
+        with postgres() as database:
             yield database.url
 
 

@@ -28,8 +28,8 @@ DROPPED = 'commentwise_prediction_log_rows_total{outcome="dropped"}'
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("postgres") / "cluster") as server:
+def database() -> Iterator[Postgres]:
+    with postgres() as server:
         yield server
 
 
@@ -139,7 +139,7 @@ def test_a_database_that_stops_and_starts_under_load_costs_no_request_and_no_row
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     with (
-        postgres(tmp_path / "cluster") as database,
+        postgres() as database,
         started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", database.url) as server,
     ):
         statuses: list[int] = []
