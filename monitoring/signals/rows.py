@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from commentwise.comments.traits import Traits as Traits
+from commentwise.comments.traits import Traits
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import predictions
 
