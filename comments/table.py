@@ -1,7 +1,8 @@
 """The comments table: its schema, and the separation of rows that violate it.
 
-Columns: comment_id, video_id, published_at (UTC), text, label (null if unlabelled), part (null if the source
-has no split of its own). `text` and `comment_id` are never null.
+Columns: comment_id, text, label (null if unlabelled), and optionally video_id, published_at (UTC), part (null if the
+source has no split of its own), language (BCP 47), parent_id (of the comment that this one answers), like_count, author
+(a salted hash), fetched_at (UTC) and source. `text` and `comment_id` are never null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,24 @@ import pandera.pandas as pa
 from commentwise.errors import CommentwiseError
 
 COLUMNS = ("comment_id", "video_id", "published_at", "text", "label", "part")
+"""The columns that ingest always writes."""
+EXTRA_COLUMNS = ("language", "parent_id", "like_count", "author", "fetched_at", "source")
+"""The columns that ingest writes if the source has values in them."""
 PARTS = ("train", "validation", "test")
+MAX_REASONS = 5
+"""Reasons that `summarize_rejects` names at most."""
 
 
 def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameSchema:
     """The schema of the table. The name of each check is the reason written to the reject file."""
 
-    def column(*checks: pa.Check, dtype: str | pd.DatetimeTZDtype = "str", nullable: bool = True) -> pa.Column:
-        return pa.Column(dtype, list(checks), nullable=nullable)
+    def column(*checks: pa.Check, nullable: bool = True) -> pa.Column:
+        return pa.Column("str", list(checks), nullable=nullable)
+
+    def optional(*checks: pa.Check, dtype: str | pd.DatetimeTZDtype = "str") -> pa.Column:
+        return pa.Column(dtype, list(checks), nullable=True, required=False)
+
+    time = pd.DatetimeTZDtype("us", "UTC")
 
     return pa.DataFrameSchema(
         {
@@ -29,8 +40,8 @@ def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameS
                 pa.Check(lambda ids: ~ids.duplicated(), error="comment_id is in an earlier row"),
                 nullable=False,
             ),
-            "video_id": column(),
-            "published_at": column(dtype=pd.DatetimeTZDtype("us", "UTC")),
+            "video_id": optional(),
+            "published_at": optional(dtype=time),
             "text": column(
                 pa.Check(lambda texts: texts.str.strip() != "", error="text is blank"),
                 pa.Check(lambda texts: ~texts.str.contains("\x00", regex=False), error="text holds a NUL character"),
@@ -41,7 +52,13 @@ def comments_schema(labels: Sequence[str], max_characters: int) -> pa.DataFrameS
                 nullable=False,
             ),
             "label": column(pa.Check.isin(labels, error="label is not among the labels")),
-            "part": column(pa.Check.isin(PARTS, error=f"part is none of {', '.join(PARTS)}")),
+            "part": optional(pa.Check.isin(PARTS, error=f"part is none of {', '.join(PARTS)}")),
+            "language": optional(),
+            "parent_id": optional(),
+            "like_count": optional(dtype="Int64"),
+            "author": optional(),
+            "fetched_at": optional(dtype=time),
+            "source": optional(),
         },
         strict=True,
     )
@@ -80,6 +97,21 @@ def _rejects(table: pd.DataFrame, reasons: dict[int, str]) -> pd.DataFrame:
             "text": table["text"].loc[rows].fillna("").str[:200].tolist(),
         }
     )
+
+
+def summarize_rejects(rejects: pd.DataFrame, path: Path) -> str:
+    """A phrase for a stage's line: how many rows are in the reject file `path`, and why. The counts add up."""
+    if rejects.empty:
+        return "0 rows set aside"
+    reasons = rejects.groupby("reason", sort=False)["row"].agg(["size", "first"]).sort_values("size", ascending=False)
+    named = reasons if len(reasons) <= MAX_REASONS else reasons.head(MAX_REASONS - 1)
+    phrases = [
+        f"{int(size):,} because {reason} ({'first ' if size > 1 else ''}row {row})"
+        for reason, size, row in named.itertuples()
+    ]
+    if other := len(rejects) - int(named["size"].sum()):
+        phrases.append(f"{other:,} for other reasons")
+    return f"{len(rejects):,} rows set aside in {path}: {', '.join(phrases)}"
 
 
 def read_comments(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:

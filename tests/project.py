@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from commentwise.training.params import read_params, write_params
 from commentwise.training.project import Project as Layout
 from tests.checkpoints import sample_texts, write_checkpoint
 
@@ -69,14 +68,14 @@ class Project:
     def set_params(self, values: dict[str, Any]) -> None:
         """Change values in params.yaml, by dotted key."""
         path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = read_params(path)
         for name, value in values.items():
             section = params
             *parents, key = name.split(".")
             for parent in parents:
                 section = section[parent]
             section[key] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        write_params(params, path)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")

@@ -28,11 +28,12 @@ from commentwise.training.finetune.fine_tune import fine_tune
 from commentwise.training.finetune.loop import Row, end_processes
 from commentwise.training.finetune.precision import mixed_precision, use_all_cores
 from commentwise.training.finetune.settings import BertSettings
+from commentwise.training.params import read_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
 from commentwise.training.registry.tracking import LiveRun, live_run
 from commentwise.training.resources import Stopwatch, processor_name
-from commentwise.training.settings import Settings, parse_settings, read_params
+from commentwise.training.settings import Settings, parse_settings
 from commentwise.training.train import read_task
 
 

@@ -1,27 +1,46 @@
 """params.yaml as frozen, validated settings, with one class per section."""
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
+from commentwise.comments.labels import label_text
 from commentwise.errors import CommentwiseError
+from commentwise.training.data.times import check_time_format
 from commentwise.training.families import catalog
 from commentwise.training.families.bert import BERT
 from commentwise.training.families.family import Family, S
+from commentwise.training.params import read_params
 from commentwise.training.sections import Count, Positive, Section, Share
 
 
+def _label(value: Any) -> Any:
+    """A label as text. YAML and the command line turn labels like 0, 1.0 and true into numbers and booleans."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    return label_text(value) if isinstance(value, bool | int | float) else value
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
 class Columns(Section):
-    """The source's name of each column of the comments table."""
+    """The source's name of each column of the comments table. Columns with the name null are not read."""
 
     text: str
     label: str
-    comment_id: str
-    video_id: str
-    published_at: str
-    part: str
+    comment_id: str | None
+    video_id: str | None
+    published_at: str | None
+    part: str | None
+    language: str | None
+    parent_id: str | None
+    like_count: str | None
+    author: str | None
+    fetched_at: str | None
+    source: str | None
 
 
 class DataSettings(Section):
@@ -32,9 +51,28 @@ class DataSettings(Section):
     hub_config: str | None
     encoding: str
     columns: Columns
-    label_map: dict[str, str]
+    time_format: str
+    label_map: dict[Label, Label]
+    splits: dict[str, Literal["train", "validation", "test", "unlabelled"]]
     max_characters: Count
     max_rejected: Annotated[float, Field(ge=0, le=1)]
+
+    @field_validator("label_map", mode="before")
+    @classmethod
+    def _check_label_map_keys(cls, value: Any) -> Any:
+        keys: dict[Any, Any] = {}
+        for key, label in value.items() if isinstance(value, dict) else ():
+            if keys.setdefault(_label(key), label) != label:
+                raise ValueError(
+                    f"{key!r} is twice among the keys, with the values {keys[_label(key)]!r} and {label!r}"
+                )
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _check_time_format(cls, value: str) -> str:
+        check_time_format(value)
+        return value
 
 
 class PrepareSettings(Section):
@@ -126,7 +164,7 @@ class Settings(Section):
     """All of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    labels: Annotated[list[str], Field(min_length=2)]
+    labels: Annotated[list[Label], Field(min_length=2)]
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     data: DataSettings
     prepare: PrepareSettings
@@ -164,21 +202,6 @@ def load_settings(path: Path) -> Settings:
     Raises CommentwiseError with one line that names every unknown or out-of-range key, its value and the allowed values.
     """
     return parse_settings(read_params(path), path)
-
-
-def read_params(path: Path) -> dict[str, Any]:
-    """The params file as plain data. Raises CommentwiseError when it is missing or not valid YAML."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CommentwiseError(
-            f"no {path.name} in {path.parent.resolve()}: run the command in the project's folder"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CommentwiseError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise CommentwiseError(f"{path} has no settings: restore it with `git checkout {path}`")
-    return content
 
 
 def parse_settings(content: dict[str, Any], path: Path) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from commentwise.comments.table import COLUMNS
+from commentwise.comments.table import COLUMNS, EXTRA_COLUMNS
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file
 from commentwise.monitoring.actions.process import run
@@ -18,8 +18,16 @@ from commentwise.training.families import catalog
 
 def set_source(project: MonitoredProject, data: str) -> None:
     """Make `data`, a comments table in .jsonl, the pipeline's source in params.yaml."""
-    plain: dict[str, Any] = {"path": data, "hub": None, "hub_config": None, "encoding": "utf-8", "label_map": {}}
-    columns = {f"columns.{name}": name for name in COLUMNS}
+    plain: dict[str, Any] = {
+        "path": data,
+        "hub": None,
+        "hub_config": None,
+        "encoding": "utf-8",
+        "time_format": "auto",
+        "label_map": {},
+        "splits": {},
+    }
+    columns = {f"columns.{name}": name for name in (*COLUMNS, *EXTRA_COLUMNS)}
     change_params(project.params, {f"data.{name}": value for name, value in (plain | columns).items()})
 
 

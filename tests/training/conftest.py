@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
+from commentwise.training.params import read_params
 from commentwise.training.settings import Settings, parse_settings
 from tests.checkpoints import write_checkpoint
 
@@ -45,7 +45,7 @@ def make_part(rows: int, labels: dict[str, list[str]], first: int = 0) -> pd.Dat
 
 def params(**changes: Any) -> dict[str, Any]:
     """The repository's params with some values changed. Keys are written like families__bert__epochs."""
-    content: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content = read_params(PARAMS)
     for name, value in changes.items():
         *parents, key = name.split("__")
         section = content

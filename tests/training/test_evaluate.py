@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
@@ -16,6 +15,7 @@ from commentwise.models.probabilities import softmax
 from commentwise.training.candidate import Part, write_results
 from commentwise.training.choice import evaluate as stage
 from commentwise.training.choice.evaluate import evaluate
+from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.scores import Logits, Targets
 from tests.training.conftest import params, settings
@@ -119,7 +119,7 @@ def test_the_command_prints_the_test_score(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_candidate()
-    (work / "params.yaml").write_text(yaml.safe_dump(params(evaluate__resamples=200)), encoding="utf-8")
+    write_params(params(evaluate__resamples=200), work / "params.yaml")
     monkeypatch.setattr(sys, "argv", ["evaluate", "logreg"])
     stage.main()
     score = evaluated()["test"]["scores"]["macro_f1"]

@@ -2,18 +2,20 @@
 
 import gzip
 import json
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
-from commentwise.comments.table import comments_schema, read_comments
+from commentwise.comments.table import COLUMNS, comments_schema, read_comments
 from commentwise.errors import CommentwiseError
 from commentwise.training.data import ingest as stage
 from commentwise.training.data.ingest import ingest
+from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 from tests.training.conftest import params, settings
@@ -56,7 +58,12 @@ def write_rows(rows: list[Row], name: str = "comments.jsonl") -> Path:
 
 
 def read(path: Path | str, **changes: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return ingest(PROJECT, settings(data__path=str(path), **changes))
+    ingested = ingest(PROJECT, settings(data__path=str(path), **changes))
+    return ingested.table, ingested.rejects
+
+
+def warnings(path: Path | str, **changes: Any) -> list[str]:
+    return ingest(PROJECT, settings(data__path=str(path), **changes)).warnings
 
 
 def texts(count: int) -> list[Row]:
@@ -65,7 +72,7 @@ def texts(count: int) -> list[Row]:
 
 def run_stage(**changes: Any) -> Settings:
     """Run the command's main function in the current folder."""
-    Path("params.yaml").write_text(yaml.safe_dump(params(**changes)), encoding="utf-8")
+    write_params(params(**changes), PROJECT.params)
     stage.main()
     return load_settings(PROJECT.params)
 
@@ -158,6 +165,256 @@ def test_unlabelled_rows_are_kept(work: Path) -> None:
     assert rejects.empty
 
 
+def test_the_counts_of_the_line_add_up(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad: list[Row] = [
+        {"text": " "},
+        {"text": "a\0"},
+        {},
+        {"text": ["x"]},
+        {"text": "text", "label": "label"},
+        {"text": " "},
+    ]
+    bad += [{"text": {}}, {"text": "y" * 101}]
+    path = write_rows([*bad, *texts(100), *({"text": f"unlabelled {number}"} for number in range(7))])
+    run_stage(data__path=str(path), data__max_characters=100, data__max_rejected=0.1)
+    line = capsys.readouterr().out
+    counts = re.search(r"(\d+) rows.*: (\d+) labelled comments, (\d+) unlabelled, (\d+) rows set", line)
+    assert counts
+    came, labelled, unlabelled, rejected = map(int, counts.groups())
+    assert (came, labelled, unlabelled, rejected) == (115, 100, 7, 8)
+    assert sum(map(int, re.findall(r"(\d+) (?:because|for other)", line))) == rejected
+    assert "2 because text is blank (first row 1)" in line
+    assert "3 for other reasons" in line
+    assert len(pd.read_csv(RAW_REJECTS)) == rejected
+
+
+LABEL_MAP = {0: "negative", 1.0: "neutral", "2": "positive"}
+LABELS: dict[str, tuple[list[Any], dict[Any, str], list[str]]] = {
+    "numbers": ([0, 1, 2], LABEL_MAP, ["negative", "neutral", "positive"]),
+    "fractions of numbers": ([0.0, "1.0", "2.00"], LABEL_MAP, ["negative", "neutral", "positive"]),
+    "below zero": ([-1, "-1.0"], {-1: "negative"}, ["negative", "negative"]),
+    "booleans": ([True, "false", "TRUE"], {True: "positive", False: "negative"}, ["positive", "negative", "positive"]),
+    "case": (["NEGATIVE", " Neutral"], {}, ["negative", "neutral"]),
+    "case of the map": (["GOOD", "good"], {"Good": "positive"}, ["positive", "positive"]),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("values", "label_map", "labels"), LABELS.values(), ids=LABELS.keys())
+def test_label_values_of_every_type(
+    work: Path, kind: str, values: list[Any], label_map: dict[Any, str], labels: list[str]
+) -> None:
+    if kind == ".parquet" and len({type(value) for value in values}) > 1:
+        values = [str(value) for value in values]  # a column has one type
+    path = work / f"comments{kind}"
+    path.write_bytes(FORMATS[kind]([{"text": f"comment {row}", "label": value} for row, value in enumerate(values)]))
+    table, _ = read(path, data__label_map=label_map)
+    assert table["label"].tolist() == labels
+
+
+def test_labels_are_compared_in_one_unicode_form(work: Path) -> None:
+    composed, decomposed = "négatif", unicodedata.normalize("NFD", "négatif")
+    assert composed != decomposed
+    for written, known in ((composed, decomposed), (decomposed, composed)):
+        table, _ = read(write_rows([{"text": "bof", "label": written}]), labels=[known, "positif"])
+        assert table["label"].tolist() == [composed]
+
+
+def test_case_counts_where_labels_differ_in_case_alone(work: Path) -> None:
+    rows: list[Row] = [{"text": "a", "label": "US"}, {"text": "b", "label": "us"}]
+    table, _ = read(write_rows(rows), labels=["US", "us"])
+    assert table["label"].tolist() == ["US", "us"]
+    with pytest.raises(CommentwiseError, match=r"row 3: unknown label 'Us' \(1 such rows\)"):
+        read(write_rows([*rows, {"text": "c", "label": "Us"}]), labels=["US", "us"])
+
+
+TIME = pd.Timestamp("2021-02-01T10:00:00Z")
+TIMES: dict[str, tuple[Any, str]] = {
+    "ISO with a zone": ("2021-02-01T11:00:00+01:00", "auto"),
+    "ISO without a zone": ("2021-02-01 10:00:00", "auto"),
+    "seconds": (1612173600, "auto"),
+    "seconds as text": ("1612173600", "auto"),
+    "seconds as a float": (1612173600.0, "auto"),
+    "milliseconds": (1612173600000, "auto"),
+    "milliseconds as text": ("1612173600000", "auto"),
+    "microseconds": (1612173600000000, "auto"),
+    "seconds by setting": (1612173600, "epoch_s"),
+    "milliseconds by setting": ("1612173600000", "epoch_ms"),
+    "US": ("2/1/2021 10:00", "%m/%d/%Y %H:%M"),
+    "German": ("01.02.2021 10:00", "%d.%m.%Y %H:%M"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("value", "form"), TIMES.values(), ids=TIMES.keys())
+def test_times_in_several_forms(work: Path, kind: str, value: Any, form: str) -> None:
+    path = work / f"comments{kind}"
+    rows: list[Row] = [{"text": "a", "label": "neutral", "published_at": value}]
+    path.write_bytes(FORMATS[kind](rows))
+    table, _ = read(path, data__time_format=form)
+    assert table["published_at"].tolist() == [TIME]
+    assert warnings(path, data__time_format=form) == []
+
+
+def test_times_of_parquet_are_read_in_any_format(work: Path) -> None:
+    Path("x.parquet").write_bytes(as_parquet([{"text": "a", "label": "neutral", "published_at": TIME}]))
+    assert read("x.parquet", data__time_format="%d.%m.%Y")[0]["published_at"].tolist() == [TIME]
+
+
+@pytest.mark.parametrize("value", ["1/2/2024 10:00", "yesterday", "now", 12, -5, True, [1], {"seconds": 1}])
+def test_an_unreadable_time_costs_no_row(work: Path, value: Any) -> None:
+    rows = [{"text": f"comment {row}", "label": "neutral", "published_at": value} for row in range(3)]
+    path = write_rows([*rows, {"text": "last", "label": "neutral", "published_at": "2021-02-01T10:00:00Z"}])
+    table, rejects = read(path)
+    assert table["published_at"].isna().tolist() == [True, True, True, False]
+    assert rejects.empty
+    (warning,) = warnings(path)
+    assert "column 'published_at': 3 of 4 values are left empty" in warning
+    assert "in row 1" in warning
+    assert "data.time_format" in warning
+
+
+IDS: dict[str, list[Any]] = {
+    "repeated": ["a", "a", "b", "a"],
+    "rounded text": ["1.46781E+18"] * 3,
+    "rounded floats": [1.46781e18, 1.46781e18, 1.5e18],
+    "blank": [" ", "", None],
+    "lists": [["a"], ["b"]],
+}
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
+def test_ids_cost_no_row(work: Path, ids: list[Any]) -> None:
+    path = write_rows([{"text": f"comment {row}", "label": "neutral", "comment_id": i} for row, i in enumerate(ids)])
+    table, rejects = read(path)
+    assert (len(table), len(rejects)) == (len(ids), 0)
+    assert table["comment_id"].is_unique
+
+
+def test_changed_ids_are_told_in_one_line(work: Path) -> None:
+    rows = [{"text": f"comment {row}", "label": "neutral", "comment_id": "1.46781E+18"} for row in range(3)]
+    (warning,) = warnings(write_rows([*rows, {"text": "other", "label": "neutral", "comment_id": "b"}]))
+    assert "column 'comment_id': 3 of 4 rows share an id with another row, e.g. '1.46781E+18'" in warning
+    assert "3 look rounded" in warning
+    assert "data.columns.comment_id" in warning
+
+
+def test_unique_ids_stay_as_they_are(work: Path) -> None:
+    ids: list[Any] = ["abc", 123, 123456789012345678, 7.0, "8.0"]
+    path = write_rows([{"text": f"comment {row}", "label": "neutral", "comment_id": i} for row, i in enumerate(ids)])
+    assert read(path)[0]["comment_id"].tolist() == ["abc", "123", "123456789012345678", "7", "8"]
+    assert warnings(path) == []
+
+
+EXTRAS: Row = {
+    "language": "de",
+    "parent_id": "p1",
+    "like_count": 12,
+    "author": "3f2a",
+    "fetched_at": "2026-01-01T10:00:00Z",
+    "source": "youtube",
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_optional_columns_that_occur_are_kept(work: Path, kind: str) -> None:
+    path = work / f"comments{kind}"
+    path.write_bytes(FORMATS[kind]([{"text": "a", "label": "neutral", **EXTRAS}, {"text": "b", "label": "neutral"}]))
+    run_stage(data__path=str(path))
+    table = read_comments(RAW, comments_schema(["negative", "neutral", "positive"], 10_000))
+    assert list(table.columns) == [*COLUMNS, *EXTRAS]
+    expected = {**EXTRAS, "fetched_at": pd.Timestamp(EXTRAS["fetched_at"])}
+    assert table.loc[0, list(EXTRAS)].to_dict() == expected
+    assert table.loc[1, list(EXTRAS)].isna().all()
+
+
+def test_unreadable_optional_values_are_left_empty_with_one_warning_per_column(work: Path) -> None:
+    rows: list[Row] = [
+        {"text": "a", "label": "neutral", "like_count": 3, "author": "x"},
+        {"text": "b", "label": "neutral", "like_count": "1.2K", "author": {"name": "y"}},
+    ]
+    table, rejects = read(write_rows(rows))
+    assert rejects.empty
+    assert table["like_count"].tolist() == [3, pd.NA]
+    assert table["author"].isna().tolist() == [False, True]
+    likes, author = warnings(write_rows(rows))
+    assert "column 'like_count': 1 of 2 values are left empty; the first, '1.2K' in row 2" in likes
+    assert "column 'author': 1 of 2 values are left empty" in author
+
+
+def test_a_column_named_null_is_not_read(work: Path) -> None:
+    table, _ = read(write_rows([{"text": "a", "label": "neutral", "author": "x"}]), data__columns__author=None)
+    assert "author" not in table
+
+
+@pytest.mark.parametrize(("column", "holds"), [("text", ["a", "list"]), ("label", {"an": "object"})])
+def test_a_column_of_lists_or_objects_is_refused_by_name(work: Path, column: str, holds: Any) -> None:
+    rows = [{**row, column: holds} for row in texts(3)]
+    with pytest.raises(
+        CommentwiseError, match=rf"column '{column}' holds an? \w+, not a text: set data.columns.{column}"
+    ):
+        read(write_rows(rows), data__max_rejected=1)
+
+
+def test_binary_text_is_decoded(work: Path) -> None:
+    rows: list[Row] = [{"text": "für".encode(), "label": b"neutral"} for _ in range(30)]
+    rows[4]["text"] = b"f\xfcr"
+    Path("x.parquet").write_bytes(as_parquet(rows))
+    table, rejects = read("x.parquet")
+    assert set(table["text"]) == {"für"}
+    assert rejects[["row", "reason"]].values.tolist() == [[5, "column 'text' holds bytes that are not UTF-8"]]
+
+
+def test_parts_are_mapped(work: Path) -> None:
+    rows = [{**row, "part": part} for row, part in zip(texts(4), ["Train", "dev", "extra", None], strict=True)]
+    table, _ = read(write_rows(rows), data__splits={"extra": "unlabelled"})
+    assert table["part"].fillna("none").tolist() == ["train", "validation", "none", "none"]
+    assert table["label"].fillna("none").tolist() == ["neutral", "neutral", "none", "neutral"]
+    with pytest.raises(CommentwiseError, match=r"row 3: unknown part 'extra': map it to .* with data\.splits"):
+        read(write_rows(rows))
+
+
+def write_splits(folder: Path, names: Sequence[str]) -> None:
+    folder.mkdir()
+    for name in names:
+        rows = [{"comment_id": str(row), "text": f"{name} {row}", "label": "neutral"} for row in range(5)]
+        (folder / f"{name}.jsonl").write_bytes(as_jsonl(rows))
+    files = "".join(f"  - {{split: {name}, path: {name}.jsonl}}\n" for name in names)
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: mine\n  data_files:\n{files}---\n")
+
+
+@pytest.fixture
+def datasets_cache(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", work / "cache")
+
+
+@pytest.mark.usefixtures("datasets_cache")
+def test_splits_of_a_folder_are_mapped_and_their_ids_made_unique(work: Path) -> None:
+    write_splits(work / "set", ["train", "test", "unsupervised", "eval"])
+    splits = {"unsupervised": "unlabelled", "eval": "validation"}
+    table, rejects = read("set", data__splits=splits, data__hub_config="mine")
+    assert rejects.empty
+    assert table["comment_id"].is_unique
+    counts = table.fillna({"part": "none", "label": "none"}).groupby(["part", "label"]).size().to_dict()
+    assert counts == {
+        ("none", "none"): 5,
+        ("test", "neutral"): 5,
+        ("train", "neutral"): 5,
+        ("validation", "neutral"): 5,
+    }
+
+
+@pytest.mark.usefixtures("datasets_cache")
+def test_an_unknown_split_is_an_error_that_names_the_setting(work: Path) -> None:
+    write_splits(work / "set", ["train", "unsupervised"])
+    with pytest.raises(CommentwiseError, match=r"unknown split 'unsupervised': .* with data\.splits"):
+        read("set")
+    with pytest.raises(CommentwiseError, match="could not be loaded"):
+        read("set", data__hub_config="theirs")
+
+
 UNREADABLE = {
     "no rows": ("x.jsonl", b"", "utf-8", "has no rows: set data.path to a file with comments"),
     "no JSON": ("x.jsonl", b"[1]\n", "utf-8", "has no column 'text' (it has none): set data.columns.text"),
@@ -223,14 +480,9 @@ REJECTS: dict[str, tuple[str, str, str]] = {
     "torn line": ('{"text": "tor', "text is missing", ""),
     "line that is no object": ("[1, 2]", "text is missing", ""),
     "brackets without end": ("[" * 100_000, "text is missing", ""),
-    "duplicate id": ('{"text": "again", "comment_id": "first"}', "comment_id stands in an earlier row", "again"),
-    "blank id": ('{"text": "who", "comment_id": " "}', "comment_id is blank", "who"),
-    "bad part": ('{"text": "where", "part": "dev"}', "part is none of train, validation, test", "where"),
-    "no time": (
-        '{"text": "when", "published_at": "yesterday"}',
-        "published_at is not an ISO 8601 time",
-        "when",
-    ),
+    "list for a text": ('{"text": ["a"], "label": "neutral"}', "column 'text' holds a list, not a text", ""),
+    "object for a label": ('{"text": "a", "label": {"is": "good"}}', "column 'label' holds an object, not a text", "a"),
+    "header": ('{"text": "text", "label": "label"}', "the header stands again", "text"),
 }
 
 
@@ -245,7 +497,7 @@ def test_a_bad_row_is_set_aside_with_its_number_and_reason(work: Path, line: str
 
 
 def test_a_row_with_several_faults_is_set_aside_once(work: Path) -> None:
-    table, rejects = read(write_rows([{"text": " ", "published_at": "never", "part": "dev"}, *texts(20)]))
+    table, rejects = read(write_rows([{"text": " ", "label": ["x"], "part": []}, *texts(20)]))
     assert len(table) == 20
     assert rejects["row"].tolist() == [1]
 
@@ -255,8 +507,10 @@ def test_the_stage_writes_the_table_and_the_rejects(work: Path, capsys: pytest.C
     used = run_stage(data__path=str(path))
     assert RAW_REJECTS.read_text(encoding="utf-8") == "row,reason,text\n1,text is missing,\n"
     assert len(read_comments(RAW, comments_schema(used.labels, used.data.max_characters))) == 25
-    assert "25 comments" in (printed := capsys.readouterr().out)
-    assert "1 of them unlabelled; 1 rows set aside" in printed
+    assert capsys.readouterr().out == (
+        f"ingest: 26 rows from {path}: 24 labelled comments, 1 unlabelled, "
+        f"1 rows set aside in {RAW_REJECTS}: 1 because text is missing (row 1)\n"
+    )
 
 
 def test_ingesting_twice_writes_identical_files(work: Path) -> None:

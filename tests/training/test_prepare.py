@@ -1,17 +1,19 @@
 """Prepare: normalisation, copies, the split, the data report, and the files of the stage."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from commentwise.comments.table import COLUMNS, comments_schema, write_table
+from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.training.data import prepare as stage
 from commentwise.training.data.prepare import prepare
 from commentwise.training.data.profile import data_report, main_script, to_markdown
+from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from tests.training.conftest import params, settings
 
@@ -103,6 +105,31 @@ def test_copies_of_held_out_comments_are_removed_from_the_other_parts() -> None:
     assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(parts) if row not in (0, 1, 41)}
 
 
+def test_more_copies_of_held_out_comments_than_max_rejected_are_an_error() -> None:
+    parts = [("train", "validation", "test")[number // 40] for number in range(120)]
+    texts = distinct(120)
+    texts[:10] = texts[80:90]
+    problem = (
+        r"^10 of 120 comments would be set aside, more than data\.max_rejected = 0\.05 allows: "
+        r"10 because copy of a comment in a held-out part of the source \(first row 1\)"
+    )
+    with pytest.raises(CommentwiseError, match=problem):
+        prepare(comments(texts, part=parts), settings())
+    assert len(prepare(comments(texts, part=parts), settings(data__max_rejected=0.1))[2]) == 10
+
+
+@pytest.mark.parametrize(("groups", "named"), [(1, "1 group"), (2, "2 groups")])
+def test_a_label_whose_comments_are_too_few_groups_of_copies_is_told_as_that(groups: int, named: str) -> None:
+    advert = [
+        "please subscribe to my channel and watch my newest video, thank you",
+        "buy cheap watches here, best price",
+    ]
+    texts = [*distinct(60), *(f"{advert[number % groups]}{'!' * number}" for number in range(30))]
+    labels = [LABELS[number % 2] for number in range(60)] + ["positive"] * 30
+    with pytest.raises(CommentwiseError, match=f"^label 'positive': its 30 comments are {named} of near copies"):
+        prepare(comments(texts, label=labels), settings())
+
+
 def test_the_report_counts_copies_and_groups_whose_labels_disagree() -> None:
     sentence = "this is the longest sentence that anybody has ever written about the colour of the sea"
     texts = [*distinct(60), sentence, sentence.upper(), sentence.replace("sea", "seas"), "same", "same!"]
@@ -126,6 +153,20 @@ def test_main_script(text: str, script: str) -> None:
     assert main_script(text) == script
 
 
+def test_the_counts_of_the_line_add_up(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [None if number % 5 == 0 else LABELS[number % 3] for number in range(100)]
+    (work / RAW).parent.mkdir(parents=True)
+    write_table(comments([*distinct(99), "\u200b"], label=labels), work / RAW)
+    run_stage()
+    line = capsys.readouterr().out
+    assert line.startswith("prepare: 100 comments: train 5")
+    counts = re.search(r"train (\d+), validation (\d+), test (\d+), unlabelled (\d+), (\d+) rows set aside", line)
+    assert counts
+    assert sum(map(int, counts.groups())) == 100
+    assert counts.groups()[3:] == ("20", "1")
+    assert "1 because text is empty after normalisation (row 100)" in line
+
+
 def run_stage() -> dict[str, bytes]:
     stage.main()
     files = [path for folder in (PREPARED, DATA_REPORT.parent) for path in folder.iterdir()]
@@ -137,7 +178,7 @@ def test_preparing_twice_writes_identical_files(work: Path) -> None:
     texts = [*distinct(98), "copy me", "Copy me!"]
     (work / RAW).parent.mkdir(parents=True)
     write_table(comments(texts, label=labels), work / RAW)
-    (work / "params.yaml").write_text(yaml.safe_dump(params()), encoding="utf-8")
+    write_params(params(), work / "params.yaml")
     first = run_stage()
     assert sorted(Path(name).name for name in first) == [
         "data.json",

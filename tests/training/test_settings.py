@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from commentwise.errors import CommentwiseError
+from commentwise.training.params import read_params, write_params
 from commentwise.training.settings import load_settings, parse_settings
 from tests.training.conftest import PARAMS, params
 
@@ -20,11 +20,12 @@ BAD: dict[str, tuple[Change, list[str]]] = {
         {"families__bert__epoch": 2},
         ["families.bert.epoch is not a setting", "known: checkpoint, epochs, patience"],
     ),
-    "unknown column": ({"data__columns__author": "author"}, ["data.columns.author is not a setting", "comment_id"]),
+    "unknown column": ({"data__columns__stars": "stars"}, ["data.columns.stars is not a setting", "comment_id"]),
     "wrong type": ({"seed": "often"}, ["seed = 'often'", "should be a valid integer"]),
     "half an epoch": ({"families__bert__epochs": 1.5}, ["families.bert.epochs = 1.5", "valid integer"]),
     "number for a section": ({"prepare": 3}, ["prepare = 3", "dictionary"]),
-    "number for a label": ({"labels": ["negative", 7]}, ["labels.1 = 7", "valid string"]),
+    "list for a label": ({"labels": ["negative", []]}, ["labels.1 = []", "valid string"]),
+    "labels that are the same number": ({"labels": [1, 1.0]}, ["labels must be distinct", "['1', '1']"]),
     "seed below zero": ({"seed": -1}, ["seed = -1", "greater than or equal to 0"]),
     "too few tokens": ({"max_tokens": 7}, ["max_tokens = 7", "greater than or equal to 8"]),
     "too many tokens": ({"max_tokens": 8193}, ["max_tokens = 8193", "less than or equal to 8192"]),
@@ -62,6 +63,13 @@ BAD: dict[str, tuple[Change, list[str]]] = {
         {"data__label_map": {"0": "negative", "1": "so-so"}},
         ["data.label_map has the values ['so-so']", "['negative', 'neutral', 'positive']"],
     ),
+    "label map with a key twice": (
+        {"data__label_map": {"1": "negative", 1: "positive"}},
+        ["data.label_map", "1 is twice among the keys", "'negative' and 'positive'"],
+    ),
+    "unknown time format": ({"data__time_format": "us"}, ["data.time_format", "'us'", "epoch_ms", "'%m/%d/%Y %H:%M'"]),
+    "bad directive": ({"data__time_format": "%q"}, ["data.time_format", "'q' is a bad directive"]),
+    "split to an unknown part": ({"data__splits": {"eval": "valid"}}, ["data.splits.eval = 'valid'", "'unlabelled'"]),
 }
 
 
@@ -76,7 +84,7 @@ def refusal(content: Any) -> str:
 
 def test_the_repositorys_params_load_and_are_frozen() -> None:
     settings = load_settings(PARAMS)
-    assert settings.model_dump() == yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    assert settings.model_dump() == read_params(PARAMS)
     with pytest.raises(ValidationError, match="frozen"):
         settings.prepare.test = 0.3
 
@@ -101,6 +109,60 @@ def test_all_problems_are_reported_at_once() -> None:
     line = refusal(params(seed=-1, max_token=64, prepare__test=2, families__bert__epochs=0))
     assert line.count("; ") == 3
     assert [key for key in ("seed", "max_token ", "prepare.test", "families.bert.epochs") if key not in line] == []
+
+
+def test_numbers_and_booleans_are_labels() -> None:
+    content = params(labels=[1, 2.0, "no", False], data__label_map={0: 1, 1.5: 2, "2": "no", True: False})
+    settings = parse_settings(content, PARAMS)
+    assert settings.labels == ["1", "2", "no", "false"]
+    assert settings.data.label_map == {"0": "1", "1.5": "2", "2": "no", "true": "false"}
+
+
+def test_params_are_read_as_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("words: [no, yes, on, off, y, n]\nnumber: 3e-5\ntruth: [true, False]\n", encoding="utf-8")
+    words, number, truth = read_params(path).values()
+    assert (words, number, truth) == (["no", "yes", "on", "off", "y", "n"], 3e-5, [True, False])
+
+
+def test_params_survive_writing_and_reading(tmp_path: Path) -> None:
+    words: list[Any] = [
+        "no",
+        "yes",
+        "off",
+        "true",
+        "null",
+        "~",
+        "3e-5",
+        "1",
+        "0x1f",
+        "1:30",
+        "a: b",
+        "# c",
+        " d ",
+        "",
+        "\n",
+    ]
+    content = {
+        "z": [*words, "négatif", "🔥", 3e-5, 1e-12, 1.5, 7, True, None],
+        "a": {"empty": {}, "b": []},
+        "m": {0: "x"},
+    }
+    write_params(content, tmp_path / "params.yaml")
+    assert read_params(tmp_path / "params.yaml") == content
+    assert list(read_params(tmp_path / "params.yaml")) == ["z", "a", "m"]
+
+
+def test_params_written_by_dvc_are_read_as_meant(tmp_path: Path) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    write_params(params(), path)
+    apply_overrides(path, ['labels=["no", "yes"]', "+data.label_map={0: no, 1.0: yes}", "tune.space.warmup=[3e-5]"])
+    settings = load_settings(path)
+    assert settings.labels == ["no", "yes"]
+    assert settings.data.label_map == {"0": "no", "1": "yes"}
+    assert settings.tune.space["warmup"] == [3e-5]
 
 
 FILES = {

@@ -33,11 +33,12 @@ from commentwise.training.choice.parity import Parity, comments_per_second
 from commentwise.training.data.sources import source_name
 from commentwise.training.families import catalog
 from commentwise.training.families.family import REFERENCE_GRAPH, Family
+from commentwise.training.params import read_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts, environment_facts, git_facts
 from commentwise.training.resources import processor_name
 from commentwise.training.scores import Probabilities
-from commentwise.training.settings import ExportSettings, Settings, load_settings, read_params
+from commentwise.training.settings import ExportSettings, Settings, load_settings
 
 CASCADE_GRAPH = "cascade.onnx"
 EXPORT_TOLERANCE = 0.005

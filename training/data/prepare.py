@@ -4,7 +4,7 @@ import pandas as pd
 
 from commentwise.comments.copies import group_copies
 from commentwise.comments.normalize import normalize
-from commentwise.comments.table import comments_schema, read_comments, write_rejects, write_table
+from commentwise.comments.table import comments_schema, read_comments, summarize_rejects, write_rejects, write_table
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder, write_json, write_text
 from commentwise.training.data.profile import data_report, to_markdown
@@ -29,7 +29,8 @@ def main() -> None:
         write_text(project.data_report.with_suffix(".md"), to_markdown(report))
     sizes = ", ".join(f"{part} {report['parts'][part]['comments']:,}" for part in PARTS)
     print(
-        f"prepare: {sizes}; {len(rejects):,} rows set aside in {project.prepared_rejects}; report in {project.data_report.with_suffix('.md')}"
+        f"prepare: {len(table):,} comments: {sizes}, unlabelled {len(unlabelled):,}, {summarize_rejects(rejects, project.prepared_rejects)}; "
+        f"report in {project.data_report.with_suffix('.md')}"
     )
 
 
@@ -37,7 +38,8 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
     """Return the labelled comments, the unlabelled ones, and the rejects (columns row, reason, text).
 
     Texts are normalised. Labelled comments get a column group, the same for copies of a comment, and their part in the
-    column part. Raises CommentwiseError when there are too few labelled comments for three parts, or only one label.
+    column part. Raises CommentwiseError when there are too few labelled comments for three parts, or only one label, or
+    when more comments are set aside than `data.max_rejected` allows.
     """
     table = table.set_axis(pd.RangeIndex(1, len(table) + 1))
     table["text"] = table["text"].map(normalize)
@@ -58,11 +60,25 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
     held_out = held_out_part(labelled)
     leaked = held_out.notna() & (held_out != labelled["part"])
     rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part of the source"))
+    set_aside = pd.concat(rejects, ignore_index=True)
+    _check_share(set_aside, len(table), settings.data.max_rejected)
     labelled = labelled[~leaked].copy()
     labelled["part"] = split(
         labelled, settings.labels, settings.prepare.validation, settings.prepare.test, settings.seed
     )
-    return labelled, unlabelled, pd.concat(rejects, ignore_index=True)
+    return labelled, unlabelled, set_aside
+
+
+def _check_share(rejects: pd.DataFrame, comments: int, max_rejected: float) -> None:
+    if len(rejects) > max_rejected * comments:
+        reasons = ", ".join(
+            f"{count:,} because {reason} (first row {rejects['row'][rejects['reason'] == reason].iloc[0]})"
+            for reason, count in rejects["reason"].value_counts().items()
+        )
+        raise CommentwiseError(
+            f"{len(rejects):,} of {comments:,} comments would be set aside, more than data.max_rejected = {max_rejected:g} allows: {reasons}; "
+            "check the comments, or raise data.max_rejected to go on without them"
+        )
 
 
 def _rejects(table: pd.DataFrame, reason: str) -> pd.DataFrame:

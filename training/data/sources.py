@@ -12,17 +12,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from commentwise.errors import CommentwiseError
+from commentwise.training.data.parts import part_of_split, unknown_split
 from commentwise.training.settings import DataSettings
 
 Row = dict[str, Any]
-
-PART_BY_SPLIT = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
@@ -128,18 +121,19 @@ def _dataset_rows(name: str, data: DataSettings) -> Iterator[Row]:
     # It logs a warning for each attempt.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        splits = datasets.load_dataset(name, data.hub_config if data.hub else None)
+        splits = datasets.load_dataset(name, data.hub_config)
     except Exception as error:  # the library raises many types: of files, network, Arrow, its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CommentwiseError(
             f"dataset {name!r} could not be loaded ({reason}): check the name, the configuration and the network"
         ) from None
+    part_column = data.columns.part
+    for split in splits if part_column else ():
+        if part_of_split(split, data.splits) is None:
+            raise CommentwiseError(f"dataset {name!r} has an unknown split {unknown_split(split)}")
     for split, rows in splits.items():
-        part = PART_BY_SPLIT.get(split)
-        if part is None:
-            raise CommentwiseError(f"dataset {name!r} has a split {split!r}; known are {', '.join(PART_BY_SPLIT)}")
         classes = getattr(rows.features.get(data.columns.label), "names", None)
         for row in rows:
             if classes and row[data.columns.label] is not None:
                 row[data.columns.label] = classes[row[data.columns.label]] if row[data.columns.label] >= 0 else None
-            yield {**row, data.columns.part: part}
+            yield {**row, part_column: split} if part_column else row

@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.training.candidate import GRAPH, read_predictions
+from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import environment_facts, folder_md5, repository_root
 from commentwise.training.registry.tracking import connect
@@ -111,9 +110,7 @@ def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
         clone = Project(Path(name) / "repository")
         _run(["git", "clone", "--quiet", "--no-checkout", str(root), str(clone.root)], root)
         _run(["git", "checkout", "--quiet", commit], clone.root)
-        clone.params.write_text(
-            yaml.safe_dump(manifest["params"], sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+        write_params(manifest["params"], clone.params)
         _restore_raw(manifest["data"]["raw_md5"], root, clone)
         print(f"reproduce: running the pipeline of commit {commit[:12]} again")
         _run([sys.executable, "-m", "dvc", "repro", "--force", "--downstream", "prepare"], clone.root)

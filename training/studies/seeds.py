@@ -15,9 +15,10 @@ from rich.table import Table
 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
+from commentwise.training.params import read_params
 from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.registry.tracking import study_run
-from commentwise.training.settings import parse_settings, read_params
+from commentwise.training.settings import parse_settings
 from commentwise.training.studies.trials import run_trial, study_key
 
 

@@ -13,12 +13,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import psutil
-import yaml
 
 from commentwise.errors import CommentwiseError
-from commentwise.fileio import atomic_file
 from commentwise.training.candidate import ENCODER
 from commentwise.training.families.bert import BERT
+from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
 from commentwise.training.settings import Settings, parse_settings
@@ -48,8 +47,7 @@ def run_trial(project: Project, params: dict[str, Any], parent_run: str) -> Path
     folder = project.build / "trials" / study_key(project, parse_settings(params, project.params))
     if not (folder / "metrics.json").is_file():
         params_file = folder.with_suffix(".yaml")
-        with atomic_file(params_file) as temporary:
-            temporary.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_params(params, params_file)
         _train(project, params_file, folder, parent_run)
     shutil.rmtree(folder / ENCODER, ignore_errors=True)
     return folder

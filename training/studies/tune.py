@@ -22,10 +22,11 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.training.candidate import Predictions, read_predictions
 from commentwise.training.families.bert import BERT
+from commentwise.training.params import read_params
 from commentwise.training.project import Project
 from commentwise.training.registry.tracking import study_run
 from commentwise.training.scores import paired_bootstrap
-from commentwise.training.settings import Range, Settings, parse_settings, read_params
+from commentwise.training.settings import Range, Settings, parse_settings
 from commentwise.training.studies.trials import TrialFailed, run_trial, study_key, with_changes
 
 FOLDER = "folder"

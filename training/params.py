@@ -1,0 +1,42 @@
+"""Reading and writing params files as YAML 1.2, as DVC does.
+
+In YAML 1.1, which PyYAML reads, the labels `no` and `yes` are booleans and `3e-5` is a text.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from commentwise.errors import CommentwiseError
+from commentwise.fileio import atomic_file
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The params file as plain data. Raises CommentwiseError when it is missing or not valid YAML."""
+    try:
+        content = _yaml().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CommentwiseError(
+            f"no {path.name} in {path.parent.resolve()}: run the command in the project's folder"
+        ) from None
+    # ValueError: an impossible date, or bytes that are not UTF-8
+    except (YAMLError, ValueError) as error:
+        raise CommentwiseError(f"{path} is not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise CommentwiseError(f"{path} has no settings: restore it with `git checkout {path}`")
+    return content
+
+
+def write_params(content: dict[str, Any], path: Path) -> None:
+    """Write plain data as a params file, so that `read_params` returns it unchanged."""
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        _yaml().dump(content, stream)
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="safe", pure=True)  # libyaml reads YAML 1.1
+    yaml.default_flow_style, yaml.allow_unicode, yaml.width = False, True, 4096
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    return yaml
