@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from commentwise.comments.table import COLUMNS, comments_schema, write_table
+from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.training.data import prepare as stage
 from commentwise.training.data.prepare import prepare
@@ -101,6 +102,18 @@ def test_copies_of_held_out_comments_are_removed_from_the_other_parts() -> None:
     assert rejects["row"].tolist() == [1, 2, 42]
     assert set(rejects["reason"]) == {"copy of a comment in a held-out part of the source"}
     assert parts_of(kept) == {f"c{row}": part for row, part in enumerate(parts) if row not in (0, 1, 41)}
+
+
+def test_too_many_copies_of_held_out_comments_are_refused() -> None:
+    """Rows that prepare sets aside count against the same limit as the bad rows of ingest."""
+    texts = distinct(120)
+    texts[0] = texts[80]
+    table = comments(texts, part=[("train", "validation", "test")[number // 40] for number in range(120)])
+    assert len(prepared(table, data__max_rejected=0.01)) == 119
+    with pytest.raises(
+        CommentwiseError, match=r"1 of 120 comments would be set aside, .*: 1 are copies of comments in a"
+    ):
+        prepared(table, data__max_rejected=0.008)
 
 
 def test_the_report_counts_copies_and_groups_whose_labels_disagree() -> None:

@@ -37,7 +37,8 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
     """Return the labelled comments, the unlabelled ones, and the rejects (columns row, reason, text).
 
     Texts are normalised. Labelled comments get a column group, the same for copies of a comment, and their part in the
-    column part. Raises CommentwiseError when there are too few labelled comments for three parts, or only one label.
+    column part. Raises CommentwiseError when there are too few labelled comments for three parts, only one label, or more
+    rows to set aside than `data.max_rejected` allows.
     """
     table = table.set_axis(pd.RangeIndex(1, len(table) + 1))
     table["text"] = table["text"].map(normalize)
@@ -58,6 +59,12 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
     held_out = held_out_part(labelled)
     leaked = held_out.notna() & (held_out != labelled["part"])
     rejects.append(_rejects(labelled[leaked], "copy of a comment in a held-out part of the source"))
+    if (aside := sum(map(len, rejects))) > settings.data.max_rejected * len(table):
+        raise CommentwiseError(
+            f"{aside} of {len(table)} comments would be set aside, more than data.max_rejected = {settings.data.max_rejected:g} allows: "
+            f"{int(leaked.sum())} are copies of comments in a held-out part of the source, {int(empty.sum())} are empty after normalisation; "
+            "remove these copies from the source's own split, raise data.max_rejected, or unset data.columns.part to split again"
+        )
     labelled = labelled[~leaked].copy()
     labelled["part"] = split(
         labelled, settings.labels, settings.prepare.validation, settings.prepare.test, settings.seed

@@ -32,7 +32,7 @@ def split(table: pd.DataFrame, labels: Sequence[str], validation: float, test: f
             part_of_group |= dict.fromkeys(shuffled[start:stop].tolist(), name)
             start = stop
     part = part.fillna(table["group"].map(part_of_group).astype("str")).fillna("train")
-    _check_labels_everywhere(table["label"], part, labels)
+    _check_labels_everywhere(table.assign(part=part), labels)
     return part
 
 
@@ -42,11 +42,17 @@ def held_out_part(table: pd.DataFrame) -> pd.Series:
     return table["group"].map(held_out.groupby("group")["part"].min()).astype("str")
 
 
-def _check_labels_everywhere(label: pd.Series, part: pd.Series, labels: Sequence[str]) -> None:
-    counts = pd.crosstab(label, part).reindex(index=list(labels), columns=list(PARTS), fill_value=0)
+def _check_labels_everywhere(table: pd.DataFrame, labels: Sequence[str]) -> None:
+    groups = table.groupby("label")["group"].nunique()
+    counts = pd.crosstab(table["label"], table["part"]).reindex(index=list(labels), columns=list(PARTS), fill_value=0)
     for name, row in counts.iterrows():
         for part_name in PARTS:
             if row[part_name] == 0:
+                if row.sum() > (different := int(groups.get(name, 0))) and different < len(PARTS):
+                    raise CommentwiseError(
+                        f"label {name!r}: its {int(row.sum())} comments are {different} group{'s' * (different > 1)} of copies and near copies, "
+                        f"which stay in one part each, and there are {len(PARTS)} parts; add different comments with this label, or remove it from `labels`"
+                    )
                 raise CommentwiseError(
                     f"label {name!r}: its {int(row.sum())} comments leave none for the {part_name} part; "
                     "add comments with this label, or remove it from `labels`"
