@@ -1,5 +1,7 @@
 """Exact and near copies among comments, grouped so that no copy of a test comment is in the training part."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,19 +17,50 @@ WEIGHTS = (0.01, 0.99)
 threshold are found, and nearly all a little above it. False positives are cheap, since every pair is confirmed."""
 MINHASH_SEED = 1
 
+# Eyes, an optional nose and tear, and a mouth; or a heart, or a face from the front.
+_EMOTICON = re.compile(
+    r"(?<![0-9])([:;=])(')?[-o^~*]?([()\[\]{}|\\*@$]|/(?!/)|[dpo3](?![^\W_]))\3*|</?3|\^[_.]*\^|-[_.]+-|>[_.]+<|;[_.]+;"
+)
+_MOUTHS = str.maketrans("[]{}/", "()()\\")
+# Vowel points of Arabic and Hebrew, which writers may leave out, and variation selectors, which change how a character looks.
+_OPTIONAL_MARK = re.compile(
+    "[\u0591-\u05c7\u0610-\u061a\u064b-\u0652\u0670\u06d6-\u06ed\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+_FIRST_SYMBOL = 0x2190
+"""Code point from which symbols, such as arrows, hearts and emoji, are part of what a comment says."""
+
 
 def copy_key(text: str) -> str:
-    """Reduce a text to its letters, digits and emoji, without case, punctuation and white space; copies share a key.
+    """Reduce a text to its letters, digits, emoji and emoticons, without case, punctuation and white space.
 
-    A text of punctuation alone is its own key.
+    Copies share a key. Marks stay: they are the vowels of Indic and Thai words. A text of punctuation alone is its own key.
 
-    >>> copy_key("Best. Tutorial. EVER!!")
-    'besttutorialever'
+    >>> copy_key("Best. Tutorial. EVER!! :-)))")
+    'besttutorialever:)'
     >>> copy_key("?!")
     '?!'
     """
-    kept = "".join(character for character in text.casefold() if character.isalnum() or ord(character) > 0x2190)
-    return kept or text
+    kept, end = [], 0
+    folded = _OPTIONAL_MARK.sub("", text.casefold())
+    for face in _EMOTICON.finditer(folded):
+        kept += [*filter(_says_something, folded[end : face.start()]), _emoticon(face)]
+        end = face.end()
+    kept += filter(_says_something, folded[end:])
+    return "".join(kept) or text
+
+
+def _says_something(character: str) -> bool:
+    if character.isalnum():
+        return True
+    category = unicodedata.category(character)[0]
+    return category == "M" or (ord(character) >= _FIRST_SYMBOL and category not in "PZ")
+
+
+def _emoticon(face: re.Match[str]) -> str:
+    """An emoticon in one form: `:)` for `:-)`, `=)` and `:]))`."""
+    if not face[1]:
+        return face[0]
+    return (";" if face[1] == ";" else ":") + (face[2] or "") + face[3].translate(_MOUTHS)
 
 
 def group_copies(texts: Sequence[str], threshold: float) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ graph gave when it was exported) and manifest.json, which describes the rest. No
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from commentwise.comments.normalize import NORMALIZATION_VERSION
+from commentwise.comments.normalize import NORMALIZATION_VERSION, VERSIONS, normalizer
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import file_hash, read_json
 from commentwise.models.engine import Engine
@@ -64,6 +64,11 @@ class Manifest:
     params: dict[str, Any]
     git: dict[str, Any]
     environment: dict[str, Any]
+
+    @property
+    def normalize(self) -> Callable[[str], str]:
+        """The text normalisation that the bundle was trained with."""
+        return normalizer(self.normalization_version)
 
     @classmethod
     def from_json(cls, path: Path) -> Self:
@@ -143,7 +148,7 @@ class Classifier:
 
         `threads` limits the comments run at once on the CPU (default: the cores). `cascade` uses the bundle's cascade
         on the CPU, if it has one. Raises CommentwiseError if a file is missing or altered, the text normalisation has
-        another version, or the golden texts do not get the recorded probabilities.
+        an unknown version, or the golden texts do not get the recorded probabilities.
         """
         self.folder = Path(folder)
         self.manifest = verify_files(self.folder)
@@ -154,16 +159,19 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities of shape (texts, labels)."""
-        return self._probabilities(encode(self.tokenizer, texts))
+        return self._probabilities(self._encode(texts))
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Classify texts, in order."""
-        rows = encode(self.tokenizer, texts)
+        rows = self._encode(texts)
         labels = self.manifest.labels
         return [
             Prediction(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)), len(tokens))
             for row, tokens in zip(self._probabilities(rows), rows, strict=True)
         ]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return encode(self.tokenizer, texts, self.manifest.normalization_version)
 
     def _probabilities(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         if not rows:
@@ -192,9 +200,9 @@ def verify_files(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise CommentwiseError(f"no bundle at {folder}: create one with `commentwise run` or name another folder")
     manifest = Manifest.from_json(folder / MANIFEST)
-    if manifest.normalization_version != NORMALIZATION_VERSION:
+    if manifest.normalization_version not in VERSIONS:
         raise CommentwiseError(
-            f"the bundle {folder} was trained with text normalisation {manifest.normalization_version} and this program has {NORMALIZATION_VERSION}: "
+            f"the bundle {folder} was trained with text normalisation {manifest.normalization_version} and this program has {', '.join(map(str, sorted(VERSIONS)))}: "
             "train again, or install the version of commentwise that wrote it"
         )
     for name, entry in manifest.files.items():

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from commentwise.comments.limits import MAX_CHARACTERS
-from commentwise.comments.normalize import normalize
 from commentwise.models.bundle import Classifier, Prediction
 
 
@@ -30,16 +29,16 @@ class BundleModel:
 
         Non-text, blank or over-long rows get an empty label: MLflow's function for Spark would turn None into "None".
         """
-        texts = [_comment(text) for text in table.iloc[:, 0]]
+        texts = [self._comment(text) for text in table.iloc[:, 0]]
         distinct = list(dict.fromkeys(filter(None, texts)))
         predictions = dict(zip(distinct, self._classifier.predict(distinct), strict=True))
         rows = [_answer(predictions[text]) if text else {"label": ""} for text in texts]
         return pd.DataFrame(rows, columns=self._columns, index=table.index)
 
-
-def _comment(text: Any) -> str:
-    """The normalised text; empty if there is nothing to classify."""
-    return normalize(text) if isinstance(text, str) and len(text) <= MAX_CHARACTERS else ""
+    def _comment(self, text: Any) -> str:
+        """The normalised text; empty if there is nothing to classify."""
+        fits = isinstance(text, str) and len(text) <= MAX_CHARACTERS
+        return self._classifier.manifest.normalize(text) if fits else ""
 
 
 def _answer(prediction: Prediction) -> dict[str, Any]:

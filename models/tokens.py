@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from commentwise.comments.normalize import normalize
+from commentwise.comments.normalize import NORMALIZATION_VERSION, normalizer
 from commentwise.errors import CommentwiseError
 
 
@@ -32,6 +32,9 @@ def tokenizer_from_text(text: str, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], normalization_version: int = NORMALIZATION_VERSION
+) -> list[list[int]]:
     """Normalise texts and return their token ids: one list per text, special tokens included."""
+    normalize = normalizer(normalization_version)
     return [encoding.ids for encoding in tokenizer.encode_batch([normalize(text) for text in texts])]

@@ -35,7 +35,7 @@ def recent_comments(
         settled = settle(read_feedback(connection))
     print(f"retrain: feedback: {settled}", flush=True)
     given = [*settled.comments, *(row for path in files for row in labelled_lines(path))]
-    known = {text_hash(text) for text in current_split(project)["text"]}
+    known = {text_hash(normalize(text)) for text in current_split(project)["text"]}
     recent: dict[str, Comment] = {}
     for row in given:
         digest = text_hash(normalize(row["text"]))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pydantic import Field
 from sqlalchemy import Connection, delete, func, select
 
-from commentwise.comments.normalize import normalize
+from commentwise.comments.normalize import VERSIONS, normalize
 from commentwise.comments.traits import text_hash
 from commentwise.errors import run_command
 from commentwise.models.prediction_log import feedback, opened, predictions
@@ -46,14 +46,14 @@ def delete_before(connection: Connection, seconds: float) -> int:
 
 def forget(connection: Connection, text: str) -> tuple[int, int]:
     """Delete a comment's predictions and the feedback on it; return how many of each."""
-    digest = text_hash(normalize(text))
-    requests = select(predictions.c.request_id, predictions.c.position).where(predictions.c.text_hash == digest)
+    digests = {text_hash(normalize(text, version)) for version in VERSIONS}  # of the bundles that may have answered
+    requests = select(predictions.c.request_id, predictions.c.position).where(predictions.c.text_hash.in_(digests))
     ratings = 0
     for request_id, position in connection.execute(requests).all():
         about = (feedback.c.request_id == request_id) & (feedback.c.position == position)
         ratings += connection.execute(delete(feedback).where(about)).rowcount
-    ratings += connection.execute(delete(feedback).where(feedback.c.text_hash == digest)).rowcount
-    return connection.execute(delete(predictions).where(predictions.c.text_hash == digest)).rowcount, ratings
+    ratings += connection.execute(delete(feedback).where(feedback.c.text_hash.in_(digests))).rowcount
+    return connection.execute(delete(predictions).where(predictions.c.text_hash.in_(digests))).rowcount, ratings
 
 
 def describe(connection: Connection) -> str:

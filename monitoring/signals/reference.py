@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from commentwise.comments.normalize import normalize
 from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
-from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, bundle_id, verify_files
+from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, Manifest, bundle_id, verify_files
 from commentwise.models.tokens import load_tokenizer
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import Settings, read
@@ -119,9 +118,10 @@ def content_of(
 
 def logged_traits(bundle: Path, texts: Sequence[str]) -> dict[str, list[float]]:
     """The columns `TRAITS` that the log would hold for these texts."""
-    tokenizer = load_tokenizer(bundle / TOKENIZER, read_json(bundle / MANIFEST)["max_tokens"])
+    manifest = Manifest.from_json(bundle / MANIFEST)
+    tokenizer = load_tokenizer(bundle / TOKENIZER, manifest.max_tokens)
     unknown = unknown_id(tokenizer)
-    normalized = [normalize(text) for text in texts]
+    normalized = [manifest.normalize(text) for text in texts]
     found = [
         traits_of(text, encoding.ids, encoding.word_ids, unknown)
         for text, encoding in zip(normalized, tokenizer.encode_batch(normalized), strict=True)

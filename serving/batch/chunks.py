@@ -9,7 +9,6 @@ from typing import Any
 
 from commentwise.comments.files import PEEKED_ROWS, Row, Rows
 from commentwise.comments.limits import MAX_CHARACTERS
-from commentwise.comments.normalize import normalize
 from commentwise.models.bundle import Classifier, Prediction, bundle_id
 from commentwise.serving.batch.writers import RowFormat, ScoredChunk, encode_jsonl
 
@@ -101,7 +100,7 @@ class Scorer:
             return "", f"the text is of type {type(text).__name__}"
         if len(text) > MAX_CHARACTERS:
             return "", f"the text has {len(text)} characters and the limit is {MAX_CHARACTERS}"
-        normalized = normalize(text)
+        normalized = self.classifier.manifest.normalize(text)
         return normalized, "" if normalized else "the text has only white space and invisible characters"
 
     def _misfit(self, columns: Set[str]) -> str:

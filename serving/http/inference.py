@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from tokenizers import Encoding
 
-from commentwise.comments.normalize import normalize
 from commentwise.serving.http.context import RequestContext
 from commentwise.serving.http.refusals import Refusal, overloaded
 from commentwise.serving.log.feedback_store import FeedbackStore
@@ -75,9 +74,9 @@ class Inference:
             raise Refusal("Validation", message)
         names = [field] if len(texts) == 1 else [f"{field}[{index}]" for index in range(len(texts))]
         start = time.perf_counter()
-        accepted = await self._accepted(names, texts)
         served = self.deployment.live
         with served.in_use():
+            accepted = await self._accepted(names, texts, served.bundle)
             encoded = _filled(accepted, await served.encode(_kept(accepted), cut))
             fitting = [
                 _fitting(name, encoding, cut, served.bundle) if isinstance(encoding, Encoding) else encoding
@@ -103,25 +102,29 @@ class Inference:
         self._record(context, classification.bundle, answered)
         return Classification(classification.bundle, answers)
 
-    async def _accepted(self, names: Sequence[str], texts: Sequence[str]) -> list[str | Refusal]:
-        """The texts, normalised, or their refusals."""
-        pairs = list(zip(names, texts, strict=True))
-        if sum(map(len, texts)) <= CHARACTERS_AT_ONCE:
-            return [self._accepted_or_refusal(*pair) for pair in pairs]
-        return await asyncio.to_thread(lambda: [self._accepted_or_refusal(*pair) for pair in pairs])
+    async def _accepted(self, names: Sequence[str], texts: Sequence[str], bundle: Bundle) -> list[str | Refusal]:
+        """The texts, normalised as `bundle` was trained, or their refusals."""
 
-    def _accepted_or_refusal(self, name: str, text: str) -> str | Refusal:
+        def accepted() -> list[str | Refusal]:
+            return [self._accepted_or_refusal(name, text, bundle) for name, text in zip(names, texts, strict=True)]
+
+        return accepted() if sum(map(len, texts)) <= CHARACTERS_AT_ONCE else await asyncio.to_thread(accepted)
+
+    def _accepted_or_refusal(self, name: str, text: str, bundle: Bundle) -> str | Refusal:
         try:
-            return self.acceptable(name, text)
+            return self.acceptable(name, text, bundle)
         except Refusal as refusal:
             return refusal
 
-    def acceptable(self, name: str, text: str) -> str:
-        """Return a text, normalised. Raises Refusal when it is too long, or empty once normalised."""
+    def acceptable(self, name: str, text: str, bundle: Bundle | None = None) -> str:
+        """Return a text, normalised for `bundle` (default: the live one).
+
+        Raises Refusal when it is too long, or empty once normalised.
+        """
         limit = self.settings.max_characters
         if len(text) > limit:
             raise Refusal("Validation", f"{name} has {len(text)} characters and the limit is {limit}: shorten it")
-        normalized = normalize(text)
+        normalized = (bundle or self.deployment.live.bundle).manifest.normalize(text)
         if not normalized:
             raise Refusal(
                 "Validation",

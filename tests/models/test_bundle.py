@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 
 from commentwise.comments.normalize import NORMALIZATION_VERSION
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, bundle_id, verify_files
+from commentwise.models.pyfunc import BundleModel
 from tests.tiny import GRAPH, LABELS, add_cascade, tiny_graph, write_tiny_manifest
 
 Damage = Callable[[Path], object]
@@ -79,7 +81,7 @@ REFUSALS: dict[str, tuple[Damage, list[str]]] = {
     ),
     "other normalisation": (
         lambda folder: edit_manifest(folder, normalization_version=NORMALIZATION_VERSION + 1),
-        [f"normalisation {NORMALIZATION_VERSION + 1}", f"has {NORMALIZATION_VERSION}", "train again"],
+        [f"normalisation {NORMALIZATION_VERSION + 1}", f"has 1, {NORMALIZATION_VERSION}:", "train again"],
     ),
     "missing graph": (lambda folder: (folder / GRAPH).unlink(), [GRAPH, "dvc checkout"]),
     "truncated graph": (lambda folder: truncate(folder / GRAPH), [GRAPH, "bytes instead of", "dvc checkout"]),
@@ -178,3 +180,15 @@ def test_the_bundle_id_depends_on_the_content(tiny_bundle: Path, bundle_copy: Pa
 def test_the_manifest_describes_the_bundle(tiny_bundle: Path) -> None:
     manifest = verify_files(tiny_bundle)
     assert (manifest.family, manifest.labels, manifest.devices) == ("logreg", LABELS, {"cpu": GRAPH})
+
+
+def test_a_bundle_is_run_with_the_normalisation_it_was_trained_with(tiny_bundle: Path, bundle_copy: Path) -> None:
+    """Version 1 keeps HTML tags: it reads `<`, `br` and `>` where later versions read nothing."""
+    write_tiny_manifest(bundle_copy, normalization_version=1)
+    old, new = Classifier(bundle_copy), Classifier(tiny_bundle)
+    assert [each.predict(["good<br>video"])[0].tokens for each in (old, new)] == [7, 4]
+    table = pd.DataFrame({"text": ["<br>", "good"]})
+    assert [BundleModel(each).predict(table)["label"].tolist() for each in (old, new)] == [
+        ["neutral", "positive"],
+        ["", "positive"],
+    ]

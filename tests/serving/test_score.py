@@ -29,6 +29,7 @@ from tests.serving.scoring import (
     spawn,
     write_rows,
 )
+from tests.tiny import write_tiny_manifest
 
 
 @pytest.mark.parametrize(
@@ -404,3 +405,21 @@ def test_the_command_imports_no_heavy_library() -> None:
     code = f"import sys, commentwise.serving.batch.score; print({heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"
+
+
+def test_hostile_rows_are_scored(tiny_bundle: Path, tmp_path: Path) -> None:
+    """An entity with thousands of digits is a character that does not exist, and no error."""
+    texts = ["good", "&#" + 5000 * "1" + ";", "&#x" + 5000 * "f" + "; bad", "a" + 5000 * "\u0301" + 5000 * "\u0316"]
+    write_rows(tmp_path / "in.jsonl", [{"text": text} for text in texts])
+    assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0
+    assert [row["label"] for row in rows_of(tmp_path / "out.jsonl")] == ["positive", "neutral", "negative", "neutral"]
+
+
+def test_a_bundle_is_scored_with_its_own_normalisation(bundle_copy: Path, tmp_path: Path) -> None:
+    write_tiny_manifest(bundle_copy, normalization_version=1)
+    write_rows(tmp_path / "in.jsonl", [{"text": "@ana最高good"}, {"text": "<br>"}])
+    assert score(tmp_path, bundle_copy, "in.jsonl", "-o", "old.jsonl").code == 0
+    write_tiny_manifest(bundle_copy)
+    score(tmp_path, bundle_copy, "in.jsonl", "-o", "new.jsonl")
+    assert [row["label"] for row in rows_of(tmp_path / "old.jsonl")] == ["neutral", "neutral"]
+    assert len(rows_of(tmp_path / "new.jsonl")) == 1  # nothing is left of the tag

@@ -10,7 +10,7 @@ import pytest
 
 from commentwise.models.bundle import Classifier, bundle_id
 from tests.serving.process import Server, started
-from tests.tiny import CASCADE, GRAPH, LABELS, MAX_TOKENS, add_cascade
+from tests.tiny import CASCADE, GRAPH, LABELS, MAX_TOKENS, add_cascade, write_tiny_manifest
 from tests.waiting import until
 
 MAX_CHARACTERS = 20_000
@@ -324,3 +324,11 @@ def samples(client: httpx.Client) -> dict[str, float]:
     return {
         name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
     }
+
+
+def test_a_bundle_is_served_with_its_own_normalisation(bundle_copy: Path, client: httpx.Client, tmp_path: Path) -> None:
+    write_tiny_manifest(bundle_copy, normalization_version=1)
+    body = {"text": "good<br>video"}
+    assert client.post("/analyze", json=body).json()["tokens"] == 4
+    with started(tmp_path, "--model", str(bundle_copy)) as server:
+        assert httpx.post(f"{server.url}/analyze", json=body, trust_env=False).json()["tokens"] == 7

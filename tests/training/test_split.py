@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from commentwise.comments.copies import copy_key, group_copies
 from commentwise.comments.normalize import normalize
 from commentwise.comments.table import PARTS
+from commentwise.errors import CommentwiseError
 from commentwise.training.data.split import split
 
 SENTENCE = "this is the longest sentence that anybody has ever written about the colour of the sea"
@@ -26,6 +27,12 @@ COPIES = {
     "other name": ("@anna thanks a lot", "@ben thanks a lot"),
     "one letter of many": (SENTENCE, SENTENCE.replace("colour", "color")),
     "one word more": (SENTENCE, SENTENCE + " now"),
+    "emoticon with and without a nose": ("so good :)", "so good :-)))"),
+    "emoticon with other eyes": ("so good :)", "So good! =)"),
+    "emoji with and without a variation selector": ("so good ❤", "so good ❤️"),
+    "Japanese punctuation": ("最高でした", "最高でした。！"),
+    "Hindi punctuation": ("यह बहुत अच्छा है", "यह बहुत अच्छा है।"),
+    "Arabic vowel points": ("جميل جدا", "جَمِيلٌ جِدًّا"),
     "same emoji": ("🔥🔥", "🔥 🔥!"),
     "same punctuation": ("?!", "?!"),
 }
@@ -33,6 +40,17 @@ DIFFERENT = {
     "other word": ("so good", "so bad"),
     "other half": (SENTENCE, SENTENCE[:40] + " and that is all I know of it"),
     "other emoji": ("🔥", "❤️"),
+    "other Hindi vowel": ("दिन", "दीन"),
+    "other Hindi vowel in a sentence": ("वह सुखी है", "वह सूखी है"),
+    "other Tamil vowel": ("கல்", "கால்"),
+    "other Thai vowel": ("ดี", "ดู"),
+    "other Thai tone": ("ไม่", "ไม้"),
+    "other Japanese voicing": ("かき", "かぎ"),
+    "other emoticon": ("great :)", "great :("),
+    "emoticon and none": ("great", "great :("),
+    "other emoticon without a space": ("great:-D", "great:'("),
+    "heart and broken heart": ("this song <3", "this song </3"),
+    "other skin tone": ("👍🏽", "👍🏿"),
     "other punctuation": ("?", "!"),
     "part of it": ("good", "good for nothing"),
 }
@@ -124,3 +142,11 @@ def test_shares_count_groups_not_comments() -> None:
         "negative": {"test": 2, "train": 15, "validation": 4},
         "positive": {"test": 2, "train": 14, "validation": 4},
     }
+
+
+def test_a_label_of_copies_alone_is_told_as_that() -> None:
+    table = table_of(["ham"] * 20 + ["spam"] * 200, [*range(20), *[99] * 200])
+    with pytest.raises(
+        CommentwiseError, match=r"'spam': its 200 comments are 1 group of copies and near copies, which"
+    ):
+        split(table, ["ham", "spam"], 0.2, 0.1, 7)
