@@ -1,12 +1,15 @@
-"""Checkpoints: the tokenizer of one, as candidates and bundles keep it."""
+"""Checkpoints: which files of one are fetched, and its tokenizer as candidates and bundles keep it."""
 
 import json
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 from tokenizers import Tokenizer
 
-from commentwise.models.checkpoint import tokenizer_json
+from commentwise.errors import CommentwiseError
+from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
 from commentwise.models.tokens import encode, tokenizer_from_text
 from tests.checkpoints import sample_texts, write_checkpoint
 
@@ -45,3 +48,38 @@ def test_padding_and_truncation_of_the_checkpoint_are_left_out(
 
 def test_a_tokenizer_without_padding_and_truncation_is_kept_byte_for_byte(checkpoint: Path) -> None:
     assert tokenizer_json(str(checkpoint)) == (checkpoint / "tokenizer.json").read_text(encoding="utf-8")
+
+
+def test_a_tokenizer_that_exists_only_in_python_is_refused_as_such(tmp_path: Path) -> None:
+    """BERTweet has a vocabulary and bpe.codes, which have no equivalent in tokenizer.json."""
+    (tmp_path / "config.json").write_text('{"model_type": "roberta", "tokenizer_class": "BertweetTokenizer"}')
+    (tmp_path / "vocab.txt").write_text("good 10\nvideo 9\n")
+    (tmp_path / "bpe.codes").write_text("g o 10\n")
+    with pytest.raises(CommentwiseError, match=r"has no fast tokenizer: BertweetTokenizer cannot be written as"):
+        tokenizer_json(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("published", "fetched"),
+    [
+        (["pytorch_model.bin"], ["pytorch_model.bin"]),
+        (["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"], None),
+        (["model.safetensors", "pytorch_model.bin"], ["model.safetensors"]),
+        (["pytorch_model.bin", "optimizer.bin", "flax_model.msgpack", "onnx/model.onnx"], ["pytorch_model.bin"]),
+    ],
+    ids=["bin", "bin in parts", "both", "other files"],
+)
+def test_a_hub_repository_is_fetched_with_one_kind_of_weights(
+    published: list[str], fetched: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ["config.json", "vocab.txt", "bpe.codes"]
+
+    def snapshot_download(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        assert (name, revision) == ("some/tweets", "abc")
+        for file in filter_repo_objects([*common, *published, "README.md"], allow_patterns=allow_patterns):
+            (tmp_path / file).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert resolve_checkpoint("some/tweets@abc") == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {*common, *(fetched or published)}
