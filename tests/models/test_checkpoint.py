@@ -6,6 +6,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub.utils._paths import filter_repo_objects
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import Tokenizer
 
 from commentwise.errors import CommentwiseError
@@ -83,3 +84,18 @@ def test_a_hub_repository_is_fetched_with_one_kind_of_weights(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     assert resolve_checkpoint("some/tweets@abc") == tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {*common, *(fetched or published)}
+
+
+def test_a_sentencepiece_model_is_converted(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(" ".join(text.split()) for text in sample_texts(500)), encoding="utf-8")
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    SentencePieceTrainer.train(
+        input=str(texts), model_prefix=str(folder / "sentencepiece.bpe"), vocab_size=400, minloglevel=2
+    )
+    (folder / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    pieces = SentencePieceProcessor(str(folder / "sentencepiece.bpe.model"))
+    rows = encode(tokenizer_from_text(tokenizer_json(str(folder)), 128), ["the video is good"])
+    expected = pieces.encode("the video is good")
+    assert rows == [[0, *(piece + 1 for piece in expected), 2]]  # XLM-R's ids are one higher, for <pad>
