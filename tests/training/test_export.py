@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier
@@ -174,10 +175,18 @@ def test_each_device_gets_the_fastest_graph_within_the_limits(
     assert (graphs["cpu"], graphs["cuda"]) == devices
 
 
+def pad(path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_padding(length=128)
+    tokenizer.save(str(path))
+
+
 def test_the_bundle_of_a_linear_winner_has_its_graph(work: Path, checkpoint: Path) -> None:
     chosen = settings(families__bert__checkpoint=str(checkpoint))
     make_winner("svm", chosen)
+    pad(Path("artifacts/winner/tokenizer.json"))  # as candidates of earlier versions do
     report = run_export(chosen)
+    assert json.loads(Path("artifacts/bundle/tokenizer.json").read_text(encoding="utf-8"))["padding"] is None
     assert report["devices"] == {"cpu": "fp32.onnx", "cuda": "fp32.onnx"}
     manifest = json.loads(Path("artifacts/bundle/manifest.json").read_text(encoding="utf-8"))
     assert manifest["family"] == "svm"

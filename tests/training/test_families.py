@@ -158,9 +158,10 @@ def test_a_loss_that_is_not_finite_is_an_error_with_step_and_learning_rate(work:
     [
         (lambda folder: (folder / "config.json").write_text("{}"), "no encoder to classify with"),
         (lambda folder: os.truncate(folder / "model.safetensors", 1000), "no encoder to classify with"),
+        (lambda folder: make_damaged_bin(folder), "no encoder to classify with"),
         (lambda folder: drop_weights(folder / "model.safetensors", "attention"), "lack weights for bert.encoder"),
     ],
-    ids=["empty config", "cut weights", "missing weights"],
+    ids=["empty config", "cut weights", "damaged .bin", "missing weights"],
 )
 def test_a_damaged_checkpoint_is_refused(
     work: Path, checkpoint: Path, damage: Callable[[Path], object], message: str
@@ -169,6 +170,21 @@ def test_a_damaged_checkpoint_is_refused(
     damage(damaged)
     with pytest.raises(CommentwiseError, match=message):
         load_encoder(damaged, list(WORDS))
+
+
+def test_max_tokens_beyond_the_positions_of_the_checkpoint_stop_training_before_it_starts(
+    work: Path, checkpoint: Path
+) -> None:
+    write_parts(WORDS)
+    with pytest.raises(CommentwiseError, match=r"max_tokens = 130: .* has positions for 128 tokens; set max_tokens"):
+        train("bert", small(checkpoint, max_tokens=130), Path("out"))
+    assert not Path("out").exists()
+    assert not Path("build").exists()
+
+
+def make_damaged_bin(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
 
 
 def drop_weights(path: Path, word: str) -> None:

@@ -7,7 +7,6 @@ from its first stage.
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,7 +24,7 @@ from commentwise.models.cores import available_cores
 from commentwise.models.engine import Engine
 from commentwise.models.graphs.cascade import cascade_graph
 from commentwise.models.probabilities import softmax
-from commentwise.models.tokens import encode, load_tokenizer
+from commentwise.models.tokens import encode, load_tokenizer, without_padding
 from commentwise.training.candidate import GRAPH, Part, read_part, read_predictions
 from commentwise.training.choice import parity
 from commentwise.training.choice.first_stage import Cascade, choose_cascade
@@ -123,7 +122,8 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     facts, evaluation = read_json(candidate / "metrics.json"), read_json(candidate / "evaluation.json")
     family = catalog.families()[facts["family"]]
     test = read_part(project.prepared, "test", settings.labels)
-    shutil.copyfile(candidate / "tokenizer.json", folder / TOKENIZER)
+    tokenizer_text = without_padding((candidate / "tokenizer.json").read_text(encoding="utf-8"))
+    (folder / TOKENIZER).write_text(tokenizer_text, encoding="utf-8")
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
     precisions = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))

@@ -16,7 +16,8 @@ from accelerate.utils import set_seed
 
 from commentwise.fileio import atomic_folder
 from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
-from commentwise.models.encoders.loading import load_encoder, set_dropout
+from commentwise.models.encoders.loading import check_inputs, load_encoder, set_dropout
+from commentwise.models.tokens import encode, tokenizer_from_text
 from commentwise.training.candidate import ENCODER, Part, write_results
 from commentwise.training.families.family import Task
 from commentwise.training.finetune.batches import Examples
@@ -45,9 +46,13 @@ def fine_tune(
     """
     set_seed(task.seed)
     tokenizer_text = tokenizer_json(settings.checkpoint)
-    examples = _examples_by_part(accelerator, task, tokenizer_text, settings.class_weights)
     checkpoint = resolve_checkpoint(settings.checkpoint)
     model = load_encoder(checkpoint, task.labels)
+    long, short = encode(
+        tokenizer_from_text(tokenizer_text, task.max_tokens), ["a video " * task.max_tokens, "a video"]
+    )
+    check_inputs(model, settings.checkpoint, long, short)
+    examples = _examples_by_part(accelerator, task, tokenizer_text, settings.class_weights)
     if settings.dropout is not None:
         set_dropout(model, settings.dropout)
     recipe = _recipe(task, settings)
