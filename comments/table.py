@@ -103,7 +103,8 @@ def summarize_rejects(rejects: pd.DataFrame, path: Path) -> str:
     """A phrase for a stage's line: how many rows are in the reject file `path`, and why. The counts add up."""
     if rejects.empty:
         return "0 rows set aside"
-    reasons = rejects.groupby("reason", sort=False)["row"].agg(["size", "first"]).sort_values("size", ascending=False)
+    kinds = rejects["reason"].str.partition(":")[0]  # without details
+    reasons = rejects.groupby(kinds, sort=False)["row"].agg(["size", "first"]).sort_values("size", ascending=False)
     named = reasons if len(reasons) <= MAX_REASONS else reasons.head(MAX_REASONS - 1)
     phrases = [
         f"{int(size):,} because {reason} ({'first ' if size > 1 else ''}row {row})"

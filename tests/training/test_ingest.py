@@ -477,12 +477,12 @@ REJECTS: dict[str, tuple[str, str, str]] = {
         "text is longer than data.max_characters = 10000",
         "x" * 200,
     ),
-    "torn line": ('{"text": "tor', "text is missing", ""),
-    "line that is no object": ("[1, 2]", "text is missing", ""),
-    "brackets without end": ("[" * 100_000, "text is missing", ""),
+    "torn line": ('{"text": "tor', "invalid JSON", '{"text": "tor'),
+    "line that is no object": ("[1, 2]", "a JSON list instead of an object", "[1, 2]"),
+    "brackets without end": ("[" * 100_000, "invalid JSON", "[" * 200),
     "list for a text": ('{"text": ["a"], "label": "neutral"}', "column 'text' holds a list, not a text", ""),
     "object for a label": ('{"text": "a", "label": {"is": "good"}}', "column 'label' holds an object, not a text", "a"),
-    "header": ('{"text": "text", "label": "label"}', "the header stands again", "text"),
+    "header": ('{"text": "text", "label": "label"}', "the header again", "text"),
 }
 
 
@@ -493,7 +493,8 @@ def test_a_bad_row_is_set_aside_with_its_number_and_reason(work: Path, line: str
     path.write_bytes(as_jsonl(rows[:9]) + line.encode() + b"\n" + as_jsonl(rows[9:]))
     table, rejects = read(path)
     assert table["text"].tolist() == [row["text"] for row in rows]
-    assert rejects.to_dict("records") == [{"row": 10, "reason": reason, "text": text}]
+    assert rejects[["row", "text"]].values.tolist() == [[10, text]]
+    assert rejects["reason"][0].startswith(reason)
 
 
 def test_a_row_with_several_faults_is_set_aside_once(work: Path) -> None:

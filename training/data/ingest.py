@@ -26,12 +26,12 @@ from commentwise.fileio import atomic_file
 from commentwise.training.data.cells import cell_count, cell_text, cell_time
 from commentwise.training.data.ids import unique_ids
 from commentwise.training.data.parts import part_of_split, unknown_split
-from commentwise.training.data.sources import Row, read_rows, source_name
+from commentwise.training.data.sources import Row, UnreadableRow, read_rows, source_name
 from commentwise.training.data.times import parse_times
 from commentwise.training.project import Project
 from commentwise.training.settings import Settings, load_settings
 
-HEADER_AGAIN = "the header stands again"
+HEADER_AGAIN = "the header again"
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class _Reading:
         self._settings = settings
         self._names = settings.data.columns
         self._present = set().union(*(row.keys() for row in rows))
-        self._reasons: dict[int, str] = {}
+        self._reasons = {number: row.reason for number, row in enumerate(rows, 1) if isinstance(row, UnreadableRow)}
         self._warnings: list[str] = []
 
     def table(self) -> tuple[pd.DataFrame, dict[int, str], list[str]]:
@@ -103,6 +103,9 @@ class _Reading:
         self._require("text", "label")
         self._find_headers()
         texts = self._required("text")
+        for number, row in enumerate(self._rows, start=1):
+            if isinstance(row, UnreadableRow):
+                texts[number - 1] = row.raw  # for the reject file
         columns: dict[str, Any] = {"comment_id": self._ids(texts), "text": texts}
         columns["part"], unlabelled = self._parts()
         columns["label"] = self._labels(unlabelled)

@@ -18,6 +18,16 @@ from commentwise.training.settings import DataSettings
 Row = dict[str, Any]
 
 
+class UnreadableRow(Row):
+    """A row that could not be read. It has no columns."""
+
+    def __init__(self, reason: str, raw: str) -> None:
+        super().__init__()
+        self.reason = reason
+        self.raw = raw
+        """Its content in the file."""
+
+
 def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
     """Yield the rows of the source with its own column names. `data.path` is relative to `root`.
 
@@ -76,10 +86,14 @@ def _read_jsonl(path: Path, encoding: str) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
-                row = None
-            # An invalid line becomes a row without columns, which is set aside with its row number.
-            yield row if isinstance(row, dict) else {}
+            except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
+                yield UnreadableRow(f"invalid JSON: {error}", line.strip())
+                continue
+            yield (
+                row
+                if isinstance(row, dict)
+                else UnreadableRow(f"a JSON {type(row).__name__} instead of an object", line.strip())
+            )
 
 
 def _read_parquet(path: Path, encoding: str) -> Iterator[Row]:
