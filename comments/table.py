@@ -107,8 +107,7 @@ def summarize_rejects(rejects: pd.DataFrame, path: Path) -> str:
     reasons = rejects.groupby(kinds, sort=False)["row"].agg(["size", "first"]).sort_values("size", ascending=False)
     named = reasons if len(reasons) <= MAX_REASONS else reasons.head(MAX_REASONS - 1)
     phrases = [
-        f"{int(size):,} because {reason} ({'first ' if size > 1 else ''}row {row})"
-        for reason, size, row in named.itertuples()
+        f"{int(size):,} {reason} ({'first ' if size > 1 else ''}row {row})" for reason, size, row in named.itertuples()
     ]
     if other := len(rejects) - int(named["size"].sum()):
         phrases.append(f"{other:,} for other reasons")

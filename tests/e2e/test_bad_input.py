@@ -188,7 +188,7 @@ def test_bad_input_is_an_error_of_one_line_and_changes_no_file(
 
 def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None:
     source("x.csv", csv(*(f"comment {number},neutral" for number in range(30))) + LONG.partition(b"\n")[2])(project)
-    assert "30 comments" in project.module("commentwise.training.data.ingest")
+    assert "30 labelled comments" in project.module("commentwise.training.data.ingest")
     rejects = pd.read_csv(project.folder / "data/raw/rejects.csv")
     assert rejects[["row", "reason"]].values.tolist() == [[31, "text is longer than data.max_characters = 10000"]]
 

@@ -111,7 +111,7 @@ def test_more_copies_of_held_out_comments_than_max_rejected_are_an_error() -> No
     texts[:10] = texts[80:90]
     problem = (
         r"^10 of 120 comments would be set aside, more than data\.max_rejected = 0\.05 allows: "
-        r"10 because copy of a comment in a held-out part of the source \(first row 1\)"
+        r"10 copy of a comment in a held-out part of the source \(first row 1\)"
     )
     with pytest.raises(CommentwiseError, match=problem):
         prepare(comments(texts, part=parts), settings())
@@ -164,7 +164,7 @@ def test_the_counts_of_the_line_add_up(work: Path, capsys: pytest.CaptureFixture
     assert counts
     assert sum(map(int, counts.groups())) == 100
     assert counts.groups()[3:] == ("20", "1")
-    assert "1 because text is empty after normalisation (row 100)" in line
+    assert "1 text is empty after normalisation (row 100)" in line
 
 
 def run_stage() -> dict[str, bytes]:

@@ -72,7 +72,7 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
 def _check_share(rejects: pd.DataFrame, comments: int, max_rejected: float) -> None:
     if len(rejects) > max_rejected * comments:
         reasons = ", ".join(
-            f"{count:,} because {reason} (first row {rejects['row'][rejects['reason'] == reason].iloc[0]})"
+            f"{count:,} {reason} (first row {rejects['row'][rejects['reason'] == reason].iloc[0]})"
             for reason, count in rejects["reason"].value_counts().items()
         )
         raise CommentwiseError(
