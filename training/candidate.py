@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ def write_results(
     metrics = dict(facts)
     for name in HELD_OUT:
         part = parts[name]
-        table = part.table[["comment_id", "label"]].reset_index(drop=True)
+        known = [column for column in ("comment_id", "label", "language") if column in part.table]
+        table = part.table[known].reset_index(drop=True)
         columns = {f"logit_{label}": logits[name][:, index] for index, label in enumerate(part.labels)}
         table.assign(**columns).to_parquet(folder / f"{name}.parquet", index=False)
         metrics[f"{name}_macro_f1"] = macro_f1(part.targets, logits[name].argmax(axis=1), len(part.labels))
@@ -98,6 +99,8 @@ class Predictions:
     comment_ids: list[str]
     targets: Targets
     logits: Logits
+    languages: list[str] = field(default_factory=list)
+    """The language tag of each comment; empty for candidates trained before comments had one."""
 
     @property
     def probabilities(self) -> Probabilities:
@@ -119,7 +122,10 @@ def read_predictions(candidate: Path, part: str, labels: Sequence[str]) -> Predi
         )
     table = pd.read_parquet(path)
     return Predictions(
-        table["comment_id"].tolist(), label_indices(table["label"].tolist(), labels), _logits(table, labels)
+        table["comment_id"].tolist(),
+        label_indices(table["label"].tolist(), labels),
+        _logits(table, labels),
+        table["language"].tolist() if "language" in table else [],
     )
 
 

@@ -43,6 +43,7 @@ def write_candidate(shift_test_labels: int = 0) -> None:
         if name == "test":
             targets = (targets + shift_test_labels) % 3
         table = pd.DataFrame({"comment_id": [f"{name}{row}" for row in range(rows)], "text": "any"})
+        table["language"] = ["en"] * (rows - 130) + ["hi"] * 101 + ["de"] * 29
         parts[name] = Part(table.assign(label=[LABELS[number] for number in targets]), LABELS)
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_results(FOLDER, parts, logits, {"family": "logreg"}, HISTORY)
@@ -72,6 +73,25 @@ def test_the_metrics_contain_every_score_with_its_interval(work: Path) -> None:
         assert [label["comments"] for label in facts["labels"].values()] == np.sum(facts["confusion"], axis=1).tolist()
         f1 = [label["f1"] for label in facts["labels"].values()]
         assert facts["scores"]["macro_f1"]["value"] == pytest.approx(np.mean(f1))
+
+
+def test_languages_with_enough_comments_have_their_own_scores(work: Path) -> None:
+    write_candidate()
+    for part, rows in (("validation", 600), ("test", 400)):
+        languages = evaluated()[part]["languages"]
+        assert {name: facts["comments"] for name, facts in languages.items()} == {"en": rows - 130, "hi": 101}
+        right = pd.read_parquet(FOLDER / f"{part}.parquet")[-130:-29]
+        predicted = right[[f"logit_{label}" for label in LABELS]].to_numpy().argmax(axis=1)
+        accuracy = languages["hi"]["scores"]["accuracy"]
+        assert accuracy["value"] == pytest.approx(np.mean([LABELS[number] for number in predicted] == right["label"]))
+        assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+
+
+def test_candidates_without_languages_are_evaluated(work: Path) -> None:
+    write_candidate()
+    for part in ("validation", "test"):
+        pd.read_parquet(FOLDER / f"{part}.parquet").drop(columns="language").to_parquet(FOLDER / f"{part}.parquet")
+    assert evaluated()["test"]["languages"] == {}
 
 
 def test_the_candidates_own_scores_equal_the_evaluations(work: Path) -> None:

@@ -145,6 +145,25 @@ def test_the_report_counts_copies_and_groups_whose_labels_disagree() -> None:
     assert "2 exact and 1 near ones in 2 groups; in 1 of these groups the labels disagree" in to_markdown(report)
 
 
+def test_every_comment_gets_a_language_and_the_report_counts_them() -> None:
+    texts = [f"this is the comment with the number {number} that they have" for number in range(30)]
+    texts += [f"это очень хороший комментарий под номером {number}" for number in range(30)]
+    table = comments(
+        [*texts, "no entiendo nada de este vídeo", "Ok :)", "!"], label=[LABELS[n % 3] for n in range(61)] + [None] * 2
+    )
+    table["language"] = pd.Series([None] * 60 + ["ca", None, None], dtype="str")
+    kept, unlabelled, rejects = prepare(table, settings())
+    assert kept["language"].tolist() == ["en"] * 30 + ["ru"] * 30 + ["ca"]  # the source knows better
+    assert unlabelled["language"].tolist() == ["und"] * 2
+    report = data_report(kept, unlabelled, rejects, LABELS)
+    assert report["languages"] == {
+        "en": {"comments": 30, "labels": dict.fromkeys(LABELS, 10)},
+        "ru": {"comments": 30, "labels": dict.fromkeys(LABELS, 10)},
+        "ca": {"comments": 1, "labels": {"negative": 1, "neutral": 0, "positive": 0}},
+    }
+    assert "| ru | 30 | 10 | 10 | 10 |" in to_markdown(report)
+
+
 SCRIPTS = {"good": "latin", "очень good": "cyrillic", "很好": "cjk", "جيد": "arabic", "🔥 100": "none", "": "none"}
 
 

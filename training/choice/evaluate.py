@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from commentwise.errors import run_command
 from commentwise.fileio import atomic_folder, write_json
 from commentwise.models.probabilities import softmax
@@ -25,6 +28,9 @@ from commentwise.training.scores import (
     summary,
 )
 from commentwise.training.settings import EvaluateSettings, Settings, load_settings
+
+MIN_LANGUAGE_COMMENTS = 30
+"""Comments of a part in one language that give it scores of its own: with fewer, the interval is too wide to say anything."""
 
 
 def main() -> None:
@@ -72,28 +78,46 @@ def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any
 def describe(
     predictions: Predictions, temperature: float, labels: Sequence[str], options: EvaluateSettings, seed: int
 ) -> dict[str, Any]:
-    """Scores with 95% intervals, scores by label, confusion counts, and calibration error before and after scaling."""
+    """Scores with 95% intervals, scores by label and language, confusion counts, and calibration error before and after scaling."""
     counts = confusion(predictions.targets, predictions.predicted, len(labels))
-    intervals = bootstrap_intervals(counts, options.resamples, seed)
-    scores = {
-        name: {"value": float(value), "low": intervals[name][0], "high": intervals[name][1]}
-        for name, value in summary(counts).items()
-    }
     by_label = per_label(counts)
     return {
         "comments": len(predictions.targets),
-        "scores": scores,
+        "scores": _scores(counts, options.resamples, seed),
         "labels": {
             label: {name: float(values[number]) for name, values in by_label.items()}
             | {"comments": int(counts[number].sum())}
             for number, label in enumerate(labels)
         },
+        "languages": _by_language(predictions, len(labels), options.resamples, seed),
         "confusion": counts.tolist(),
         "ece": calibration_error(predictions.probabilities, predictions.targets, options.bins),
         "ece_calibrated": calibration_error(
             softmax(predictions.logits, temperature), predictions.targets, options.bins
         ),
     }
+
+
+def _scores(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, dict[str, float]]:
+    """Each score with its 95% interval, from counts of shape (labels, labels)."""
+    intervals = bootstrap_intervals(counts, resamples, seed)
+    return {
+        name: {"value": float(value), "low": intervals[name][0], "high": intervals[name][1]}
+        for name, value in summary(counts).items()
+    }
+
+
+def _by_language(predictions: Predictions, labels: int, resamples: int, seed: int) -> dict[str, Any]:
+    """The scores of every language with `MIN_LANGUAGE_COMMENTS`, the most frequent one first."""
+    languages = np.array(predictions.languages, dtype=np.str_)
+    names, totals = np.unique(languages, return_counts=True)
+    found = {}
+    for index in np.argsort(-totals, kind="stable"):
+        if totals[index] >= MIN_LANGUAGE_COMMENTS:
+            rows = languages == names[index]
+            counts = confusion(predictions.targets[rows], predictions.predicted[rows], labels)
+            found[str(names[index])] = {"comments": int(totals[index]), "scores": _scores(counts, resamples, seed)}
+    return found
 
 
 def _learning_curve(folder: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from commentwise.comments.copies import group_copies
+from commentwise.comments.language import language_of
 from commentwise.comments.normalize import normalize
 from commentwise.comments.table import comments_schema, read_comments, summarize_rejects, write_rejects, write_table
 from commentwise.errors import CommentwiseError, run_command
@@ -38,13 +39,14 @@ def prepare(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.D
     """Return the labelled comments, the unlabelled ones, and the rejects (columns row, reason, text).
 
     Texts are normalised. Labelled comments get a column group, the same for copies of a comment, and their part in the
-    column part. Raises CommentwiseError when there are too few labelled comments for three parts, or only one label, or
-    when more comments are set aside than `data.max_rejected` allows.
+    column part. Comments without a language in the source get one. Raises CommentwiseError when there are too few
+    labelled comments for three parts, or only one label, or when more comments are set aside than `data.max_rejected` allows.
     """
     table = table.set_axis(pd.RangeIndex(1, len(table) + 1))
     table["text"] = table["text"].map(normalize)
     empty = table["text"] == ""
     rejects = [_rejects(table[empty], "text is empty after normalisation")]
+    table["language"] = _languages(table)
     unlabelled = table[~empty & table["label"].isna()].drop(columns="part")
     labelled = table[~empty & table["label"].notna()].copy()
     if len(labelled) < len(PARTS):
@@ -79,6 +81,12 @@ def _check_share(rejects: pd.DataFrame, comments: int, max_rejected: float) -> N
             f"{len(rejects):,} of {comments:,} comments would be set aside, more than data.max_rejected = {max_rejected:g} allows: {reasons}; "
             "check the comments, or raise data.max_rejected to go on without them"
         )
+
+
+def _languages(table: pd.DataFrame) -> pd.Series:
+    """The language of each comment: the source's, or else the one that its text is in."""
+    known = table["language"] if "language" in table else pd.Series(None, index=table.index, dtype="str")
+    return known.fillna(table["text"][known.isna()].map(language_of).astype("str"))
 
 
 def _rejects(table: pd.DataFrame, reason: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A profile of the prepared data: counts, lengths, scripts and copies, as JSON and as Markdown."""
+"""A profile of the prepared data: counts, lengths, languages, scripts and copies, as JSON and as Markdown."""
 
 import unicodedata
 from collections import Counter
@@ -14,7 +14,7 @@ from commentwise.comments.table import PARTS
 def data_report(
     prepared: pd.DataFrame, unlabelled: pd.DataFrame, rejects: pd.DataFrame, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """The data report of the prepared comments (columns text, label, group, part). Lengths are in characters."""
+    """The data report of the prepared comments (columns text, label, language, group, part). Lengths are in characters."""
     parts = {}
     for part in PARTS:
         rows = prepared[prepared["part"] == part]
@@ -30,6 +30,7 @@ def data_report(
             name: round(float(lengths.quantile(share)), 1)
             for name, share in (("median", 0.5), ("p95", 0.95), ("max", 1.0))
         },
+        "languages": _languages(prepared, labels),
         "scripts": dict(Counter(prepared["text"].map(main_script)).most_common()),
         "copies": _copies(prepared),
     }
@@ -45,6 +46,16 @@ def main_script(text: str) -> str:
         unicodedata.name(character, "UNNAMED").split()[0].lower() for character in text if character.isalpha()
     )
     return scripts.most_common(1)[0][0] if scripts else "none"
+
+
+def _languages(prepared: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Comments and labels by language tag, the most frequent language first."""
+    counts = pd.crosstab(prepared["language"], prepared["label"]).reindex(columns=list(labels), fill_value=0)
+    order = prepared["language"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {
+        str(language): {"comments": int(total), "labels": {label: int(counts.loc[language, label]) for label in labels}}
+        for language, total in order.items()
+    }
 
 
 def _copies(prepared: pd.DataFrame) -> dict[str, int]:
@@ -80,6 +91,15 @@ def to_markdown(report: dict[str, Any]) -> str:
         "",
         f"Copies: {copies['exact']:,} exact and {copies['near']:,} near ones in {copies['groups_with_copies']:,} groups; "
         f"in {copies['groups_whose_labels_disagree']:,} of these groups the labels disagree. Each group is in one part only.",
+        "",
+        f"| language | comments | {' | '.join(labels)} |",
+        f"|---|---|{'---|' * len(labels)}",
+        *(
+            f"| {language} | {facts['comments']:,} | {' | '.join(f'{count:,}' for count in facts['labels'].values())} |"
+            for language, facts in report["languages"].items()
+        ),
+        "",
+        "Languages are BCP 47 tags: `und` where the text does not tell, `mul` where it mixes English with another language.",
         "",
         "| script of most letters | comments |",
         "|---|---|",
