@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from commentwise.errors import CommentwiseError
+from commentwise.errors import CommentwiseError, first_line
 from commentwise.fileio import file_hash
 from commentwise.models.tokens import without_padding
 
@@ -57,7 +57,7 @@ def tokenizer_json(checkpoint: str) -> str:
         raise
     except Exception as error:  # both libraries raise many kinds
         raise CommentwiseError(
-            f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
+            f"checkpoint {checkpoint!r} has no usable tokenizer ({first_line(error)}): name one that was saved with its tokenizer"
         ) from None
     return without_padding(text)
 
@@ -107,9 +107,5 @@ def _from_hub(checkpoint: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} is not a folder, and the Hugging Face hub did not provide it "
-            f"({_first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
+            f"({first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from commentwise.errors import CommentwiseError
+from commentwise.errors import CommentwiseError, first_line
 from commentwise.fileio import read_json
 from commentwise.training.candidate import read_history, read_metrics, read_resources
 from commentwise.training.data.sources import source_name
@@ -62,7 +62,7 @@ def connect(project: Project) -> MlflowClient:
         refused = error.get_http_status_code() in (401, 403)
         way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refused else "start it"
         raise CommentwiseError(
-            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({_first_line(error)}): "
+            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({first_line(error)}): "
             f"{way_out}, or correct MLFLOW_TRACKING_URI"
         ) from None
     return MlflowClient()
@@ -95,7 +95,7 @@ class LiveRun:
         except MlflowException as error:
             self._lost = True
             print(
-                f"warning: MLflow no longer answers ({_first_line(error)}); training continues, and select records the run later"
+                f"warning: MLflow no longer answers ({first_line(error)}); training continues, and select records the run later"
             )
 
 
@@ -220,10 +220,6 @@ def _tags(project: Project, family: Family[Any]) -> dict[str, str]:
 def _params(family: Family[Any], settings: Settings) -> dict[str, Any]:
     own = settings.of(family).model_dump()
     return {"seed": settings.seed, "max_tokens": settings.max_tokens, **own}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _without_password(uri: str) -> str:
