@@ -33,7 +33,13 @@ def resolve_checkpoint(checkpoint: str) -> Path:
                 f"checkpoint {checkpoint!r}: the folder has no config.json; name a saved transformers model"
             )
         return folder
-    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")):
+    if checkpoint.startswith("artifacts/"):
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r}: no such folder, since DVC deletes a stage's outputs before it runs; copy an encoder to "
+            "another folder, such as build/encoder, before you train from it"
+        )
+    # The id of a hub repository has one slash.
+    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")) or checkpoint.count("/") > 1:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r}: no such folder; name a saved transformers model, a hub id or {EMBEDDED!r}"
         )
