@@ -28,14 +28,20 @@ def run_command(main: Callable[[], None]) -> None:
     except FileNotFoundError as error:
         _fail(f"{error.filename or error} is missing: run `commentwise run`, or restore it with `dvc checkout`")
     except Exception as error:
-        if not _disk_is_full(error):
+        if not disk_is_full(error):
             raise
         filename = getattr(error, "filename", None)
         where = f" while writing {filename}" if filename else ""
         _fail(f"the disk is full{where}: free some space and run the same command again; nothing half-written is left")
 
 
-def _disk_is_full(error: Exception) -> bool:
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, at most 200 characters; the name of its class if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def disk_is_full(error: Exception) -> bool:
+    """True if an error of Python or of a compiled library says that the disk is full."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     # Compiled libraries (safetensors, SQLite) raise exceptions of their own with these words.

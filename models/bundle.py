@@ -1,6 +1,6 @@
 """The bundle: a folder with one classifier, everything needed to run it, and the means to verify it.
 
-Its files are tokenizer.json, one ONNX graph per precision, golden.json (a few texts with the probabilities that each
+Its files are tokenizer.json, one ONNX graph per precision (with a file of weights beside it if it exceeds 2 GB), golden.json (a few texts with the probabilities that each
 graph gave when it was exported) and manifest.json, which describes the rest. Nothing in it is unpickled.
 """
 
@@ -224,13 +224,20 @@ def bundle_id(folder: Path) -> str:
     return file_hash(folder / MANIFEST)
 
 
+def data_file(graph: Path) -> Path:
+    """The file beside a graph with its weights, if they exceed the 2 GB of one ONNX file."""
+    return graph.with_name(f"{graph.name}_data")
+
+
 def write_manifest(folder: Path, fields: dict[str, Any], graphs: dict[str, dict[str, Any]]) -> None:
     """Write manifest.json for the files in `folder`.
 
     `graphs` maps the file name of each graph to its precision and parity; sizes and hashes are taken from the files.
+    External data of a graph get an entry of their own.
     """
     entries = {name: _entry(folder / name) for name in (TOKENIZER, GOLDEN)}
     entries |= {name: _entry(folder / name) | facts for name, facts in graphs.items()}
+    entries |= {data.name: _entry(data) for name in graphs if (data := data_file(folder / name)).is_file()}
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "normalization_version": NORMALIZATION_VERSION,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from commentwise.errors import CommentwiseError
+from commentwise.errors import CommentwiseError, first_line
 from commentwise.fileio import file_hash
 from commentwise.models.tokens import without_padding
 
@@ -33,7 +33,13 @@ def resolve_checkpoint(checkpoint: str) -> Path:
                 f"checkpoint {checkpoint!r}: the folder has no config.json; name a saved transformers model"
             )
         return folder
-    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")):
+    if checkpoint.startswith("artifacts/"):
+        raise CommentwiseError(
+            f"checkpoint {checkpoint!r}: no such folder, since DVC deletes a stage's outputs before it runs; copy an encoder to "
+            "another folder, such as build/encoder, before you train from it"
+        )
+    # The id of a hub repository has one slash.
+    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")) or checkpoint.count("/") > 1:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r}: no such folder; name a saved transformers model, a hub id or {EMBEDDED!r}"
         )
@@ -57,7 +63,7 @@ def tokenizer_json(checkpoint: str) -> str:
         raise
     except Exception as error:  # both libraries raise many kinds
         raise CommentwiseError(
-            f"checkpoint {checkpoint!r} has no usable tokenizer ({_first_line(error)}): name one that was saved with its tokenizer"
+            f"checkpoint {checkpoint!r} has no usable tokenizer ({first_line(error)}): name one that was saved with its tokenizer"
         ) from None
     return without_padding(text)
 
@@ -107,9 +113,5 @@ def _from_hub(checkpoint: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CommentwiseError(
             f"checkpoint {checkpoint!r} is not a folder, and the Hugging Face hub did not provide it "
-            f"({_first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
+            f"({first_line(error)}): check the name and the network, or use {EMBEDDED!r}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

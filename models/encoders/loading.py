@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
-from commentwise.errors import CommentwiseError
+from commentwise.errors import CommentwiseError, first_line
 from commentwise.models.encoders.classifier import StockClassifier
 from commentwise.models.encoders.packing import pack
 
@@ -35,7 +35,7 @@ def load_encoder(folder: Path, labels: Sequence[str]) -> PreTrainedModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
-        raise CommentwiseError(f"checkpoint {folder}: no encoder to classify with ({_first_line(error)})") from None
+        raise CommentwiseError(f"checkpoint {folder}: no encoder to classify with ({first_line(error)})") from None
     assert isinstance(model, PreTrainedModel)
     # Only the head may be new, and the pooler, which many checkpoints lack. Training a random encoder would be useless.
     new = {*loaded["missing_keys"], *(entry[0] for entry in loaded["mismatched_keys"])}
@@ -99,9 +99,5 @@ def _failure(model: PreTrainedModel, *rows: Sequence[int]) -> str:
     try:
         StockClassifier(model)(pack(rows))
     except Exception as error:  # each architecture raises its own kinds
-        return _first_line(error)
+        return first_line(error)
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

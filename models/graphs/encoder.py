@@ -1,6 +1,7 @@
 """ONNX graphs of an encoder: exported by optimum, then optimised, quantised and halved with ONNX Runtime's tools."""
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from optimum.exporters.tasks import TasksManager
 from transformers import AutoModelForSequenceClassification
 
 from commentwise.fileio import read_json
+from commentwise.models.graphs.storage import is_large, move_graph, repack, save_graph
 
 TASK = "text-classification"
 SIGNATURE = ("input_ids", "attention_mask")
@@ -40,10 +42,8 @@ def export_encoder(folder: Path, out: Path) -> None:
         onnx_export_from_model(
             model, scratch, task=TASK, custom_onnx_configs={"model": Config(model.config, task=TASK)}, device="cpu"
         )
-    (scratch / "model.onnx").rename(out)
-    for left_over in scratch.iterdir():
-        left_over.unlink()
-    scratch.rmdir()
+    move_graph(scratch / "model.onnx", out)
+    shutil.rmtree(scratch)
 
 
 def attention_shape(folder: Path) -> tuple[int, int]:
@@ -57,9 +57,11 @@ def attention_shape(folder: Path) -> tuple[int, int]:
 def optimise(graph: Path, out: Path, heads: int, hidden: int) -> None:
     """Fuse attention, layer normalisation and GELU with ONNX Runtime's transformer optimiser; weights stay fp32."""
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
-    optimize_model(str(graph), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0).save_model_to_file(
-        str(out)
-    )
+    fused = optimize_model(str(graph), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0)
+    large = is_large(graph)
+    fused.save_model_to_file(str(out), use_external_data_format=large)
+    if large:
+        repack(out)
 
 
 def quantise(graph: Path, out: Path) -> None:
@@ -68,17 +70,22 @@ def quantise(graph: Path, out: Path) -> None:
     All comments of a run share that scale, so results depend on the batch: run comments one by one.
     """
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser logs advice on the root logger
+    large = is_large(graph)
     quantize_dynamic(
         str(graph),
         str(out),
         per_channel=True,
         op_types_to_quantize=["MatMul", "Attention", "Gemm", "Gather", "EmbedLayerNormalization"],
+        use_external_data_format=large,
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
+    if large:
+        repack(out)
 
 
 def halve(graph: Path, out: Path) -> None:
     """Convert weights and arithmetic to fp16, for GPUs; inputs and logits keep their types."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns that tiny weights are clipped to the smallest fp16 number
-        onnx.save(convert_float_to_float16(onnx.load(graph), keep_io_types=True), out)
+        # By its path: graphs over 2 GB cannot be converted in memory.
+        save_graph(convert_float_to_float16(str(graph), keep_io_types=True), out)

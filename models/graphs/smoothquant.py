@@ -8,12 +8,15 @@ Dividing each channel by a factor and multiplying the weights that read it by th
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from commentwise.models.graphs.storage import save_graph
 
 STRENGTH = 0.8
 """Migration strength, alpha in the paper: how much of the difficulty moves from activations to weights. Measured on
@@ -33,18 +36,25 @@ def smooth(graph: Path, out: Path, calibration: Sequence[Row]) -> None:
     for node in model.graph.node:
         if node.op_type == "MatMul" and node.input[1] in weights:
             readers[node.input[0]].append(node)
-    max_values = _max_values(model, list(readers), calibration)
+    with TemporaryDirectory(dir=out.parent) as scratch:
+        max_values = _max_values(model, list(readers), calibration, Path(scratch) / "watched.onnx")
     for activation, nodes in readers.items():
         _smooth_one(model.graph, activation, nodes, weights, max_values[activation])
-    onnx.save(model, out)
+    save_graph(model, out)
 
 
-def _max_values(model: onnx.ModelProto, names: list[str], calibration: Sequence[Row]) -> dict[str, NDArray[np.float32]]:
-    """The max absolute value per channel of each activation, shape (channels,), over all calibration comments."""
+def _max_values(
+    model: onnx.ModelProto, names: list[str], calibration: Sequence[Row], scratch: Path
+) -> dict[str, NDArray[np.float32]]:
+    """The max absolute value per channel of each activation, shape (channels,), over all calibration comments.
+
+    The graph is run from the file `scratch`, because a graph over 2 GB cannot be run from memory.
+    """
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    save_graph(watched, scratch)
+    session = onnxruntime.InferenceSession(str(scratch), providers=["CPUExecutionProvider"])
     max_values: dict[str, NDArray[np.float32]] = {}
     for row in calibration:
         tokens = np.array([row], dtype=np.int64)

@@ -11,6 +11,7 @@ import pytest
 
 from commentwise.comments.normalize import NORMALIZATION_VERSION
 from commentwise.errors import CommentwiseError
+from commentwise.fileio import file_hash
 from commentwise.models.bundle import Classifier, bundle_id, verify_files
 from commentwise.models.pyfunc import BundleModel
 from tests.tiny import GRAPH, LABELS, add_cascade, tiny_graph, write_tiny_manifest
@@ -192,3 +193,30 @@ def test_a_bundle_is_run_with_the_normalisation_it_was_trained_with(tiny_bundle:
         ["neutral", "positive"],
         ["", "positive"],
     ]
+
+
+@pytest.fixture
+def large_bundle(bundle_copy: Path) -> Path:
+    """The tiny bundle with its weights beside the graph, as those of a model over 2 GB are."""
+    data = f"{GRAPH}_data"
+    onnx.save(tiny_graph(), bundle_copy / GRAPH, save_as_external_data=True, location=data, size_threshold=0)
+    write_tiny_manifest(bundle_copy)
+    return bundle_copy
+
+
+def test_weights_beside_a_graph_belong_to_the_bundle(large_bundle: Path) -> None:
+    data = large_bundle / f"{GRAPH}_data"
+    entry = verify_files(large_bundle).files[data.name]
+    assert entry == {"sha256": file_hash(data), "size": data.stat().st_size}
+    assert Classifier(large_bundle).predict(["a good video"])[0].label == "positive"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(Path.unlink, "lacks 'fp32.onnx_data'"), (flip_a_byte, "was altered"), (truncate, "bytes instead of")],
+    ids=["missing", "altered", "truncated"],
+)
+def test_damaged_weights_beside_a_graph_are_refused(large_bundle: Path, damage: Damage, message: str) -> None:
+    damage(large_bundle / f"{GRAPH}_data")
+    with pytest.raises(CommentwiseError, match=message):
+        verify_files(large_bundle)

@@ -86,6 +86,15 @@ def test_a_hub_repository_is_fetched_with_one_kind_of_weights(
     assert {path.name for path in tmp_path.iterdir()} == {*common, *(fetched or published)}
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("artifacts/candidates/bert/model", "DVC deletes a stage's outputs"), ("build/no/encoder", "no such folder")],
+)
+def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str, advice: str) -> None:
+    with pytest.raises(CommentwiseError, match=f"checkpoint '{name}': .*{advice}"):
+        resolve_checkpoint(name)
+
+
 def test_a_sentencepiece_model_is_converted(tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(" ".join(text.split()) for text in sample_texts(500)), encoding="utf-8")

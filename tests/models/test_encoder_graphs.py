@@ -1,5 +1,6 @@
 """Exported encoders of several architectures have one signature and the logits of torch."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from transformers import (
 
 from commentwise.models.engine import Engine
 from commentwise.models.graphs import encoder as onnx_export
+from commentwise.models.graphs import storage
 from commentwise.models.graphs.smoothquant import smooth
+from commentwise.training.families.bert import BERT
 
 LABELS = 4
 ROWS = [[5, 8, 13, 21], [34, 55], [3, 4, 5, 6, 7, 8, 9, 10, 11]]
@@ -93,3 +96,64 @@ def test_smoothing_keeps_fp32_and_improves_int8(tmp_path: Path) -> None:
     with Engine(tmp_path / "smoothed.onnx") as engine:
         np.testing.assert_allclose(engine.logits(ROWS), expected, atol=1e-4)
     assert errors["smoothed"] < 0.8 * errors["fp32"]
+
+
+def test_graphs_over_the_size_of_one_file_keep_their_weights_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With limits so small that a tiny model exceeds them."""
+    monkeypatch.setattr(storage, "MAX_BYTES", 10_000)
+    monkeypatch.setenv("FORCE_ONNX_EXTERNAL_DATA", "1")  # optimum then does as with a model over 2 GB
+    torch.manual_seed(0)
+    model = bert().eval()
+    model.save_pretrained(tmp_path / "model")
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    fp32, optimised, smoothed = (folder / name for name in ("fp32.onnx", "optimised.onnx", "smoothed.onnx"))
+    onnx_export.export_encoder(tmp_path / "model", fp32)
+    onnx_export.optimise(fp32, optimised, heads=2, hidden=32)
+    smooth(fp32, smoothed, ROWS)
+    onnx_export.halve(fp32, folder / "fp16.onnx")
+    onnx_export.quantise(optimised, folder / "int8.onnx")
+    names = ["fp16.onnx", "fp32.onnx", "int8.onnx", "optimised.onnx", "smoothed.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*names, *(f"{name}_data" for name in names)])
+    expected = torch_logits(model)
+    for name in names:
+        assert (folder / name).stat().st_size < (folder / f"{name}_data").stat().st_size
+        with Engine(folder / name) as engine:
+            np.testing.assert_allclose(engine.logits(ROWS), expected, atol=0.05 if "int8" in name else 0.01)
+    monkeypatch.setattr(storage, "MAX_BYTES", 10_000_000)
+    onnx_export.quantise(fp32, folder / "small.onnx")
+    assert not (folder / "small.onnx_data").exists()  # int8 is small enough for one file
+    with Engine(folder / "small.onnx") as engine:
+        np.testing.assert_allclose(engine.logits(ROWS), expected, atol=0.05)
+
+
+def test_a_variant_that_cannot_be_written_is_dropped_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise NotImplementedError("no such operator: Fancy\nwith details")
+
+    bert().save_pretrained(tmp_path / "candidate" / "model")
+    monkeypatch.setattr(onnx_export, "optimise", fail)
+    monkeypatch.setattr(onnx_export, "halve", fail)
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    graphs = BERT.write_graphs(tmp_path / "candidate", folder, ROWS)
+    assert graphs.precisions == {"fp32.onnx": "fp32", "int8.onnx": "int8", "int8-smoothed.onnx": "int8"}
+    assert graphs.failures == {
+        "fp32-optimised.onnx": "no such operator: Fancy",
+        "int8-optimised.onnx": "fp32-optimised.onnx: no such operator: Fancy",
+        "fp16.onnx": "no such operator: Fancy",
+    }
+
+
+def test_a_full_disk_is_no_reason_to_drop_a_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bert().save_pretrained(tmp_path / "candidate" / "model")
+    monkeypatch.setattr(onnx_export, "quantise", fail)
+    with pytest.raises(OSError, match="No space left"):
+        BERT.write_graphs(tmp_path / "candidate", tmp_path, ROWS)

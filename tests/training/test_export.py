@@ -17,6 +17,7 @@ from commentwise.training.choice.export import Variant, choose_graphs
 from commentwise.training.choice.first_stage import Cascade
 from commentwise.training.choice.parity import compare
 from commentwise.training.families import catalog
+from commentwise.training.families.family import Graphs
 from commentwise.training.project import Project
 from commentwise.training.settings import Settings
 from commentwise.training.train import read_task
@@ -202,3 +203,29 @@ def test_a_graph_that_differs_from_training_is_an_error(work: Path, checkpoint: 
     shutil.copyfile("other/model.onnx", "artifacts/winner/model.onnx")
     with pytest.raises(CommentwiseError, match="from those measured in training"):
         run_export(chosen)
+
+
+def test_a_variant_that_cannot_be_used_is_dropped_and_the_bundle_is_exported(
+    work: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(families__bert__checkpoint=str(checkpoint))
+    make_winner("svm", chosen)
+    svm = catalog.families()["svm"]
+    written = svm.write_graphs
+
+    def write_graphs(candidate: Path, folder: Path, calibration: Any) -> Graphs:
+        graphs = written(candidate, folder, calibration)
+        (folder / "int8.onnx").write_bytes(b"no graph")
+        (folder / "fp16.onnx").write_bytes(b"half of")
+        (folder / "fp16-inferred.onnx").write_bytes(b"left by a tool")
+        return Graphs(graphs.precisions | {"int8.onnx": "int8"}, {"fp16.onnx": "no such operator"})
+
+    monkeypatch.setattr(svm, "write_graphs", write_graphs)
+    report = run_export(chosen)
+    assert report["devices"] == {"cpu": "fp32.onnx", "cuda": "fp32.onnx"}
+    assert report["dropped"]["fp16.onnx"] == "no such operator"
+    assert "int8.onnx is not a loadable ONNX model" in report["dropped"]["int8.onnx"]
+    assert "int8.onnx is not a loadable ONNX model" in report["int8_refused_because"][0]
+    kept = {path.name for path in PROJECT.bundle.iterdir()}
+    assert kept == {"fp32.onnx", "tokenizer.json", "golden.json", "manifest.json"}
+    Classifier(PROJECT.bundle)

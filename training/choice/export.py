@@ -7,7 +7,9 @@ from its first stage.
 """
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +19,13 @@ import numpy as np
 import onnx
 from tokenizers import Tokenizer
 
-from commentwise.errors import CommentwiseError, run_command
+from commentwise.errors import CommentwiseError, disk_is_full, first_line, run_command
 from commentwise.fileio import atomic_folder, read_json, write_json
-from commentwise.models.bundle import GOLDEN, TOKENIZER, Classifier, write_manifest
+from commentwise.models.bundle import GOLDEN, TOKENIZER, Classifier, data_file, write_manifest
 from commentwise.models.cores import available_cores
 from commentwise.models.engine import Engine
 from commentwise.models.graphs.cascade import cascade_graph
+from commentwise.models.graphs.storage import save_graph
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer, without_padding
 from commentwise.training.candidate import GRAPH, Part, read_part, read_predictions
@@ -106,10 +109,11 @@ def main() -> None:
         Classifier(folder)  # verifies the bundle, as the server does
     write_json(project.export_report, report)
     served = next(variant for variant in report["variants"] if variant["file"] == report["devices"]["cpu"])
+    dropped = "".join(f"; {file} dropped: {reason}" for file, reason in report["dropped"].items())
     refusal = f"; int8 refused: {'; '.join(report['int8_refused_because'])}" if report["int8_refused_because"] else ""
     print(
         f"export: {report['family']} as {served['file']} on the CPU, {served['size'] / 1e6:.1f} MB, {served['comments_per_second']:.0f} comments/s, "
-        f"{served['agreement']:.2%} of fp32's labels{refusal}"
+        f"{served['agreement']:.2%} of fp32's labels{refusal}{dropped}"
     )
 
 
@@ -126,22 +130,28 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
     (folder / TOKENIZER).write_text(tokenizer_text, encoding="utf-8")
     tokenizer = load_tokenizer(folder / TOKENIZER, settings.max_tokens)
     rows = encode(tokenizer, test.texts)
-    precisions = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
+    graphs = family.write_graphs(candidate, folder, _calibration(project, tokenizer, settings))
     reference = _reference(candidate, folder, rows, settings, evaluation["temperature"])
     measure = partial(_measure, rows=rows, reference=reference, test=test, temperature=evaluation["temperature"])
-    variants = [measure(folder / file, precision) for file, precision in precisions.items()]
+    variants = [measure(folder / REFERENCE_GRAPH, graphs.precisions[REFERENCE_GRAPH])]
+    dropped = dict(graphs.failures)
+    for file, precision in graphs.precisions.items():
+        if file != REFERENCE_GRAPH:
+            with _dropping(file, dropped):
+                variants.append(measure(folder / file, precision))
     devices = choose_graphs(variants, settings.export)
     kept_files = {REFERENCE_GRAPH, *devices.values()}
     cascade = None if family.answers_first else _choose_cascade(project, candidate, settings)
     if cascade:
         encoder = choose_graphs(variants, _for_cascades(settings.export))["cpu"]
-        _write_cascade(project, folder, encoder, cascade, evaluation["temperature"])
-        variants.append(replace(measure(folder / CASCADE_GRAPH, precisions[encoder]), cascade=cascade))
-        kept_files |= {variant.file for variant in variants[-1:] if not variant.failures(settings.export)}
+        with _dropping(CASCADE_GRAPH, dropped):
+            _write_cascade(project, folder, encoder, cascade, evaluation["temperature"])
+            variants.append(replace(measure(folder / CASCADE_GRAPH, graphs.precisions[encoder]), cascade=cascade))
+        kept_files |= {
+            variant.file for variant in variants if variant.cascade and not variant.failures(settings.export)
+        }
     kept = [variant for variant in variants if variant.file in kept_files]
-    for variant in variants:
-        if variant not in kept:
-            (folder / variant.file).unlink()
+    _clear(folder, kept_files | {TOKENIZER})
     _write_golden(folder, kept, settings, evaluation["temperature"])
     fields = {
         "family": family.name,
@@ -160,9 +170,29 @@ def export(project: Project, settings: Settings, candidate: Path, folder: Path) 
         "test_comments": len(rows),
         "devices": devices,
         "variants": [variant.report(settings.export) for variant in variants],
-        "int8_refused_because": _refusal(variants, devices["cpu"], settings.export),
+        "dropped": dropped,
+        "int8_refused_because": _refusal(variants, dropped, devices["cpu"], settings.export),
         "torch_fp32_comments_per_second": _original_speed(family, candidate, rows),
     }
+
+
+@contextmanager
+def _dropping(file: str, dropped: dict[str, str]) -> Iterator[None]:
+    """Note the reason if the graph in this file cannot be written or measured: the others can be served without it."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime and the tools around it raise many kinds
+        if disk_is_full(error):
+            raise
+        dropped[file] = first_line(error)
+
+
+def _clear(folder: Path, kept: set[str]) -> None:
+    """Delete all files but these and their external data: variants that are not served, and what failed tools left."""
+    kept = kept | {data_file(folder / name).name for name in kept}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _provenance(project: Project, settings: Settings) -> dict[str, Any]:
@@ -202,7 +232,7 @@ def _for_cascades(limits: ExportSettings) -> ExportSettings:
 def _write_cascade(project: Project, folder: Path, encoder: str, cascade: Cascade, temperature: float) -> None:
     linear = onnx.load(project.candidate(cascade.family) / GRAPH)
     graph = cascade_graph(linear, onnx.load(folder / encoder), cascade.temperature, temperature, cascade.threshold)
-    onnx.save(graph, folder / CASCADE_GRAPH)
+    save_graph(graph, folder / CASCADE_GRAPH)
 
 
 def _reference(
@@ -232,7 +262,7 @@ def _measure(
             parity.measure(engine, rows, reference, test.targets, temperature, batched=on_gpu),
             parity.batch_effect(engine, rows, temperature) if not on_gpu else {},
             comments_per_second(engine.logits, rows) if not on_gpu else None,
-            graph.stat().st_size,
+            sum(path.stat().st_size for path in (graph, data_file(graph)) if path.is_file()),
         )
 
 
@@ -246,10 +276,12 @@ def choose_graphs(variants: Sequence[Variant], limits: ExportSettings) -> dict[s
     return {"cpu": cpu.file, "cuda": fp16[0] if fp16 else REFERENCE_GRAPH}
 
 
-def _refusal(variants: Sequence[Variant], served: str, limits: ExportSettings) -> list[str]:
-    """The reasons why no int8 graph is served on the CPU; empty if one is, or if there is none."""
+def _refusal(variants: Sequence[Variant], dropped: dict[str, str], served: str, limits: ExportSettings) -> list[str]:
+    """The reasons why no int8 graph is served on the CPU; empty if one is, or if the family has none."""
     int8 = [variant for variant in variants if variant.precision == "int8"]
-    if not int8 or any(variant.file == served for variant in int8):
+    if not int8:
+        return [f"{file}: {reason}" for file, reason in dropped.items() if file.startswith("int8")]
+    if any(variant.file == served for variant in int8):
         return []
     return min((variant.parity.failures(limits) for variant in int8), key=len) or ["it is slower than fp32 here"]
 

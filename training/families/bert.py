@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commentwise.errors import CommentwiseError, disk_is_full, first_line
 from commentwise.training.candidate import ENCODER
-from commentwise.training.families.family import REFERENCE_GRAPH, Family, HistoryRow, Task
+from commentwise.training.families.family import REFERENCE_GRAPH, Family, Graphs, HistoryRow, Task
 from commentwise.training.finetune.settings import BertSettings
 
 if TYPE_CHECKING:
@@ -32,31 +33,40 @@ class Bert(Family[BertSettings]):
 
         return fine_tune(Accelerator(mixed_precision=mixed_precision(settings.precision)), task, settings, out, on_row)
 
-    def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> dict[str, str]:
+    def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> Graphs:
         """Export the encoder in fp32, with and without fused operators, in three variants of int8, and in fp16."""
         from commentwise.models.graphs import encoder
         from commentwise.models.graphs.smoothquant import smooth
 
         model = candidate / ENCODER
-        reference, optimised, smoothed = (
-            folder / name for name in (REFERENCE_GRAPH, "fp32-optimised.onnx", "smoothed.onnx")
-        )
-        encoder.export_encoder(model, reference)
-        encoder.optimise(reference, optimised, *encoder.attention_shape(model))
-        encoder.quantise(reference, folder / "int8.onnx")
-        encoder.quantise(optimised, folder / "int8-optimised.onnx")
-        smooth(reference, smoothed, calibration)
-        encoder.quantise(smoothed, folder / "int8-smoothed.onnx")
-        smoothed.unlink()
-        encoder.halve(reference, folder / "fp16.onnx")
-        return {
-            REFERENCE_GRAPH: "fp32",
-            optimised.name: "fp32",
-            "int8.onnx": "int8",
-            "int8-optimised.onnx": "int8",
-            "int8-smoothed.onnx": "int8",
-            "fp16.onnx": "fp16",
-        }
+
+        def fuse(source: Path, out: Path) -> None:
+            encoder.optimise(source, out, *encoder.attention_shape(model))
+
+        def smooth_and_quantise(source: Path, out: Path) -> None:
+            smoothed = out.with_name("smoothed.onnx")
+            smooth(source, smoothed, calibration)
+            encoder.quantise(smoothed, out)
+
+        encoder.export_encoder(model, folder / REFERENCE_GRAPH)
+        graphs = Graphs({REFERENCE_GRAPH: "fp32"})
+        for name, precision, source, write in (
+            ("fp32-optimised.onnx", "fp32", REFERENCE_GRAPH, fuse),
+            ("int8.onnx", "int8", REFERENCE_GRAPH, encoder.quantise),
+            ("int8-optimised.onnx", "int8", "fp32-optimised.onnx", encoder.quantise),
+            ("int8-smoothed.onnx", "int8", REFERENCE_GRAPH, smooth_and_quantise),
+            ("fp16.onnx", "fp16", REFERENCE_GRAPH, encoder.halve),
+        ):
+            try:
+                if source in graphs.failures:
+                    raise CommentwiseError(f"{source}: {graphs.failures[source]}")
+                write(folder / source, folder / name)
+                graphs.precisions[name] = precision
+            except Exception as error:  # the tools raise many kinds for operators that they do not know
+                if disk_is_full(error):
+                    raise
+                graphs.failures[name] = first_line(error)
+        return graphs
 
     def original(self, candidate: Path) -> Runner:
         """The encoder in torch, in fp32 on all cores."""

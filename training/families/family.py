@@ -15,7 +15,7 @@ inside the methods, because every command imports the modules of all families to
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -57,6 +57,16 @@ class Task:
     """A persistent folder for caches and checkpoints, which can be deleted at any time."""
 
 
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs of a candidate that could be served."""
+
+    precisions: dict[str, str]
+    """The precision of each file."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """The files that could not be written, with the reason."""
+
+
 class Family(ABC, Generic[S]):
     """A type of model that is trained and compared on the same split."""
 
@@ -77,14 +87,14 @@ class Family(ABC, Generic[S]):
         data or settings.
         """
 
-    def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> dict[str, str]:
-        """Write every graph that could be served into `folder`; return the precision of each file.
+    def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> Graphs:
+        """Write every graph that could be served into `folder`.
 
-        The first file is the reference, `REFERENCE_GRAPH`. `calibration` has token ids of training comments, for
-        quantisation.
+        The first is the reference, `REFERENCE_GRAPH`; if any other cannot be written, it is left out with its reason.
+        `calibration` has token ids of training comments, for quantisation.
         """
         shutil.copyfile(candidate / GRAPH, folder / REFERENCE_GRAPH)
-        return {REFERENCE_GRAPH: "fp32"}
+        return Graphs({REFERENCE_GRAPH: "fp32"})
 
     def original(self, candidate: Path) -> Runner | None:
         """The model in the library that trained it, to compare its speed; None if the candidate is an ONNX graph."""

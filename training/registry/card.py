@@ -59,8 +59,9 @@ def _files(manifest: dict[str, Any]) -> str:
         if "precision" in facts:
             devices = ", ".join(device for device, file in manifest["devices"].items() if file == name) or "reference"
             parity = facts["parity"]
+            size = facts["size"] + manifest["files"].get(f"{name}_data", {"size": 0})["size"]
             rows.append(
-                f"| {name} | {devices} | {facts['size'] / 1e6:.1f} MB | {parity['macro_f1']:.3f} | {parity['agreement']:.2%} |"
+                f"| {name} | {devices} | {size / 1e6:.1f} MB | {parity['macro_f1']:.3f} | {parity['agreement']:.2%} |"
             )
     return "\n".join(["| file | for | size | test macro-F1 | fp32's labels |", "|---|---|---|---|---|", *rows])
 

@@ -17,13 +17,15 @@ import mlflow
 import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from commentwise.errors import CommentwiseError
+from commentwise.errors import first_line
 from commentwise.fileio import read_json
 from commentwise.training.candidate import read_history, read_metrics, read_resources
 from commentwise.training.data.sources import source_name
@@ -31,6 +33,7 @@ from commentwise.training.families import catalog
 from commentwise.training.families.family import Family
 from commentwise.training.project import HELD_OUT, Project
 from commentwise.training.provenance import data_facts, environment_facts, folder_md5, git_facts, repository_root
+from commentwise.training.registry import problems
 from commentwise.training.settings import Settings
 
 EXPERIMENT = "commentwise"
@@ -44,7 +47,7 @@ def connect(project: Project) -> MlflowClient:
     """Set the tracking store and the experiment, and check that the store answers.
 
     The store is MLFLOW_TRACKING_URI, by default sqlite:///mlflow.db in the project's folder. Raises CommentwiseError if
-    it does not answer.
+    it does not answer or cannot be used, with the way out.
     """
     for verbose in ("mlflow", "alembic"):  # they log every new table and every missing GPU
         logging.getLogger(verbose).setLevel(logging.WARNING)
@@ -55,17 +58,24 @@ def connect(project: Project) -> MlflowClient:
     # A server configures the location of artifacts, a database does not.
     location = None if uri.startswith(("http:", "https:")) else (root / "mlartifacts").as_uri()
     try:
-        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        _check_database(uri)
+        experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
             mlflow.create_experiment(EXPERIMENT, artifact_location=location)
+        elif experiment.lifecycle_stage == LifecycleStage.DELETED:
+            raise problems.deleted(uri, EXPERIMENT, experiment.experiment_id)
         mlflow.set_experiment(EXPERIMENT)
-    except MlflowException as error:
-        refused = error.get_http_status_code() in (401, 403)
-        way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refused else "start it"
-        raise CommentwiseError(
-            f"MLflow at {_without_password(uri)} {'refuses' if refused else 'does not answer'} ({_first_line(error)}): "
-            f"{way_out}, or correct MLFLOW_TRACKING_URI"
-        ) from None
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
+        raise problems.unusable(uri, error) from None
     return MlflowClient()
+
+
+def _check_database(uri: str) -> None:
+    """Connect to a database once. MLflow would try ten times, for minutes, even if the password is wrong."""
+    if uri.startswith(("postgresql", "mysql", "mssql")):
+        engine = create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
 
 
 class LiveRun:
@@ -95,7 +105,7 @@ class LiveRun:
         except MlflowException as error:
             self._lost = True
             print(
-                f"warning: MLflow no longer answers ({_first_line(error)}); training continues, and select records the run later"
+                f"warning: MLflow no longer answers ({first_line(error)}); training continues, and select records the run later"
             )
 
 
@@ -220,12 +230,3 @@ def _tags(project: Project, family: Family[Any]) -> dict[str, str]:
 def _params(family: Family[Any], settings: Settings) -> dict[str, Any]:
     own = settings.of(family).model_dump()
     return {"seed": settings.seed, "max_tokens": settings.max_tokens, **own}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _without_password(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
