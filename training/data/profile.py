@@ -51,10 +51,13 @@ def main_script(text: str) -> str:
 def _languages(prepared: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Comments and labels by language tag, the most frequent language first."""
     counts = pd.crosstab(prepared["language"], prepared["label"]).reindex(columns=list(labels), fill_value=0)
-    order = prepared["language"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    by_language = {
+        str(language): dict(zip(labels, row.tolist(), strict=True)) for language, row in counts.sort_index().iterrows()
+    }
+    order = sorted(by_language, key=lambda language: -sum(by_language[language].values()))
     return {
-        str(language): {"comments": int(total), "labels": {label: int(counts.loc[language, label]) for label in labels}}
-        for language, total in order.items()
+        language: {"comments": sum(by_language[language].values()), "labels": by_language[language]}
+        for language in order
     }
 
 
