@@ -147,6 +147,6 @@ def test_shares_count_groups_not_comments() -> None:
 def test_a_label_of_copies_alone_is_told_as_that() -> None:
     table = table_of(["ham"] * 20 + ["spam"] * 200, [*range(20), *[99] * 200])
     with pytest.raises(
-        CommentwiseError, match=r"'spam': its 200 comments are 1 group of copies and near copies, which"
+        CommentwiseError, match=r"'spam': its 200 comments are 1 group of near copies, and a group stays in one part"
     ):
         split(table, ["ham", "spam"], 0.2, 0.1, 7)

@@ -51,7 +51,7 @@ def _check_labels_everywhere(table: pd.DataFrame, part: pd.Series, labels: Seque
                 if groups < min(len(PARTS), row.sum()):
                     raise CommentwiseError(
                         f"label {name!r}: its {int(row.sum())} comments are {groups} group{'s' if groups > 1 else ''} of near copies, and a group stays in one part; "
-                        f"add other comments with this label, remove it from `labels`, or raise prepare.near_duplicate"
+                        "add other comments with this label, remove it from `labels`, or raise prepare.near_duplicate"
                     )
                 raise CommentwiseError(
                     f"label {name!r}: its {int(row.sum())} comments leave none for the {part_name} part; "
