@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report.document import replace_section
+from benchmarks.document import replace_section
 from commentwise.comments import language
 from commentwise.comments.normalize import normalize
 from commentwise.errors import run_command
