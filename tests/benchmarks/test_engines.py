@@ -45,7 +45,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
         write_parts(WORDS, train=300, held_out=WINDOW)
     project.raw.parent.mkdir()
     project.raw.write_bytes(b"the raw comments")
-    chosen = params(families__bert__checkpoint=str(checkpoint), families__bert__epochs=1)
+    # fp32: accelerate keeps the precision of the process's first training.
+    changes = {"families__bert__epochs": 1, "families__bert__precision": "fp32"}
+    chosen = params(families__bert__checkpoint=str(checkpoint), **changes)
     project.params.write_text(yaml.safe_dump(chosen), encoding="utf-8")
     settings = load_settings(project.params)
     for name in (*LINEAR, ENCODER):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from commentwise.comments.copies import copy_key, group_copies
 from commentwise.comments.normalize import normalize
 from commentwise.comments.table import PARTS
-from commentwise.errors import CommentwiseError
 from commentwise.training.data.split import split
 
 SENTENCE = "this is the longest sentence that anybody has ever written about the colour of the sea"
@@ -142,11 +141,3 @@ def test_shares_count_groups_not_comments() -> None:
         "negative": {"test": 2, "train": 15, "validation": 4},
         "positive": {"test": 2, "train": 14, "validation": 4},
     }
-
-
-def test_a_label_of_copies_alone_is_told_as_that() -> None:
-    table = table_of(["ham"] * 20 + ["spam"] * 200, [*range(20), *[99] * 200])
-    with pytest.raises(
-        CommentwiseError, match=r"'spam': its 200 comments are 1 group of near copies, and a group stays in one part"
-    ):
-        split(table, ["ham", "spam"], 0.2, 0.1, 7)
