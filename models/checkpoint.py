@@ -38,12 +38,20 @@ def resolve_checkpoint(checkpoint: str) -> Path:
             f"checkpoint {checkpoint!r}: no such folder, since DVC deletes a stage's outputs before it runs; copy an encoder to "
             "another folder, such as build/encoder, before you train from it"
         )
-    # The id of a hub repository has one slash.
-    if folder.is_absolute() or checkpoint.startswith(("./", "../", "~")) or checkpoint.count("/") > 1:
+    if is_local(checkpoint):
         raise CommentwiseError(
             f"checkpoint {checkpoint!r}: no such folder; name a saved transformers model, a hub id or {EMBEDDED!r}"
         )
     return _from_hub(checkpoint)
+
+
+def is_local(checkpoint: str) -> bool:
+    """True if a checkpoint is a folder of this machine, even if it is missing, and not embedded or on the hub."""
+    if checkpoint == EMBEDDED:
+        return False
+    # The id of a hub repository has one slash.
+    path = Path(checkpoint)
+    return path.is_dir() or path.is_absolute() or checkpoint.startswith(("./", "../", "~")) or checkpoint.count("/") > 1
 
 
 def tokenizer_json(checkpoint: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def no_wait(delay: float) -> None:
 
 
 def test_collects_all_pages_and_replies_in_the_order_of_the_api(api: YouTubeApi, tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
     code, stdout, stderr = run(api, tmp_path, f"https://www.youtube.com/watch?v={VIDEO}", "--", OTHER)
 
     assert (code, stderr) == (0, "")
@@ -96,18 +98,59 @@ def test_collects_all_pages_and_replies_in_the_order_of_the_api(api: YouTubeApi,
     ]
     assert names(tmp_path) == sorted([f"{VIDEO}.jsonl", f"{OTHER}.jsonl"])
     lines = (tmp_path / f"{VIDEO}.jsonl").read_text(encoding="utf-8").splitlines()
-    assert json.loads(lines[0]) == {
+    first = json.loads(lines[0])
+    fetched = datetime.fromisoformat(first.pop("fetched_at"))
+    assert before <= fetched <= datetime.now(UTC)
+    assert first == {
         "comment_id": "top-1",
         "video_id": VIDEO,
         "published_at": "2026-03-01T12:00:00Z",
         "text": "Großartig 🎉\nzwei Zeilen",
         "label": None,
+        "parent_id": None,
+        "like_count": 23,
     }
     assert "Großartig 🎉" in lines[0]
     assert ids(tmp_path) == IDS
     assert [json.loads(line)["text"] for line in lines[2:5]] == ["a", "b", "c"]
     assert len(api.requests) == REQUESTS + 1
     assert api.keys == {KEY}
+
+
+def rows(out: Path, video: str = VIDEO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / f"{video}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_replies_name_their_parent_however_they_are_read(client: httpx.Client, tmp_path: Path) -> None:
+    collect_video(client, VIDEO, tmp_path, ALL)
+    for row in rows(tmp_path):
+        parent, _, reply = str(row["comment_id"]).partition(".")
+        assert row["parent_id"] == (parent if reply else None)
+
+
+def test_authors_are_kept_only_as_hashes_with_a_salt(client: httpx.Client, tmp_path: Path) -> None:
+    authors = {}
+    for salt in ("", "a secret of many characters", "another secret, also long"):
+        out = tmp_path / (salt or "none")
+        out.mkdir()
+        for video in (VIDEO, OTHER):
+            collect_video(client, video, out, ALL, salt=salt)
+        text = (out / f"{VIDEO}.jsonl").read_text(encoding="utf-8")
+        assert "UC-author" not in text
+        assert "@someone" not in text
+        authors[salt] = {str(row["text"]): row.get("author", "left out") for row in [*rows(out), *rows(out, OTHER)]}
+    none, one, other = authors.values()
+    assert set(none.values()) == {"left out"}
+    assert one["hello"] is None  # the author has no channel any more
+    assert len(set(one.values()) | set(other.values())) == 2 * len(set(one.values())) - 1
+    assert re.fullmatch("[0-9a-f]{32}", str(one["a"]))
+
+
+def test_a_short_salt_is_refused(api: YouTubeApi, tmp_path: Path) -> None:
+    code, _, stderr = run(api, tmp_path, VIDEO, COMMENTWISE_AUTHOR_SALT="pepper")
+    assert code == 1
+    assert stderr.startswith("error: COMMENTWISE_AUTHOR_SALT has 6 characters: give a secret of 16 or more")
+    assert "pepper" not in stderr
 
 
 def test_a_complete_video_is_not_fetched_again(api: YouTubeApi, tmp_path: Path) -> None:

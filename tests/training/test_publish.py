@@ -1,6 +1,7 @@
 """Publishing to a real MLflow store: which version becomes champion or challenger, and the reason."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import mlflow
@@ -9,11 +10,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from commentwise.errors import CommentwiseError
-from commentwise.fileio import write_json
+from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import bundle_id
 from commentwise.training.candidate import write_resources
 from commentwise.training.families import catalog as families
 from commentwise.training.project import Project
+from commentwise.training.provenance import folder_md5
 from commentwise.training.registry import publish, tracking
 from commentwise.training.registry import versions as registry
 from tests.tiny import LABELS, NEGATIVE, NEUTRAL, POSITIVE, write_tiny_bundle, write_tiny_manifest
@@ -22,6 +24,7 @@ from tests.training.conftest import make_part, settings
 WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
 MODEL = "commentwise"
 PROJECT = Project()
+FIELDS = ("labels", "metrics", "data", "params", "git", "environment")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +118,42 @@ def test_the_first_version_is_champion_and_publishing_it_again_changes_nothing(
     version = client.get_model_version(MODEL, "1")
     assert version.tags[registry.DECISION_TAG] == "it is the first"
     assert version.tags[registry.BUNDLE_TAG] == bundle_id(PROJECT.bundle)
+
+
+def train_from(folder: Path) -> None:
+    """Make the project one whose encoder was trained from a local checkpoint."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    metrics = PROJECT.candidate("bert") / "metrics.json"
+    write_json(metrics, read_json(metrics) | {"checkpoint_md5": folder_md5(folder)})
+    manifest = read_json(PROJECT.bundle / "manifest.json")
+    write_tiny_manifest(PROJECT.bundle, **{name: manifest[name] for name in FIELDS} | {"checkpoint": str(folder)})
+
+
+def test_a_local_checkpoint_limits_reproduction_and_publishing_says_so(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("build/larger")
+    train_from(folder)
+    publish.main()
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.startswith("warning: this version can be reproduced only where the folder 'build/larger' with md5 ")
+    md5 = folder_md5(folder)
+    with registry.downloaded(client.get_model_version(MODEL, "1"), "candidates.json") as path:
+        facts = read_json(path)
+    assert {name: known["local_checkpoint_md5"] for name, known in facts.items()} == {
+        "logreg": None,
+        "svm": None,
+        "bert": md5,
+    }
+    (folder / "config.json").write_text('{"changed": true}', encoding="utf-8")
+    publish.main()
+    assert f"has changed since the training (it had md5 {md5})" in capsys.readouterr().out
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    subprocess.run(["git", "add", folder], check=True)
+    publish.main()
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_a_worse_version_is_challenger_and_a_better_one_champion(

@@ -87,16 +87,21 @@ def wrong_key(message: str = "API key not valid. Please pass a valid API key.") 
     return Answer(400, {"error": error})
 
 
-def comment(comment_id: str, video: str, text: str) -> Json:
-    snippet = {
+def comment(comment_id: str, video: str, text: str, parent: str = "") -> Json:
+    snippet: Json = {
         "channelId": "UC-channel",
         "videoId": video,
         "textDisplay": text,
         "authorDisplayName": "@someone",
-        "likeCount": 0,
+        "authorChannelId": {"value": f"UC-author-{text[:1]}"},
+        "likeCount": len(text),
         "publishedAt": "2026-03-01T12:00:00Z",
         "updatedAt": "2026-03-02T12:00:00Z",
     }
+    if parent:
+        snippet["parentId"] = parent
+    if text == "hello":
+        del snippet["authorChannelId"]  # the author deleted the channel
     return {"kind": "youtube#comment", "etag": "etag", "id": comment_id, "snippet": snippet}
 
 
@@ -201,7 +206,7 @@ class YouTubeApi(ThreadingHTTPServer):
 
     def _all_replies(self, video: str, thread: str) -> list[Json]:
         replies = self.threads[video][thread][1]
-        return [comment(f"{thread}.{number}", video, text) for number, text in enumerate(replies)]
+        return [comment(f"{thread}.{number}", video, text, thread) for number, text in enumerate(replies)]
 
     def _replies(self, query: dict[str, str]) -> Answer:
         thread = query["parentId"]

@@ -6,12 +6,15 @@ after the last complete page.
 """
 
 import argparse
+import hashlib
+import hmac
 import json
 import os
 import re
 import sys
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -31,6 +34,10 @@ ADVICE = {
     "forbidden": "an API key cannot read the comments of this video: leave it out",
 }
 
+SALT = "COMMENTWISE_AUTHOR_SALT"
+MIN_SALT = 16
+"""Characters. Channel ids are public, so a salt that can be guessed would give the authors away."""
+
 Step = Json
 """A comment, or the request for a page that has not been read yet (keys resource and params)."""
 
@@ -47,7 +54,7 @@ def video_id(text: str) -> str:
     return match[1]
 
 
-def _read(client: httpx.Client, request: Step, video: str, wait: Wait) -> list[Step]:
+def _read(client: httpx.Client, request: Step, video: str, salt: str, wait: Wait) -> list[Step]:
     """Read the requested page; return its comments and the requests for its replies and the next page, in output order."""
     try:
         page = fetch(client, request, wait)
@@ -57,7 +64,10 @@ def _read(client: httpx.Client, request: Step, video: str, wait: Wait) -> list[S
         raise
     steps: list[Step] = []
     for item in page["items"]:
-        steps += _thread(item, video) if request["resource"] == "commentThreads" else [_comment(item, video)]
+        if request["resource"] == "commentThreads":
+            steps += _thread(item, video, salt)
+        else:
+            steps.append(_comment(item, video, salt, request["params"]["parentId"]))
     # YouTube has returned a page's own token as the token of the next page, which would be an endless loop:
     # https://github.com/Benjamin-Loison/YouTube-operational-API/issues/275
     if page["next"] and page["next"] != request["params"].get("pageToken"):
@@ -65,22 +75,30 @@ def _read(client: httpx.Client, request: Step, video: str, wait: Wait) -> list[S
     return steps
 
 
-def _thread(thread: Step, video: str) -> list[Step]:
-    top = _comment(thread["snippet"]["topLevelComment"], video)
+def _thread(thread: Step, video: str, salt: str) -> list[Step]:
+    top = _comment(thread["snippet"]["topLevelComment"], video, salt)
     replies = thread.get("replies", {}).get("comments", [])
     if thread["snippet"]["totalReplyCount"] > len(replies):
         return [top, {"resource": "comments", "params": {"parentId": thread["id"]}}]
-    return [top, *(_comment(reply, video) for reply in replies)]
+    return [top, *(_comment(reply, video, salt, thread["id"]) for reply in replies)]
 
 
-def _comment(resource: Step, video: str) -> Step:
+def _comment(resource: Step, video: str, salt: str, parent: str | None = None) -> Step:
+    """The row of a comment. `author` is only in it with a salt: the same author then has the same value in all videos."""
     snippet = resource["snippet"]
+    # Authors without a channel have none, and neither have those who deleted it.
+    channel = (snippet.get("authorChannelId") or {}).get("value")
+    author = hmac.new(salt.encode(), channel.encode(), hashlib.sha256).hexdigest()[:32] if salt and channel else None
     return {
         "comment_id": resource["id"],
         "video_id": video,
         "published_at": snippet["publishedAt"],
         "text": snippet["textDisplay"],  # only the author of a comment gets its textOriginal
         "label": None,
+        "parent_id": parent,
+        "like_count": snippet.get("likeCount"),
+        **({"author": author} if salt else {}),
+        "fetched_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 
 
@@ -136,8 +154,12 @@ class PartialVideo:
             path.unlink()
 
 
-def collect_video(client: httpx.Client, video: str, out: Path, limit: int, wait: Wait = time.sleep) -> str:
+def collect_video(
+    client: httpx.Client, video: str, out: Path, limit: int, wait: Wait = time.sleep, salt: str = ""
+) -> str:
     """Write `<out>/<video>.jsonl`, resuming an earlier run; return a message with the number of comments.
+
+    With a `salt`, each comment has a hash of its author's channel.
 
     Raises ApiError when YouTube refuses (https://developers.google.com/youtube/v3/docs/errors), CommentwiseError when
     it cannot be reached or the quota is used up; complete pages stay saved.
@@ -149,7 +171,7 @@ def collect_video(client: httpx.Client, video: str, out: Path, limit: int, wait:
         return f"{video}: already collected: {count} comments; delete {final} to collect it again"
     partial.load(limit)
     try:
-        _read_all(client, partial, limit, wait)
+        _read_all(client, partial, limit, salt, wait)
     except ApiError as error:
         if not error.quota_used_up:
             raise
@@ -163,7 +185,7 @@ def collect_video(client: httpx.Client, video: str, out: Path, limit: int, wait:
     return f"{video}: {len(partial.ids)} comments in {final}"
 
 
-def _read_all(client: httpx.Client, partial: PartialVideo, limit: int, wait: Wait) -> None:
+def _read_all(client: httpx.Client, partial: PartialVideo, limit: int, salt: str, wait: Wait) -> None:
     columns = ("{task.description}", BarColumn(), "{task.completed} comments")
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_interactive) as progress:
@@ -171,7 +193,7 @@ def _read_all(client: httpx.Client, partial: PartialVideo, limit: int, wait: Wai
         while partial.pending and len(partial.ids) < limit:
             progress.update(bar, completed=len(partial.ids))
             try:
-                partial.pending[:1] = _read(client, partial.pending[0], partial.video, wait)
+                partial.pending[:1] = _read(client, partial.pending[0], partial.video, salt, wait)
                 partial.save(limit)
             except ApiError as error:
                 if not partial.resumed or "invalidPageToken" not in str(error):
@@ -180,7 +202,9 @@ def _read_all(client: httpx.Client, partial: PartialVideo, limit: int, wait: Wai
                 partial.start_over()
 
 
-def collect(client: httpx.Client, videos: Iterable[str], out: Path, limit: int, wait: Wait = time.sleep) -> None:
+def collect(
+    client: httpx.Client, videos: Iterable[str], out: Path, limit: int, wait: Wait = time.sleep, salt: str = ""
+) -> None:
     """Collect several videos; a video that fails does not stop the others.
 
     Raises CommentwiseError at once for a problem of all videos (quota, key, network), else at the end with the failed
@@ -189,7 +213,7 @@ def collect(client: httpx.Client, videos: Iterable[str], out: Path, limit: int, 
     failed = []
     for video in videos:
         try:
-            print(collect_video(client, video, out, limit, wait))
+            print(collect_video(client, video, out, limit, wait, salt))
         except ApiError as error:
             if KEY_REFUSED.search(str(error)):
                 raise CommentwiseError(f"YouTube refuses YOUTUBE_API_KEY ({error}): check it at {KEYS_URL}") from error
@@ -205,20 +229,33 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+def _salt() -> str:
+    salt = os.environ.get(SALT, "")
+    if salt and len(salt) < MIN_SALT:
+        raise CommentwiseError(
+            f"{SALT} has {len(salt)} characters: give a secret of {MIN_SALT} or more, such as that of `openssl rand -hex 16`"
+        )
+    return salt
+
+
 def main() -> None:
     """Collect the videos named on the command line."""
     about = "Collect the comments of YouTube videos. Run the same command again to resume an interrupted collection."
-    variables = "Environment variables: YOUTUBE_API_KEY, the API key; YOUTUBE_API_URL, another address of the API."
+    variables = (
+        "Environment variables: YOUTUBE_API_KEY, the API key; YOUTUBE_API_URL, another address of the API; "
+        f"{SALT}, a secret with which authors are kept as hashes (without it, they are left out)."
+    )
     parser = argparse.ArgumentParser(prog="commentwise collect", description=about, epilog=variables)
     add = parser.add_argument
     add("videos", nargs="+", type=video_id, metavar="VIDEO", help="id or URL; put an id that begins with - after --")
     add("--out", type=Path, default=Path("data/collected"), help="folder for the .jsonl files (default: %(default)s)")
     add("--max-comments", type=_at_least_one, default=sys.maxsize, metavar="N", help="stop each video after N comments")
     args = parser.parse_args()
+    salt = _salt()
     try:
         with open_client() as client:
             args.out.mkdir(parents=True, exist_ok=True)
-            collect(client, dict.fromkeys(args.videos), args.out, args.max_comments)
+            collect(client, dict.fromkeys(args.videos), args.out, args.max_comments, salt=salt)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise CommentwiseError(f"cannot write {error.filename} ({error.strerror}): give another --out") from error
 

@@ -5,6 +5,7 @@ Every step is identified by content, so the command can be interrupted and repea
 
 import argparse
 import json
+import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,9 +19,11 @@ from mlflow.tracking import MlflowClient
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.models.bundle import MANIFEST, Classifier, bundle_id, verify_files
-from commentwise.training.candidate import GRAPH, read_part
+from commentwise.models.checkpoint import is_local
+from commentwise.training.candidate import GRAPH, read_metrics, read_part
 from commentwise.training.families import catalog
 from commentwise.training.project import Project
+from commentwise.training.provenance import folder_md5
 from commentwise.training.registry.card import model_card
 from commentwise.training.registry.flavor import write_flavor
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
@@ -56,6 +59,8 @@ def main() -> None:
     move_alias(client, version, alias)
     if reason != ALREADY:
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
+    if warning := _local_checkpoint(project):
+        print(f"warning: {warning}")
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
 
 
@@ -112,16 +117,43 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
 
 
 def candidate_facts(project: Project) -> dict[str, Any]:
-    """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family."""
+    """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family.
+
+    A family that started from a checkpoint in a local folder also has the md5 of that folder.
+    """
     facts: dict[str, Any] = {}
+    local = is_local(read_json(project.bundle / MANIFEST)["checkpoint"])
     for name, family in catalog.families().items():
         evaluation = read_json(project.evaluated(name))
         facts[name] = {
             "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],
             "validation_macro_f1": evaluation["validation"]["scores"]["macro_f1"]["value"],
             "graph_sha256": file_hash(project.candidate(name) / GRAPH) if family.reproducible else None,
+            "local_checkpoint_md5": read_metrics(project.candidate(name)).get("checkpoint_md5") if local else None,
         }
     return facts
+
+
+def _local_checkpoint(project: Project) -> str:
+    """Why the version can be reproduced only here, or not at all; empty if its checkpoint can be had everywhere."""
+    checkpoint = read_json(project.bundle / MANIFEST)["checkpoint"]
+    trained = {facts["local_checkpoint_md5"] for facts in candidate_facts(project).values()} - {None}
+    if not trained:
+        return ""
+    folder = project.root / Path(checkpoint).expanduser()
+    present = folder_md5(folder) if folder.is_dir() else None
+    if {present} != trained:
+        return (
+            f"this version cannot be reproduced: its checkpoint, the folder {checkpoint!r}, has "
+            f"{'changed' if present else 'been deleted'} since the training (it had md5 {', '.join(sorted(trained))})"
+        )
+    tracked = subprocess.run(["git", "ls-files", "--", folder], cwd=project.root, capture_output=True, check=False)
+    if tracked.stdout:
+        return ""
+    return (
+        f"this version can be reproduced only where the folder {checkpoint!r} with md5 {present} exists, because neither git nor "
+        "DVC keeps its checkpoint: keep a copy of that folder"
+    )
 
 
 def judge(client: MlflowClient, project: Project, version: ModelVersion, settings: Settings) -> tuple[str, str]:

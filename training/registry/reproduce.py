@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from commentwise.errors import CommentwiseError, run_command
+from commentwise.errors import CommentwiseError, first_line, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.training.candidate import GRAPH, read_predictions
 from commentwise.training.params import write_params
@@ -45,12 +45,10 @@ def main() -> None:
     version = find_version(connect(project), load_settings(project.params).publish.model, name)
     manifest = manifest_of(version)
     _warn_about_other_packages(manifest["environment"])
-    with (
-        _rerun(project, manifest) as clone,
-        downloaded(version, "candidates.json") as facts,
-        downloaded(version, "candidates") as recorded,
-    ):
-        differences = compare(clone, manifest, read_json(facts), recorded)
+    with downloaded(version, "candidates.json") as file, downloaded(version, "candidates") as recorded:
+        facts = read_json(file)
+        with _rerun(project, manifest, facts) as clone:
+            differences = compare(clone, manifest, facts, recorded)
     if differences:
         raise CommentwiseError(f"version {version.version} is not reproduced: {'; '.join(differences)}")
     print(f"reproduce: version {version.version} is reproduced")
@@ -97,7 +95,7 @@ def _changed_labels(clone: Project, recorded: Path, family: str, labels: list[st
 
 
 @contextmanager
-def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
+def _rerun(project: Project, manifest: dict[str, Any], facts: dict[str, Any]) -> Iterator[Project]:
     """A temporary clone of the version's commit in which the pipeline has run again, starting from the raw comments."""
     commit, dirty = manifest["git"]["commit"], manifest["git"]["dirty"]
     if commit is None or dirty:
@@ -110,7 +108,7 @@ def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
         clone = Project(Path(name) / "repository")
         _run(["git", "clone", "--quiet", "--no-checkout", str(root), str(clone.root)], root)
         _run(["git", "checkout", "--quiet", commit], clone.root)
-        write_params(manifest["params"], clone.params)
+        write_params(_params(root, clone.root, manifest, facts), clone.params)
         _restore_raw(manifest["data"]["raw_md5"], root, clone)
         print(f"reproduce: running the pipeline of commit {commit[:12]} again")
         _run([sys.executable, "-m", "dvc", "repro", "--force", "--downstream", "prepare"], clone.root)
@@ -119,21 +117,54 @@ def _rerun(project: Project, manifest: dict[str, Any]) -> Iterator[Project]:
 
 def _restore_raw(md5: str, root: Path, clone: Project) -> None:
     """Copy the raw comments with this md5 from DVC's cache or its remote into the clone."""
-    cached = root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
-    if not cached.is_file():
-        subprocess.run(
-            [sys.executable, "-m", "dvc", "fetch", "--run-cache", "--all-commits"],
-            cwd=root,
-            check=False,
-            capture_output=True,
-        )
+    clone.raw.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_cached(md5, root), clone.raw)
+    clone.raw_rejects.touch()
+
+
+def _cached(md5: str, root: Path) -> Path:
+    """The file with this md5 in DVC's cache, wherever that is configured to be; fetched from the remote if necessary."""
+    from dvc.repo import Repo
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    with Repo(str(root)) as repo:
+        cached, reason = Path(repo.cache.local.oid_to_path(md5)), "it has no such file"
+        if not cached.is_file():
+            try:
+                repo.cloud.pull([HashInfo("md5", md5)])
+            except Exception as error:  # each kind of storage raises its own
+                reason = first_line(error)
     if not cached.is_file():
         raise CommentwiseError(
-            f"the raw comments with md5 {md5} are neither in DVC's cache nor in its remote: restore them with `dvc pull`"
+            f"the raw comments with md5 {md5} are neither in DVC's cache ({cached.parents[3]}) nor in its remote ({reason}): "
+            "run `dvc push` where they are, or `dvc remote add -d` here"
         )
-    clone.raw.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(cached, clone.raw)
-    clone.raw_rejects.touch()
+    return cached
+
+
+def _params(root: Path, clone: Path, manifest: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the version; a checkpoint that is a folder outside of git gets its absolute path.
+
+    Raises CommentwiseError if that folder is missing or has changed.
+    """
+    params, checkpoint = dict(manifest["params"]), manifest["checkpoint"]
+    md5 = next((known["local_checkpoint_md5"] for known in facts.values() if known.get("local_checkpoint_md5")), None)
+    if md5 is None or _folder_md5(clone, checkpoint) == md5:
+        return params
+    present = _folder_md5(root, checkpoint)
+    if present != md5:
+        problem = f"has md5 {present} now" if present else "is missing here"
+        raise CommentwiseError(
+            f"the version was trained from the checkpoint {checkpoint!r} with md5 {md5}, which {problem}: restore that folder"
+        )
+    path = str((root / Path(checkpoint).expanduser()).resolve())
+    families = params["families"]
+    return params | {"families": families | {"bert": families["bert"] | {"checkpoint": path}}}
+
+
+def _folder_md5(root: Path, checkpoint: str) -> str | None:
+    folder = root / Path(checkpoint).expanduser()
+    return folder_md5(folder) if folder.is_dir() else None
 
 
 def _run(command: list[str], folder: Path) -> None:
