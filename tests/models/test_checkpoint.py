@@ -90,7 +90,10 @@ def test_a_hub_repository_is_fetched_with_one_kind_of_weights(
     ("name", "advice"),
     [("artifacts/candidates/bert/model", "DVC deletes a stage's outputs"), ("build/no/encoder", "no such folder")],
 )
-def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str, advice: str) -> None:
+def test_a_missing_folder_is_not_looked_for_on_the_hub(
+    name: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the pipeline has not run
     with pytest.raises(CommentwiseError, match=f"checkpoint '{name}': .*{advice}"):
         resolve_checkpoint(name)
 
