@@ -169,5 +169,5 @@ def _loaded() -> "LanguageIdentifier":
 
 
 def _identifier() -> "LanguageIdentifier":
-    with _loading:  # once, whatever the number of threads that need it first
+    with _loading:  # once, for any number of threads that need it first
         return _loaded()

@@ -1,7 +1,8 @@
 """The bundle: a folder with one classifier, everything needed to run it, and the means to verify it.
 
-Its files are tokenizer.json, one ONNX graph per precision (with a file of weights beside it if it exceeds 2 GB), golden.json (a few texts with the probabilities that each
-graph gave when it was exported) and manifest.json, which describes the rest. Nothing in it is unpickled.
+Its files are tokenizer.json, one ONNX graph per precision (with a file of weights beside it if it exceeds 2 GB),
+golden.json (a few texts with the probabilities that each graph gave when it was exported) and manifest.json, which
+describes the rest. Nothing in it is unpickled.
 """
 
 import json

@@ -10,7 +10,7 @@ HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True)
 class Project:
-    """The folder with params.yaml and dvc.yaml, the current one by default.
+    """The folder with params.yaml and dvc.yaml, by default the current one.
 
     Examples
     --------
@@ -24,11 +24,6 @@ class Project:
     def params(self) -> Path:
         """All settings of the pipeline."""
         return self.root / "params.yaml"
-
-    @property
-    def stages(self) -> Path:
-        """DVC's description of the pipeline."""
-        return self.root / "dvc.yaml"
 
     @property
     def lock(self) -> Path:

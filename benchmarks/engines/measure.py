@@ -18,7 +18,7 @@ from commentwise.training.settings import Settings
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured."""
+    """The extent of the measurements."""
 
     rounds: int
     seconds: float

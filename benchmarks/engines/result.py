@@ -58,7 +58,7 @@ class Batch(Speed):
 
 
 class CascadeChoice(TypedDict):
-    """How the cascade decides, as chosen on the validation part."""
+    """The rule of the cascade, chosen on the validation part."""
 
     linear: str
     threshold: float
@@ -159,7 +159,7 @@ class StudyVariant(TypedDict):
 
 
 class Limits(TypedDict):
-    """What the export accepts."""
+    """The limits that a variant must stay within to be exported."""
 
     max_f1_loss: float
     min_agreement: float

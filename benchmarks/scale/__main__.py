@@ -41,7 +41,7 @@ Work = TypeVar("Work", Scored, Trained)
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is trained and served."""
+    """The amounts of work to measure."""
 
     bert: Sequence[int]
     """Examples to train on."""

@@ -49,7 +49,7 @@ class Plan:
     bodies: list[str]
     """JSON texts, sent in turn, over and over."""
     seconds: float
-    """How long requests are sent; answers are awaited for up to `patience` longer."""
+    """Seconds in which requests are sent; answers are awaited for up to `patience` longer."""
     connections: int
     """Closed loop: their number. Open loop: their maximum; requests that are due while all are busy wait."""
     rate: float | None = None

@@ -20,7 +20,7 @@ OPEN_CONNECTIONS = 900
 
 @dataclass(frozen=True)
 class Scope:
-    """How much is measured."""
+    """The extent of the measurements."""
 
     seconds: float
     """Length of one measurement."""

@@ -32,7 +32,7 @@ class Server:
 
     name: str
     description: str
-    """What it runs, in a few words."""
+    """A short description of the server."""
     command: Callable[[int], list[str]]
     """The command that serves on a port. Creates what the command needs first, or raises Unavailable."""
     path: str

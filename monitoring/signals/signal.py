@@ -113,7 +113,7 @@ class Signal:
     sentence: Callable[[Change], str]
     """Describes the difference in a clause that is true of small differences too, since the report has one per signal."""
     method: PerComment | WholeSample
-    """How it is computed and tested."""
+    """The computation of its values and the test."""
 
     def describe(self, window: Rows, reference: Reference, outcome: Outcome) -> str:
         """Describe the difference between a window and the reference in words."""

@@ -28,7 +28,7 @@ class Key:
     name: str
     digest: bytes
     admin: bool
-    """Whether it gives access to /admin/."""
+    """True if the key gives access to /admin/."""
 
 
 def parse_keys(entries: Sequence[str]) -> list[Key]:

@@ -32,9 +32,9 @@ class RequestContext:
     kind: str = ""
     """The kind of error where the request was refused or failed."""
     complete: bool = False
-    """Whether the response has been sent."""
+    """True once the response has been sent."""
     disconnected: bool = False
-    """Whether the client closed the connection before."""
+    """True if the client closed the connection before that."""
 
 
 def _of(request: Request) -> RequestContext:

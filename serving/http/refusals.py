@@ -4,6 +4,7 @@ The body has the form of Hugging Face's Text Embeddings Inference, whose clients
 format may declare another form.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
@@ -38,13 +39,13 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-class ErrorModel(BaseModel):
+class ErrorModel(BaseModel, ABC):
     """The form of an error body."""
 
     @classmethod
+    @abstractmethod
     def of(cls, refusal: Refusal) -> Self:
         """Return the body for a refusal."""
-        raise NotImplementedError
 
 
 class ErrorBody(ErrorModel):

@@ -29,7 +29,7 @@ class Plan:
     batch_tokens: int
     """0: a piece of work is one comment."""
     cascade: bool
-    """Whether bundles that have a cascade answer with it."""
+    """True if bundles that have a cascade answer with it."""
 
     @property
     def worker_count(self) -> int:

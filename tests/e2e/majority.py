@@ -1,6 +1,5 @@
-"""A family for tests: the label frequencies of the training part, whatever the comment says."""
+"""A family for tests: it answers every comment with the label frequencies of the training part."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pydantic import Field
 from commentwise.fileio import atomic_folder
 from commentwise.models.checkpoint import tokenizer_json
 from commentwise.training.candidate import GRAPH, write_results
-from commentwise.training.families.family import Family, HistoryRow, Task
+from commentwise.training.families.family import Family, Task
 from commentwise.training.project import HELD_OUT
 from commentwise.training.sections import Section
 
@@ -29,9 +28,7 @@ class Majority(Family[MajoritySettings]):
     name = "majority"
     settings_type = MajoritySettings
 
-    def train(
-        self, task: Task, settings: MajoritySettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
-    ) -> dict[str, Any]:
+    def train(self, task: Task, settings: MajoritySettings, out: Path) -> dict[str, Any]:
         """Count the labels."""
         counts = np.bincount(task.parts["train"].targets, minlength=len(task.labels)) + settings.smoothing
         logits = np.log(counts / counts.sum()).astype(np.float32)

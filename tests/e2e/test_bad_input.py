@@ -62,7 +62,7 @@ def one_comment_left(comments: pd.DataFrame, label: str) -> pd.DataFrame:
 
 
 UMLAUT = csv("für,neutral")
-LONG = csv(f"{'x' * 100_000},neutral")
+LONG = csv("fine,neutral", f"{'x' * 100_000},neutral")
 
 INGEST: Cases = {
     "empty file": (source("x.csv", b""), ["data/x.csv has no rows", "set data.path"]),
@@ -77,7 +77,7 @@ INGEST: Cases = {
     ),
     "100 KB comment": (
         source("x.csv", LONG),
-        ["data/x.csv", "row 1: text is longer than data.max_characters = 10000", "raise data.max_rejected"],
+        ["data/x.csv", "row 2: text is longer than data.max_characters = 10000", "raise data.max_rejected"],
     ),
     "NUL bytes": (
         source("x.csv", csv("fine,neutral", "a\0b,neutral")),
@@ -187,7 +187,7 @@ def test_bad_input_is_an_error_of_one_line_and_changes_no_file(
 
 
 def test_a_100_kb_comment_among_good_ones_is_set_aside(project: Project) -> None:
-    source("x.csv", csv(*(f"comment {number},neutral" for number in range(30))) + LONG.partition(b"\n")[2])(project)
+    source("x.csv", csv(*(f"comment {number},neutral" for number in range(29))) + LONG.partition(b"\n")[2])(project)
     assert "30 labelled comments" in project.module("commentwise.training.data.ingest")
     rejects = pd.read_csv(project.folder / "data/raw/rejects.csv")
     assert rejects[["row", "reason"]].values.tolist() == [[31, "text is longer than data.max_characters = 10000"]]

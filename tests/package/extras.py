@@ -1,4 +1,4 @@
-"""What the extras of the package install, and processes that have no more than that."""
+"""The packages that each extra installs, and processes in which only these can be imported."""
 
 import json
 import subprocess

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def completed(folder: Path, *words: str) -> list[str]:
-    """What bash offers for the last word; the second time it has no command to ask and must know already."""
+    """The completions of the last word in bash. The second time there is no command to ask, only the cache."""
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
     command = ["bash", "-c", COMPLETE, "bash", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)

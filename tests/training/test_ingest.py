@@ -528,3 +528,6 @@ def test_more_bad_rows_than_max_rejected_are_an_error(work: Path) -> None:
     assert len(rejects) == 1
     with pytest.raises(CommentwiseError, match=r"1 of 19 rows are bad.*\(row 1: text is blank\): fix the rows"):
         read(write_rows([*blank, *texts(18)]), data__max_rejected=0.05)
+    # Where no row is usable, setting the bad ones aside is not offered as a way out.
+    with pytest.raises(CommentwiseError, match=r"2 of 2 rows are bad, so none is left \(.*\): fix the rows$"):
+        read(write_rows(2 * blank), data__max_rejected=1)

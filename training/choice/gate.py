@@ -16,10 +16,9 @@ from scipy.stats import binomtest
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, verify_files
 from commentwise.training.candidate import read_part
-from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.registry.publish import move_alias, register
-from commentwise.training.registry.tracking import connect, record_candidate
+from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import (
     BUNDLE_FOLDER,
     CHALLENGER,
@@ -92,8 +91,6 @@ def decide(project: Project, recent: Collection[str], *, shadow: bool = False) -
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
-    for family in catalog.names():
-        record_candidate(client, project, family, settings)
     version = register(client, project, settings)
     decision = judge(client, project, version, recent, settings)
     decision = replace(decision, alias=CHAMPION if decision.passed and not shadow else CHALLENGER)

@@ -27,7 +27,7 @@ from commentwise.fileio import read_json, write_json
 from commentwise.training.data.youtube import KEY_REFUSED, KEYS_URL, ApiError, Json, Wait, fetch, open_client
 
 ADDRESS = r"(?:https?://)?(?:(?:www\.|m\.|music\.)?youtube\.com/(?:watch\?(?:\S*&)?v=|shorts/|live/|embed/)|youtu\.be/)"
-"""What precedes the id in the URL of a video."""
+"""The part of a video's URL before the id."""
 ADVICE = {
     "commentsDisabled": "comments are disabled for this video: leave it out",
     "videoNotFound": "no such video, or it is private: check the id",

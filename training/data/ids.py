@@ -1,4 +1,4 @@
-"""Ids of comments: unique, whatever the source has."""
+"""Unique ids of comments, for any ids in the source."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ class Ids:
 
     values: list[str]
     note: str = ""
-    """How the ids differ from those of the source; empty if they do not."""
+    """The changes to the ids of the source, for a warning; empty if there are none."""
 
 
 def unique_ids(values: Sequence[Any], texts: Sequence[str | None]) -> Ids:
@@ -62,7 +62,7 @@ def _note(values: Sequence[Any], given: Sequence[str | None], counts: Counter[st
 
 
 def _is_rounded(value: Any) -> bool:
-    """Whether a number lost digits, as in a spreadsheet or in a float column."""
+    """True for a number that has lost digits, as in a spreadsheet or in a float column."""
     if isinstance(value, float):
         return abs(value) >= _EXACT_FLOAT
     return isinstance(value, str) and _ROUNDED.fullmatch(value.strip()) is not None

@@ -76,13 +76,15 @@ def ingest(project: Project, settings: Settings) -> Ingested:
         raise CommentwiseError(f"{source_name(data)} has no rows: set data.path to a file with comments")
     table, reasons, warnings = _Reading(rows, settings).table()
     good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), reasons)
-    if len(rejects) > data.max_rejected * len(table) or good.empty:
+    too_many = len(rejects) > data.max_rejected * len(table)
+    if too_many or good.empty:
+        limit = f"more than data.max_rejected = {data.max_rejected:g} allows" if too_many else "so none is left"
+        way_out = ", or raise data.max_rejected to set them aside" if len(rejects) < len(table) else ""
         first = "; ".join(
             f"row {row}: {reason}" for row, reason in zip(rejects["row"][:3], rejects["reason"][:3], strict=True)
         )
         raise CommentwiseError(
-            f"{source_name(data)}: {len(rejects)} of {len(table)} rows are bad, more than data.max_rejected = {data.max_rejected:g} allows ({first}): "
-            "fix the rows, or raise data.max_rejected to set them aside"
+            f"{source_name(data)}: {len(rejects)} of {len(table)} rows are bad, {limit} ({first}): fix the rows{way_out}"
         )
     return Ingested(good.reset_index(drop=True), rejects, warnings)
 

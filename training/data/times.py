@@ -14,7 +14,7 @@ confused: their ranges do not overlap."""
 _POSSIBLE = (-62_135_596_800, 253_402_300_800)
 """The years 1 to 9999 in epoch seconds."""
 _ISO = r"\s*\d{4}-\d\d|\s*\d{8}\s*(T|$)"
-"""How an ISO 8601 time begins. pandas also reads `now`, years before Christ and other words as times."""
+"""The start of an ISO 8601 time. Without it, pandas also reads `now`, years BC and other words as times."""
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE]\+?\d+)?")
 
 
@@ -36,7 +36,7 @@ def check_time_format(name: str) -> None:
 
 
 def parse_times(values: Sequence[object], time_format: str) -> pd.Series:
-    """Texts and dates as datetime64[us, UTC], NaT for null and for what is no time in this format.
+    """Texts and dates as datetime64[us, UTC]; NaT for null and for values that are not times in this format.
 
     `time_format` is one of NAMED_FORMATS or a strptime pattern. `auto` reads ISO 8601 and numbers of seconds, milli-,
     micro- or nanoseconds since 1970. Times without a zone are UTC.

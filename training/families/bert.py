@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commentwise.errors import CommentwiseError, disk_is_full, first_line
 from commentwise.training.candidate import ENCODER
-from commentwise.training.families.family import REFERENCE_GRAPH, Family, Graphs, HistoryRow, Task
+from commentwise.training.families.family import REFERENCE_GRAPH, Family, Graphs, Task
 from commentwise.training.finetune.settings import BertSettings
 
 if TYPE_CHECKING:
@@ -22,16 +22,14 @@ class Bert(Family[BertSettings]):
     settings_type = BertSettings
     reproducible = False
 
-    def train(
-        self, task: Task, settings: BertSettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
-    ) -> dict[str, Any]:
+    def train(self, task: Task, settings: BertSettings, out: Path) -> dict[str, Any]:
         """Fine-tune in this process. `accelerate launch -m commentwise.training.bert` trains with several."""
         from accelerate import Accelerator
 
         from commentwise.training.finetune.fine_tune import fine_tune
         from commentwise.training.finetune.precision import mixed_precision
 
-        return fine_tune(Accelerator(mixed_precision=mixed_precision(settings.precision)), task, settings, out, on_row)
+        return fine_tune(Accelerator(mixed_precision=mixed_precision(settings.precision)), task, settings, out)
 
     def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> Graphs:
         """Export the encoder in fp32, with and without fused operators, in three variants of int8, and in fp16."""

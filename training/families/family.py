@@ -14,7 +14,7 @@ inside the methods, because every command imports the modules of all families to
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -26,8 +26,6 @@ from commentwise.training.candidate import GRAPH, Part
 from commentwise.training.sections import Section
 
 S = TypeVar("S", bound=Section)
-HistoryRow = dict[str, Any]
-"""A row of the training history: `step`, and the values at that step."""
 REFERENCE_GRAPH = "fp32.onnx"
 """The graph in every bundle with which the other graphs are compared."""
 
@@ -78,13 +76,10 @@ class Family(ABC, Generic[S]):
     """Training twice gives the same graph, bit for bit."""
 
     @abstractmethod
-    def train(
-        self, task: Task, settings: S, out: Path, on_row: Callable[[HistoryRow], None] | None = None
-    ) -> dict[str, Any]:
+    def train(self, task: Task, settings: S, out: Path) -> dict[str, Any]:
         """Train, write the candidate to the folder `out`, and return its metrics.
 
-        `on_row` is called with each row of the history. Raises CommentwiseError when training is impossible with these
-        data or settings.
+        Raises CommentwiseError when training is impossible with these data or settings.
         """
 
     def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> Graphs:

@@ -6,7 +6,8 @@ is the served one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from commentwise.models.engine import Engine
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.calibration import fit_temperature
 from commentwise.training.candidate import GRAPH, Part, write_results
-from commentwise.training.families.family import Family, HistoryRow, Task
+from commentwise.training.families.family import Family, Task
 from commentwise.training.project import HELD_OUT
 from commentwise.training.sections import Count, Positive, Section
 
@@ -48,17 +49,15 @@ class Linear(Family[LinearSettings]):
     settings_type = LinearSettings
     answers_first = True
 
+    @abstractmethod
     def estimator(self, seed: int) -> BaseEstimator:
         """The classifier, without the parameters of the grid."""
-        raise NotImplementedError
 
     def logit_scale(self, search: GridSearchCV, documents: list[str], part: Part) -> float:
         """The divisor that turns the classifier's scores into log-odds."""
         return 1.0
 
-    def train(
-        self, task: Task, settings: LinearSettings, out: Path, on_row: Callable[[HistoryRow], None] | None = None
-    ) -> dict[str, Any]:
+    def train(self, task: Task, settings: LinearSettings, out: Path) -> dict[str, Any]:
         """Search the grid, write the candidate with the best model as an ONNX graph, and return its metrics.
 
         Raises CommentwiseError if the training part is too small for the folds, or no n-gram is frequent enough.
@@ -89,11 +88,7 @@ class Linear(Family[LinearSettings]):
                 "cross_validation_macro_f1": float(search.best_score_),
                 "parameters": int(coefficients.size + intercept.size + features.idf_.size),
             }
-            history = _history(search)
-            if on_row:
-                for row in history:
-                    on_row(row)
-            return write_results(folder, parts, logits, facts, history)
+            return write_results(folder, parts, logits, facts, _history(search))
 
     def _search(self, settings: LinearSettings, documents: list[str], part: Part, seed: int) -> GridSearchCV:
         from sklearn.feature_extraction.text import TfidfVectorizer

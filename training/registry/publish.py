@@ -52,8 +52,6 @@ def main() -> None:
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
-    for family in catalog.names():
-        record_candidate(client, project, family, settings)
     version = register(client, project, settings)
     alias, reason = judge(client, project, version, settings)
     move_alias(client, version, alias)
@@ -65,7 +63,9 @@ def main() -> None:
 
 
 def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
-    """Upload the bundle and its model card, and create a version, unless the registry already has this bundle."""
+    """Record the candidates, upload the bundle and its model card, and create a version; skip what exists already."""
+    for family in catalog.names():
+        record_candidate(client, project, family, settings)
     model, bundle = settings.publish.model, bundle_id(project.bundle)
     if version := version_of_bundle(client, model, bundle):
         return version

@@ -1,4 +1,4 @@
-"""What a checkpoint can take is checked before training: the length of comments, and batches."""
+"""Before training, a checkpoint is checked for the max length of comments and for batches."""
 
 import pytest
 import torch
