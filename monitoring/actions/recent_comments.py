@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from commentwise.comments.normalize import normalize
-from commentwise.comments.table import COLUMNS
+from commentwise.comments.table import COLUMNS, EXTRA_COLUMNS
 from commentwise.comments.traits import text_hash
 from commentwise.errors import CommentwiseError
 from commentwise.models.prediction_log import opened
@@ -21,6 +21,7 @@ TEST_SHARE, VALIDATION_SHARE = 0.35, 0.15
 MIN_RECENT = 40
 
 Comment = dict[str, Any]
+ALL_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
 
 
 def recent_comments(
@@ -52,15 +53,21 @@ def recent_comments(
 
 def current_split(project: MonitoredProject) -> pd.DataFrame:
     """The comments that the pipeline's last run trained and tested on, with their parts."""
-    return pd.concat([pd.read_parquet(project.part(part)).assign(part=part) for part in PARTS])[list(COLUMNS)]
+    table = pd.concat([pd.read_parquet(project.part(part)).assign(part=part) for part in PARTS])
+    return table[[column for column in ALL_COLUMNS if column in table]]
 
 
-def assign_parts(recent: Sequence[Comment]) -> pd.DataFrame:
-    """Recent comments as a comments table, each with its part."""
-    table = pd.DataFrame(recent).reindex(columns=list(COLUMNS))
-    return table.assign(
-        part=[part_of(text) for text in table["text"]], published_at=pd.to_datetime(table["published_at"], utc=True)
+def as_source(split: pd.DataFrame, recent: Sequence[Comment]) -> str:
+    """The comments of the current split and the recent ones, with their parts, as JSON lines for ingest.
+
+    Values are written as they are: ingest reads times in several forms, and warns of those that it cannot read.
+    """
+    rows = (
+        {**{column: row[column] for column in ALL_COLUMNS if column in row}, "part": part_of(row["text"])}
+        for row in recent
     )
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return split.to_json(orient="records", lines=True, force_ascii=False, date_format="iso") + "".join(lines)
 
 
 def part_of(text: str) -> str:

@@ -22,14 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import Field
 
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json, write_text
 from commentwise.monitoring.actions.export_feedback import write_lines
 from commentwise.monitoring.actions.process import run
-from commentwise.monitoring.actions.recent_comments import assign_parts, current_split, part_of, recent_comments
+from commentwise.monitoring.actions.recent_comments import as_source, current_split, part_of, recent_comments
 from commentwise.monitoring.actions.working_tree import keep, put_back, set_source
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import LogSettings, read
@@ -122,8 +121,7 @@ def begin(settings: RetrainCommand, project: MonitoredProject) -> Retraining:
         return retraining
     labels = load_settings(project.params).labels
     recent = recent_comments(project, settings.prediction_log, settings.also, labels)
-    table = pd.concat([current_split(project), assign_parts(recent)], ignore_index=True)
-    content = table.to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
+    content = as_source(current_split(project), recent)
     name = hashlib.sha256((content + project.params.read_text(encoding="utf-8")).encode("utf-8")).hexdigest()[:12]
     refuse_repeated_loss(files, name)
     data = project.retraining_data / f"{name}.jsonl"

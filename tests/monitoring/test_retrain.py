@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json, write_text
 from commentwise.monitoring.actions import retrain, working_tree
-from commentwise.monitoring.actions.recent_comments import labelled_lines, part_of
+from commentwise.monitoring.actions.recent_comments import as_source, labelled_lines, part_of
 from commentwise.monitoring.actions.retrain import (
     Files,
     Retraining,
@@ -52,6 +53,25 @@ def test_a_comment_always_goes_to_the_same_part_and_many_go_to_the_test_part() -
     assert parts == [part_of(f" comment  {number}") for number in range(2000)]
     assert parts.count("test") == pytest.approx(700, abs=80)
     assert parts.count("validation") == pytest.approx(300, abs=60)
+
+
+def test_optional_columns_and_times_in_any_form_reach_ingest() -> None:
+    split = pd.DataFrame(
+        {
+            "comment_id": ["c1"],
+            "published_at": [pd.Timestamp("2026-01-02T03:04:05Z")],
+            "text": ["für"],
+            "label": ["neutral"],
+            "part": ["test"],
+            "like_count": pd.array([None], dtype="Int64"),
+            "author": ["3f2a"],
+        }
+    )
+    recent = [{"comment_id": "r1", "text": "a", "label": "neutral", "published_at": "1/2/2026 10:00", "rater": "ann"}]
+    old, new = map(json.loads, as_source(split, recent).splitlines())
+    assert (old["author"], old["like_count"], old["part"], old["text"]) == ("3f2a", None, "test", "für")
+    assert pd.Timestamp(old["published_at"]) == split["published_at"][0]
+    assert (new["published_at"], new["part"], "rater" in new) == ("1/2/2026 10:00", part_of("a"), False)
 
 
 @pytest.mark.parametrize(
