@@ -6,6 +6,7 @@ import functools
 import gzip
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,12 +14,35 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from commentwise.comments.files import Format, import_pyarrow
+from commentwise.comments.parquet import import_pyarrow
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file, read_json, write_json
 
+TEXT_FORMATS = ("csv", "jsonl")
 JOINED_PARTS = 50
 """Parts per row group of a Parquet file. Readers prefer large row groups; memory limits them."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The format of an output: csv, jsonl or parquet, the first two optionally compressed with gzip."""
+
+    kind: str
+    gz: bool = False
+
+
+def format_of(name: str, given: str | None) -> Format:
+    """The format by the ending of a file name, or else the one `given`. Raises CommentwiseError if neither."""
+    path = Path(name.lower())
+    gz = path.suffix == ".gz"
+    kind = (path.with_suffix("") if gz else path).suffix[1:]
+    if kind in TEXT_FORMATS or (kind == "parquet" and not gz):
+        return Format(kind, gz)
+    if given is None:
+        raise CommentwiseError(
+            f"{name!r} does not end in .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet: name its format with --output-format"
+        )
+    return Format(given, gz)
 
 
 @dataclass(frozen=True)
@@ -29,9 +53,15 @@ class ScoredChunk:
     rejects: bytes
     labels: dict[str, int]
     """Comments per label."""
-    rejected: int
+    reasons: dict[str, int]
+    """Rejected rows per kind of fault."""
     position: int
     """Bytes of the inputs that were read when the chunk was complete."""
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be scored."""
+        return sum(self.reasons.values())
 
 
 @dataclass
@@ -42,6 +72,7 @@ class Totals:
     rows: int = 0
     rejected: int = 0
     labels: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
 
     def add(self, chunk: ScoredChunk) -> None:
         """Count a chunk."""
@@ -50,6 +81,8 @@ class Totals:
         self.rejected += chunk.rejected
         for label, count in chunk.labels.items():
             self.labels[label] = self.labels.get(label, 0) + count
+        for reason, count in chunk.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
 
 
 class RowFormat(Protocol):
@@ -103,7 +136,19 @@ def join_bytes(parts: Sequence[Path], path: Path) -> None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False)
+    except ValueError:  # NaN and the infinities, which JSON does not have
+        return json.dumps(_finite(value), ensure_ascii=False, default=_plain)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN and the infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> str:
@@ -118,6 +163,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return "" if math.isnan(value) else str(value)
     return _json(value) if isinstance(value, bool | int | float | list | dict) else _plain(value)
 
 
@@ -140,8 +187,10 @@ class ParquetFormat:
     def _column(self, values: list[Any], known: Any) -> Any:
         """An Arrow array of the known type, or of one that fits all values, or else of text."""
         nested = known is None and any(isinstance(value, list | dict) for value in values)
+        if known == "string" or nested:
+            return self._texts(values)
         try:
-            return self._texts(values) if nested else self._pyarrow.array(values, known)
+            return self._pyarrow.array(values, known)
         except (ValueError, TypeError, OverflowError):
             return self._texts(values)
 
@@ -149,13 +198,32 @@ class ParquetFormat:
         return self._pyarrow.array([None if value is None else _cell(value) for value in values], "string")
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Join the parts to one file; a column whose types cannot be unified becomes text."""
+        """Join the parts to one file; a column whose values have no common type becomes text."""
+        schema = functools.reduce(self._common_schema, map(self._pyarrow.parquet.read_schema, parts))
+        while (misfit := self._joined(parts, path, schema)) is not None:
+            schema = schema.set(misfit, self._pyarrow.field(schema.names[misfit], "string"))
+
+    def _joined(self, parts: Sequence[Path], path: Path, schema: Any) -> int | None:
+        """Write the file; return the first column that cannot be converted to the schema without loss, None if all can."""
         parquet = self._pyarrow.parquet
-        schema = functools.reduce(self._common_schema, map(parquet.read_schema, parts))
         with parquet.ParquetWriter(path, schema) as writer:
             for start in range(0, len(parts), JOINED_PARTS):
-                tables = [parquet.ParquetFile(part).read() for part in parts[start : start + JOINED_PARTS]]
-                writer.write_table(self._pyarrow.concat_tables([self._fitted(table, schema) for table in tables]))
+                tables = []
+                for part in parts[start : start + JOINED_PARTS]:
+                    columns: list[Any] = []
+                    for column, target in zip(parquet.ParquetFile(part).read().columns, schema, strict=True):
+                        try:
+                            columns.append(self._fitted(column, target.type))
+                        except self._pyarrow.ArrowException:  # e.g. an integer too large for a double
+                            return len(columns)
+                    tables.append(self._pyarrow.table(columns, schema=schema))
+                writer.write_table(self._pyarrow.concat_tables(tables))
+        return None
+
+    def _fitted(self, column: Any, target: Any) -> Any:
+        if target == self._pyarrow.string() != column.type:
+            return self._texts(column.to_pylist())
+        return column.cast(target)
 
     def _common_schema(self, left: Any, right: Any) -> Any:
         return self._pyarrow.schema([self._common_field(*fields) for fields in zip(left, right, strict=True)])
@@ -166,15 +234,6 @@ class ParquetFormat:
             return self._pyarrow.unify_schemas(both, promote_options="permissive").field(0)
         except self._pyarrow.ArrowException:
             return self._pyarrow.field(left.name, "string")
-
-    def _fitted(self, table: Any, schema: Any) -> Any:
-        columns = []
-        for column, target in zip(table.columns, schema, strict=True):
-            if target.type == self._pyarrow.string() != column.type:
-                columns.append(self._texts(column.to_pylist()))
-            else:  # an integer too large for a double is rounded
-                columns.append(column.cast(target.type, safe=False))
-        return self._pyarrow.table(columns, schema=schema)
 
 
 def partial_folder(path: Path) -> Path:
