@@ -14,6 +14,8 @@ from commentwise.errors import CommentwiseError
 SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 HEAD_BYTES = 2**16
 """Bytes at the beginning of a file by which its encoding, format and delimiter are told."""
+PIPE_BYTES = 2**12
+"""The same for a pipe, whose writer may be slow."""
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 
@@ -29,7 +31,8 @@ class _Rewound(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._head:
-            return int(self._rest.readinto(buffer))
+            # At most one read, so that what has arrived in a pipe is not held back.
+            return int(getattr(self._rest, "readinto1", self._rest.readinto)(buffer))
         size = min(len(buffer), len(self._head))
         buffer[:size] = self._head[:size]
         self._head = self._head[size:]
@@ -64,26 +67,26 @@ class _Zstandard(io.RawIOBase):
         return size
 
 
-def peek(stream: Any, size: int = HEAD_BYTES) -> tuple[bytes, BinaryIO]:
-    """The first bytes of a stream, and the stream from its beginning."""
+def peek(stream: Any, size: int) -> tuple[bytes, BinaryIO]:
+    """The first `size` bytes of a stream, or more, and the stream from its beginning."""
     head = b""
-    while len(head) < size and (piece := stream.read(size - len(head))):
+    while len(head) < size and (piece := getattr(stream, "read1", stream.read)(HEAD_BYTES)):
         head += piece
     return head, io.BufferedReader(_Rewound(head, stream), 2**18)
 
 
-def decompressed(stream: Any, name: str) -> tuple[bytes, BinaryIO]:
+def decompressed(stream: Any, name: str, size: int = HEAD_BYTES) -> tuple[bytes, BinaryIO]:
     """The first bytes and the stream of a file's content, decompressed if it is gzip, Zstandard, bzip2 or xz.
 
     Raises CommentwiseError if it is Zstandard and the package for it is not installed.
     """
-    head, whole = peek(stream)
+    head, whole = peek(stream, size)
     if head.startswith(b"\x1f\x8b"):
-        return peek(gzip.GzipFile(fileobj=whole))
+        return peek(gzip.GzipFile(fileobj=whole), size)
     if head.startswith(b"BZh"):
-        return peek(bz2.BZ2File(whole))
+        return peek(bz2.BZ2File(whole), size)
     if head.startswith(b"\xfd7zXZ\0"):
-        return peek(lzma.LZMAFile(whole))
+        return peek(lzma.LZMAFile(whole), size)
     if head.startswith(_ZSTANDARD):
         try:
             import zstandard
@@ -91,7 +94,7 @@ def decompressed(stream: Any, name: str) -> tuple[bytes, BinaryIO]:
             raise CommentwiseError(
                 f"{name} is compressed with Zstandard: `pip install zstandard`, or decompress it"
             ) from None
-        return peek(_Zstandard(whole, zstandard.ZstdDecompressor()))
+        return peek(_Zstandard(whole, zstandard.ZstdDecompressor()), size)
     return head, whole
 
 

@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TextIO
 
+from commentwise.comments.dialect import Dialect, detect_delimiter, first_newline, split_lines
 from commentwise.comments.encodings import advice, likeliest
 from commentwise.comments.rows import Row, Table, check_names, is_unicode, legible
 from commentwise.errors import CommentwiseError
 
 csv.field_size_limit(2**31 - 1)  # Python's default of 131,072 would end a long cell, and make up rows of its rest
 
-DELIMITERS = (",", ";", "\t", "|")
-SAMPLED_ROWS = 100
-BLOCK_CHARACTERS = 2**19
+BLOCK_CHARACTERS = 2**18
 """Characters read and parsed at once."""
+AHEAD = BLOCK_CHARACTERS // 2
+"""Characters after a row with a fault, by which is decided where it ends."""
 MAX_RECORD = 2**24
 """Characters of a row. A quote is regarded as never closed if it is not closed within as many."""
 HEAD_LINES = 1000
@@ -32,55 +33,6 @@ _RETURN = "\udfff"
 _SEP = re.compile(r'"?sep=(.)"?\s*')
 
 
-def first_newline(head: str) -> str:
-    """The line end of a file: "\\r" of old Macs, or "\\n", which also ends lines with "\\r\\n".
-
-    >>> first_newline("a,b\\r1,2\\r")
-    '\\r'
-    """
-    found = re.search("\r\n|\n|\r", head)
-    return "\r" if found and found[0] == "\r" else "\n"
-
-
-def split_lines(text: str, newline: str) -> list[str]:
-    """The lines of a text with their ends."""
-    *lines, last = text.split(newline)
-    return [line + newline for line in lines] + [last] * bool(last)
-
-
-def detect_delimiter(lines: Sequence[str]) -> str:
-    """The delimiter by which most of the first rows have as many cells as the header, and the header several.
-
-    >>> detect_delimiter(["id;Comment\\n", "1;nice, really\\n"])
-    ';'
-    """
-    best, best_fit = DELIMITERS[0], (0.5, 1)
-    for delimiter in DELIMITERS:
-        widths = _widths(lines, delimiter)
-        if widths and widths[0] > 1:
-            fit = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
-            if fit > best_fit:
-                best, best_fit = delimiter, fit
-    return best
-
-
-def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
-    """The number of cells of each of the first rows."""
-    widths: list[int] = []
-    start = 0
-    while start < len(lines) and len(widths) < SAMPLED_ROWS:
-        reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
-        done = start
-        try:
-            for cells in islice(reader, SAMPLED_ROWS):
-                done = start + reader.line_num
-                widths += [len(cells)] if any(cells) else []
-            break
-        except csv.Error:
-            start = done + 1  # go on after the line with the fault
-    return widths[:SAMPLED_ROWS]
-
-
 def read_delimited(
     stream: TextIO,
     name: str,
@@ -89,19 +41,20 @@ def read_delimited(
     delimiter: str | None = None,
     columns: Sequence[str] | None = None,
     check: Callable[[str], None] = lambda _: None,
+    piped: bool = False,
 ) -> Table:
     """The table in a stream of text that begins with `head` and keeps its line ends.
 
     The delimiter is detected unless given. `columns` names the columns of a file without a header. Blank lines and a
-    line `sep=;` before the header are skipped. `check` is called with each block of text and may raise. Raises
-    CommentwiseError if there is no valid header.
+    line `sep=;` before the header are skipped. `check` is called with each block of text and may raise. If `piped`,
+    each row is yielded when it has arrived. Raises CommentwiseError if there is no valid header.
     """
     lines = split_lines(head.removeprefix("\ufeff"), first_newline(head))[:HEAD_LINES]
     before = _blank(lines, 0)
     if before < len(lines) and (sep := _SEP.fullmatch(lines[before])):
         delimiter = delimiter or sep[1]
         before = _blank(lines, before + 1)
-    dialect = _Dialect(delimiter or detect_delimiter(lines[before:]))
+    dialect = Dialect(delimiter or detect_delimiter(lines[before:]))
     for _ in range(before):
         stream.readline()
     first = stream.readline().removeprefix("\ufeff")
@@ -112,7 +65,7 @@ def read_delimited(
     else:
         header, used, kept = list(columns), 0, [first] * bool(first)
     check_names(name, header)
-    reader = _Reader(stream, name, dialect, header, check)
+    reader = _Reader(stream, name, dialect, header, check, 1 if piped else BLOCK_CHARACTERS)
     reader.push(kept, before + used)
     return Table(header, reader.rows(), position, dict.fromkeys(header, "string"))
 
@@ -150,21 +103,39 @@ class _SkippedError(Exception):
     """Lines were skipped; the next row is to be parsed from there."""
 
 
+class _DoubtError(csv.Error):
+    """A row that csv accepts has quotes that may mean something else."""
+
+
+class _MoreError(Exception):
+    """More lines are needed to decide where a row ends."""
+
+
 class _Reader:
     """Reads rows block by block; whatever is not a plain row of one line is examined."""
 
-    def __init__(self, stream: TextIO, name: str, dialect: "_Dialect", header: list[str], check: Callable[[str], None]):
+    def __init__(
+        self,
+        stream: TextIO,
+        name: str,
+        dialect: Dialect,
+        header: list[str],
+        check: Callable[[str], None],
+        block: int,
+    ):
         self._stream = stream
         self._name = name
         self._dialect = dialect
         self._header = header
         self._check = check
+        self._block = block
         self._lines: list[str] = []
         self._start = 0
         """The first of `_lines` that is not consumed."""
         self._before = 0
         """Lines of the file before `_lines`."""
         self._number = 0
+        self._ended = False
         self._clean = True
         """False if `_lines` hold undecodable bytes, or a backslash before a quote."""
 
@@ -176,54 +147,70 @@ class _Reader:
     def rows(self) -> Iterator[Row]:
         """Yield all rows, good and bad."""
         name, header, width, delimiter = self._name, self._header, len(self._header), self._dialect.delimiter
-        size, more, ended = BLOCK_CHARACTERS, True, False
+        dialect = self._dialect.parser
+        quick = width > 1  # a blank line is no row, not an empty cell
+        size, more = self._block, True
         while True:
-            if more and not ended:
-                ended = self._fill(size)
+            if more and not self._ended:
+                self._fill(size)
             lines, base = self._lines, self._start
             if base >= len(lines):
-                if ended:
+                if self._ended:
                     return
                 more = True
                 continue
-            reader = csv.reader(lines[base:], delimiter=delimiter, strict=True)
+            clean, start, number, taken = self._clean, base, self._number, 0
+            rest = iter(lines[base:])
             try:
-                for cells in reader:
-                    first, self._start = self._start, base + reader.line_num
-                    if len(cells) == width and self._start - first == 1 and self._clean and cells[0] != header[0]:
-                        self._number += 1
-                        values = dict(zip(header, cells, strict=True))
-                        yield Row(name, self._number, lines[first].rstrip("\r\n"), values)
+                for line in rest:
+                    # Written out for speed: nearly all rows are of one line and well-formed.
+                    if quick and '"' not in line:
+                        taken, cells = 1, line.rstrip("\r\n").split(delimiter)
                     else:
+                        reader = csv.reader(chain((line,), rest), dialect)
+                        cells = next(reader)
+                        taken = reader.line_num
+                    first, start = start, start + taken
+                    if clean and taken == 1 and len(cells) == width and cells[0] != header[0]:
+                        number += 1
+                        yield Row(name, number, line.rstrip("\r\n"), dict(zip(header, cells)))  # noqa: B905
+                    else:
+                        self._start, self._number = start, number
                         yield from self._examined(first, cells)
-                more, size = True, BLOCK_CHARACTERS
+                        number = self._number
+                self._start, self._number = start, number
+                more, size = True, self._block
             except _SkippedError:
                 more = False
+            except _MoreError:
+                more, size = True, BLOCK_CHARACTERS
             except csv.Error as error:
-                end = base + reader.line_num
+                if not isinstance(error, _DoubtError):
+                    self._start, self._number = start, number
+                end = start if isinstance(error, _DoubtError) else start + reader.line_num
                 unclosed = str(error).startswith("unexpected end")
                 pending = sum(map(len, lines[self._start :] if unclosed else lines[end:]))
                 # A fault is told apart from a row that goes on by what follows it.
-                more = not ended and pending < (MAX_RECORD if unclosed else BLOCK_CHARACTERS // 2)
+                more = not self._ended and pending < (MAX_RECORD if unclosed else AHEAD)
                 if more:
                     size = max(size, pending)
                 else:
                     yield from self._malformed(end, "" if unclosed else str(error))
 
-    def _fill(self, size: int) -> bool:
-        """Read more lines; return True at the end of the file."""
+    def _fill(self, size: int) -> None:
+        """Read more lines."""
         del self._lines[: self._start]
         self._before += self._start
         self._start = 0
         more = self._stream.readlines(size)
         text = "".join(more)
         self._check(text)
-        returns = "\r" in text.replace("\r\n", "")
+        returns = text.count("\r") != text.count("\r\n")
         if returns and more[0].endswith("\n"):
             more = [_without_returns(line) for line in more]
         self._clean = (self._clean or not self._lines) and is_unicode(text) and '\\"' not in text and not returns
         self._lines += more
-        return not more
+        self._ended = not more
 
     def _row(self, first: int, end: int, reason: str, values: dict[str, str] | None = None) -> Row:
         self._number += 1
@@ -236,7 +223,7 @@ class _Reader:
         return f"line {numbers[0]}" if numbers[0] == numbers[1] else f"lines {numbers[0]} to {numbers[1]}"
 
     def _examined(self, first: int, cells: list[str]) -> Iterator[Row]:
-        """Yield the row of the lines from `first`. Raises csv.Error if its quotes are in doubt."""
+        """Yield the row of the lines from `first`. Raises _DoubtError if its quotes are in doubt."""
         end = self._start
         raw = "".join(self._lines[first:end])
         if _RETURN in raw:
@@ -252,9 +239,12 @@ class _Reader:
         fits = len(cells) == width or (len(cells) == width + 1 and not cells[-1])
         if not fits and self._dialect.is_doubtful(self._lines[first:end]):
             self._start = first
-            raise csv.Error("a quote closes at the start of a cell")
+            raise _DoubtError("a quote closes at the start of a cell")
         if self._dialect.is_escaped(raw):
             # In files that escape quotes so, the cell goes on.
+            if not self._ended and sum(map(len, self._lines[end:])) < AHEAD:
+                self._start = first
+                raise _MoreError
             self._start = self._agreed_end(first, end)
             reason = (
                 f"invalid CSV: a backslash before a quote ({self._place(first, self._start)}); write a quote as two"
@@ -347,56 +337,4 @@ class _Reader:
                     self._dialect.count(line) == len(self._header) for line in inside
                 )
                 return number + 1 - first if verdict and not rows else 0
-        return 0
-
-
-class _Dialect:
-    """What quotes in a line can mean, by their neighbours."""
-
-    def __init__(self, delimiter: str) -> None:
-        self.delimiter = delimiter
-        separator = f"[{re.escape(delimiter)}\r\n]"
-        end = rf"(?={separator}|\Z)"
-        self._cell = re.compile(rf'"[^"]*(?:""[^"]*)*"{end}|(?!")[^{re.escape(delimiter)}\r\n]*{end}')
-        self._closing = re.compile(rf'(?<!\\)"{end}')
-        self._escaped = re.compile(rf'\\"{{1,2}}{end}')
-        self._first_quote = re.compile(r'(?<!\\)"')
-        self._doubtful = re.compile(rf'(?:{separator}|\A)"{end}')
-
-    def count(self, line: str) -> int:
-        """The number of cells of a line, quotes aside."""
-        return line.count(self.delimiter) + 1
-
-    def is_open(self, line: str) -> bool:
-        """True if a cell seems to go on after the line: its last quote closes none."""
-        last = line.rfind('"')
-        return last >= 0 and (not self._closing.match(line, last) or last == 0 or line[last - 1] == self.delimiter)
-
-    def closes(self, line: str) -> bool | None:
-        """True if the first quote of a line closes a cell, False if not, None if there is none."""
-        found = self._first_quote.search(line)
-        if not found:
-            return None
-        at = found.start()
-        return bool(self._closing.match(line, at)) and at > 0 and line[at - 1] != self.delimiter
-
-    def is_escaped(self, raw: str) -> bool:
-        """True if a cell seems to end where quotes are doubled, and to go on where they are escaped by a backslash, or the reverse."""
-        return bool(self._escaped.search(raw))
-
-    def is_doubtful(self, lines: Sequence[str]) -> bool:
-        """True if a cell of several lines ends with a quote that may as well open another one."""
-        return len(lines) > 1 and any(self._doubtful.search(line) for line in lines[1:])
-
-    def opening_line(self, lines: Sequence[str]) -> int:
-        """The line with the quote of the first cell that is not well-formed, or of the first with several lines."""
-        raw = "".join(lines)
-        at = 0
-        while at < len(raw):
-            cell = self._cell.match(raw, at)
-            if not cell or "\n" in cell[0]:
-                return raw.count("\n", 0, at)
-            if raw[cell.end() : cell.end() + 1] != self.delimiter:
-                return 0
-            at = cell.end() + 1
         return 0

@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from commentwise.comments.compression import SUFFIXES, decompressed, reading
-from commentwise.comments.delimited import first_newline, read_delimited
+from commentwise.comments.compression import PIPE_BYTES, SUFFIXES, decompressed, reading
+from commentwise.comments.delimited import read_delimited
+from commentwise.comments.dialect import first_newline
 from commentwise.comments.dumps import DUMPS
 from commentwise.comments.encodings import check_controls, decoding, encoding_of, text_stream
 from commentwise.comments.jsonfiles import read_json
@@ -84,7 +85,7 @@ class Source:
 
     @cached_property
     def _standard_input(self) -> Table:
-        head, stream = decompressed(sys.stdin.buffer, self.name)
+        head, stream = decompressed(sys.stdin.buffer, self.name, PIPE_BYTES)
         return self._text_table(head, stream, lambda: 0)
 
     @contextmanager
@@ -121,7 +122,16 @@ class Source:
             delimiter = self.options.delimiter or ("\t" if self.format == "tsv" else None)
             text = text_stream(stream, encoding, first_newline(start))
             with decoding(self.name, encoding):
-                table = read_delimited(text, self.name, position, start, delimiter, self.options.columns, check)
+                table = read_delimited(
+                    text,
+                    self.name,
+                    position,
+                    start,
+                    delimiter,
+                    self.options.columns,
+                    check,
+                    self.name == STANDARD_STREAM,
+                )
         else:
             check(start)
             text = text_stream(stream, encoding, "\n")

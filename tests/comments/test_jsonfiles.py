@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,12 @@ def test_layouts(content: str, name: str, tmp_path: Path) -> None:
     assert not any(row.reason for row in rows)
 
 
-PACKERS = {"gzip": gzip.compress, "zstandard": zstandard.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstandard": zstandard.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 @pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz", "in.json.zst"])
