@@ -234,7 +234,9 @@ class _Reader:
             return  # a blank line
         if not is_unicode(raw):
             written = raw.encode("utf-8", "surrogateescape")
-            yield self._row(first, end, f"not UTF-8: perhaps {likeliest(written)} ({self._place(first, end)})")
+            yield self._row(
+                first, end, f"not UTF-8: perhaps {likeliest(written)}; set the encoding ({self._place(first, end)})"
+            )
             return
         fits = len(cells) == width or (len(cells) == width + 1 and not cells[-1])
         if not fits and self._dialect.is_doubtful(self._lines[first:end]):
@@ -323,7 +325,7 @@ class _Reader:
             except (csv.Error, StopIteration):
                 fits = False
             if not fits:
-                return max(end, ends[1]) if behind == 0 else end
+                return max(end, ends[1]) if behind == 0 else end + self._continued(end)
             ends[behind] = (end, first)[behind] + readers[behind].line_num
         return ends[0]
 

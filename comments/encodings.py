@@ -32,7 +32,9 @@ def encoding_of(head: bytes, given: str | None, name: str) -> str:
     try:
         encoding = codecs.lookup(given or UTF8).name
     except LookupError:
-        raise CommentwiseError(f"{given!r} is no known encoding: try utf-8 or cp1252") from None
+        raise CommentwiseError(
+            f"{given!r} is no known encoding (--encoding, data.encoding): try utf-8 or cp1252"
+        ) from None
     if encoding in ("utf-16", "utf-32"):  # without a mark, Python would guess the byte order
         raise CommentwiseError(f"{name} has no byte-order mark: set its encoding to {encoding}-le or {encoding}-be")
     if encoding in (UTF8, "utf-8-sig") and (wide := _wide(head)):

@@ -137,7 +137,7 @@ def test_long_cells_make_up_no_rows(tmp_path: Path) -> None:
 def test_what_is_not_utf8_is_set_aside_with_the_likeliest_encoding(tmp_path: Path) -> None:
     content = "text,label\ngood,x\ndon’t 20 €,x\n".encode("cp1252")
     rows = read(content, tmp_path)
-    assert bad(rows) == {2: "not UTF-8: perhaps cp1252 (line 3)"}
+    assert bad(rows) == {2: "not UTF-8: perhaps cp1252; set the encoding (line 3)"}
     assert good(read(content, tmp_path, encoding="cp1252"))[1] == ["don’t 20 €", "x"]
     with pytest.raises(CommentwiseError, match=r"U\+0092, which is '’' in cp1252"):
         read(content, tmp_path, encoding="latin-1")

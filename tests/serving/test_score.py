@@ -288,7 +288,7 @@ CSV_LINES = {
     b"2,,x": "no text",
     b"3,good": "wrong number of cells: 2, and the header has 3 (line 4)",
     b"4,good,x,y": "wrong number of cells: 4, and the header has 3 (line 5)",
-    b"5,caf\xe9,x": "not UTF-8: perhaps cp1252 (line 6)",
+    b"5,caf\xe9,x": "not UTF-8: perhaps cp1252; set the encoding (line 6)",
     b'6," \xe2\x80\x8b",x': "the text has only white space and invisible characters",
     b"7," + b"g" * 20_001 + b",x": "20001 characters and the limit is 20000",
     b'8,"a ""good""\r\nvideo",x': "",

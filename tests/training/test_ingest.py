@@ -417,7 +417,7 @@ def test_an_unknown_split_is_an_error_that_names_the_setting(work: Path) -> None
 
 UNREADABLE = {
     "no rows": ("x.jsonl", b"", "utf-8", "has no rows: set data.path to a file with comments"),
-    "no JSON": ("x.jsonl", b"1\n", "utf-8", "has no column 'text' (it has none): set data.columns.text"),
+    "no JSON": ("x.jsonl", b"1\n", "utf-8", "none of its 1 rows can be read (row 1: no JSON object"),
     "utf-16-le as utf-8": ("x.csv", "text,label".encode("utf-16-le"), "utf-8", "to utf-16-le, which is the likeliest"),
     "cp1252 as latin-1": ("x.csv", b"text,label\ndon\x92t,neutral\n", "latin-1", "to cp1252, which is the likeliest"),
     "header in cp1252": ("x.csv", b"text,\xe9\n", "utf-8", "to cp1252, which is the likeliest"),

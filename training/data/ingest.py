@@ -74,6 +74,11 @@ def ingest(project: Project, settings: Settings) -> Ingested:
     rows = list(read_rows(data, project.root))
     if not rows:
         raise CommentwiseError(f"{source_name(data)} has no rows: set data.path to a file with comments")
+    if all(isinstance(row, UnreadableRow) for row in rows):
+        raise CommentwiseError(
+            f"{source_name(data)}: none of its {len(rows)} rows can be read (row 1: {getattr(rows[0], 'reason', '')}): fix it, "
+            "or say how it is written with data.format, data.encoding or data.delimiter"
+        )
     table, reasons, warnings = _Reading(rows, settings).table()
     good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), reasons)
     if len(rejects) > data.max_rejected * len(table) or good.empty:
