@@ -25,7 +25,7 @@ def read_column(path: Path, column: str) -> list[str]:
 def read_columns(path: Path, *columns: str) -> list[dict[str, str]]:
     """Read columns of a file as strings, in row order. Raises CommentwiseError if it cannot be read or lacks a column."""
     source = load_settings(Project().params).data.model_copy(update={"path": str(path), "hub": None})
-    rows: list[dict[str, Any]] = list(read_rows(source))
+    rows: list[dict[str, Any]] = [row for row in read_rows(source) if row]  # unreadable rows are empty
     for column in columns:
         if not rows or column not in rows[0]:
             names = ", ".join(rows[0]) if rows else "no rows"

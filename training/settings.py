@@ -49,7 +49,13 @@ class DataSettings(Section):
     path: str
     hub: str | None
     hub_config: str | None
+    format: (
+        Literal["csv", "tsv", "jsonl", "json", "parquet", "youtube_api", "yt_dlp", "youtube_comment_downloader"] | None
+    )
     encoding: str
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
+    quotes: Literal["doubled", "backslash", "none"] | None
+    header: Annotated[list[str], Field(min_length=1)] | None
     columns: Columns
     time_format: str
     label_map: dict[Label, Label]

@@ -59,7 +59,7 @@ def _written(difference: Difference) -> str:
 def compare(bundle: Path, seconds: float, pairs: int) -> LogCost:
     """Measure the relative differences that the log makes, pair by pair."""
     plain = ours(bundle)
-    texts = [str(row["text"]) for row in read_rows(load_settings(Project().params).data)]
+    texts = [str(row["text"]) for row in read_rows(load_settings(Project().params).data) if row]
     bodies = [plain.body(comment) for comment in draw(texts, Classifier(bundle, "cpu"))]
     with (
         tempfile.TemporaryDirectory() as folder,

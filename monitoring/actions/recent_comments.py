@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from commentwise.comments.files import Source
+from commentwise.comments.formats.rows import Row, as_text, cell_text
 from commentwise.comments.normalize import normalize
 from commentwise.comments.table import COLUMNS, EXTRA_COLUMNS
 from commentwise.comments.traits import text_hash
@@ -29,13 +31,13 @@ def recent_comments(
 ) -> list[Comment]:
     """Collect the labelled comments that the current split does not contain yet.
 
-    They come from the feedback in the log and from .jsonl files. Comments with a label that is not among `labels` are
+    They come from the feedback in the log and from files. Comments with a label that is not among `labels` are
     left out. Raises CommentwiseError when fewer than MIN_RECENT remain.
     """
     with opened(prediction_log) as connection:
         settled = settle(read_feedback(connection))
     print(f"retrain: feedback: {settled}", flush=True)
-    given = [*settled.comments, *(row for path in files for row in labelled_lines(path))]
+    given = [*settled.comments, *(row for path in files for row in labelled_rows(path))]
     known = {text_hash(normalize(text)) for text in current_split(project)["text"]}
     recent: dict[str, Comment] = {}
     for row in given:
@@ -76,20 +78,24 @@ def part_of(text: str) -> str:
     return "test" if position < TEST_SHARE else "validation" if position < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
-def labelled_lines(path: Path) -> list[Comment]:
-    """Read the rows of a .jsonl file. Raises CommentwiseError naming the line that is not a labelled comment."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommentwiseError(f"--also {path} cannot be read ({error}): name a .jsonl file in UTF-8") from None
-    return [_labelled(line, f"--also {path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+def labelled_rows(path: Path) -> list[Comment]:
+    """Read a file with columns text and label, in any format that training reads.
+
+    Raises CommentwiseError naming the first row that is not a labelled comment.
+    """
+    with Source(str(path)).opened() as table:
+        return [_labelled(row) for row in table.rows]
 
 
-def _labelled(line: str, place: str) -> Comment:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise CommentwiseError(f"{place} is not JSON ({error}): write one object per line") from None
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("text", "label")):
-        raise CommentwiseError(f"{place} has no text and label: write an object with both, as strings")
-    return row
+def _labelled(row: Row) -> Comment:
+    place = f"--also {row.file}, row {row.number}"
+    if row.reason:
+        raise CommentwiseError(f"{place} cannot be read ({row.reason}): fix it or delete it")
+    for name, read in (("text", cell_text), ("label", as_text)):
+        try:
+            row.values[name] = read(row.values.get(name))
+        except ValueError as error:
+            raise CommentwiseError(f"{place}: column {name!r} {error}: both text and label must be texts") from None
+        if row.values[name] is None:
+            raise CommentwiseError(f"{place} has no {name}: give it one, or delete it")
+    return row.values

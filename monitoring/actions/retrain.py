@@ -43,7 +43,9 @@ class RetrainCommand(LogSettings):
     reference: Path = Field(
         default=MonitoredProject().reference, description="where to write the reference of a new champion"
     )
-    also: list[Path] = Field(default=[], description="more labelled comments: .jsonl files with text and label")
+    also: list[Path] = Field(
+        default=[], description="more labelled comments: files with columns text and label, e.g. .csv or .jsonl"
+    )
     shadow: bool = Field(default=False, description="make a winner challenger, to run as a shadow, not champion")
     why: str = Field(default="requested", description="reason, for the record")
 

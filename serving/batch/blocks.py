@@ -1,9 +1,11 @@
 """Blocks of rows, into which Parquet files are divided to be scored on a cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from commentwise.comments.formats.parquet import common_type
+from commentwise.comments.formats.rows import check_names
 from commentwise.errors import CommentwiseError
 from commentwise.serving.batch.chunks import answer_columns
 from commentwise.serving.batch.locations import Store, opened
@@ -26,30 +28,34 @@ class Block:
     """Rows before it in the input."""
 
 
-def survey(uris: Sequence[str], column: str, labels: Sequence[str]) -> tuple[dict[str, Any], list[Block]]:
-    """The columns of all inputs with their Arrow types, and the blocks.
+def survey(
+    uris: Sequence[str], column: str, labels: Sequence[str], renamed: Mapping[str, str]
+) -> tuple[dict[str, Any], list[Block]]:
+    """The columns of all inputs with their common Arrow types, and the blocks. `renamed` gives columns other names.
 
-    Raises CommentwiseError if an input cannot be read, lacks `column` or has a column with the name of a result.
+    Raises CommentwiseError if an input cannot be read, lacks `column`, has a column with the name of a result, or one
+    of a type that does not go with that of another input.
     """
     answers = answer_columns(labels)
     types: dict[str, Any] = {}
+    origin: dict[str, str] = {}
     blocks = []
     for number, uri in enumerate(uris):
         with opened(uri) as file:
-            names = file.schema_arrow.names
-            if len(set(names)) < len(names):
-                raise CommentwiseError(f"{uri} has two columns with the same name among {names}: rename one")
+            names = [renamed.get(name, name) for name in file.schema_arrow.names]
+            check_names(uri, names)
             if column not in names:
                 raise CommentwiseError(
                     f"{uri} has no column {column!r}, only {names}: name the column of the comments with --column"
                 )
             if taken := answers.keys() & set(names):
-                raise CommentwiseError(f"{uri} has a column {min(taken)!r}, which scoring adds: rename it")
-            for field in file.schema_arrow:
-                if types.setdefault(field.name, field.type) != field.type:
-                    raise CommentwiseError(
-                        f"column {field.name!r} is {types[field.name]} in one input and {field.type} in {uri}: score them separately"
-                    )
+                name = min(taken)
+                raise CommentwiseError(
+                    f"{uri} has a column {name!r}, which scoring adds: rename it, e.g. --rename {name}={name}_before"
+                )
+            for name, field in zip(names, file.schema_arrow, strict=True):
+                before = origin.setdefault(name, uri)
+                types[name] = common_type(name, types.get(name, field.type), field.type, before, uri)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             for index, position in enumerate(_positions(groups)):
                 blocks.append(Block(f"part-{number:05}-{index:06}", Store(uri).place, *position))

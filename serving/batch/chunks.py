@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from commentwise.comments.files import PEEKED_ROWS, Row, Rows
+from commentwise.comments.files import Rows
+from commentwise.comments.formats.rows import PEEKED_ROWS, Row, cell_text, kind_of
 from commentwise.comments.limits import MAX_CHARACTERS
 from commentwise.models.bundle import Classifier, Prediction, bundle_id
-from commentwise.serving.batch.writers import RowFormat, ScoredChunk, encode_jsonl
+from commentwise.serving.batch.outputs import ScoredChunk
+from commentwise.serving.batch.writers import RowFormat, encode_jsonl
 
 CHUNK_ROWS = 2000
 """Rows of a chunk. A chunk is written as a whole; after a kill, unfinished chunks are scored again."""
@@ -85,7 +87,7 @@ class Scorer:
             rows=self._form.encode(rows, chunk.index == 0),
             rejects=encode_jsonl(rejects),
             labels=Counter(predictions[text].label for _, text in accepted),
-            rejected=len(rejects),
+            reasons=Counter(kind_of(reject["reason"]) for reject in rejects),
             position=chunk.position,
         )
 
@@ -93,21 +95,24 @@ class Scorer:
         """The normalised text of a row, or the reason why it cannot be scored."""
         if reason := row.reason or self._misfit(row.values.keys()):
             return "", reason
-        text = row.values.get(self._column)
-        if text is None or text == "":
+        try:
+            text = cell_text(row.values.get(self._column))
+        except ValueError as error:
+            return "", f"not a text: column {self._column!r} {error}"
+        if text is None:
             return "", "no text"
-        if not isinstance(text, str):
-            return "", f"the text is of type {type(text).__name__}"
         if len(text) > MAX_CHARACTERS:
-            return "", f"the text has {len(text)} characters and the limit is {MAX_CHARACTERS}"
+            return "", f"text too long: it has {len(text)} characters and the limit is {MAX_CHARACTERS}"
         normalized = self.classifier.manifest.normalize(text)
         return normalized, "" if normalized else "the text has only white space and invisible characters"
 
     def _misfit(self, columns: Set[str]) -> str:
         if taken := columns & self._answers:
-            return f"column {min(taken)!r} is one that scoring adds"
+            return f"column that scoring adds: {min(taken)!r}; name it otherwise with --rename"
         if self._only is not None and (extra := columns - self._only):
-            return f"column {min(extra)!r} is not in the first {PEEKED_ROWS} rows: only a .jsonl output accepts it"
+            return (
+                f"late column: {min(extra)!r} is not in the first {PEEKED_ROWS} rows; only a .jsonl output accepts it"
+            )
         return ""
 
     def _answer(self, prediction: Prediction) -> dict[str, Any]:

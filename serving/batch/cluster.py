@@ -24,13 +24,15 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import track
 
-from commentwise.comments.files import Row, batch_rows
+from commentwise.comments.formats.parquet import batch_rows
+from commentwise.comments.formats.rows import Row, renamed
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, Manifest, bundle_id
 from commentwise.serving.batch.blocks import BLOCK_ROWS, Block, block_batches, survey
 from commentwise.serving.batch.chunks import Chunk, Scorer
 from commentwise.serving.batch.locations import Store, opened, parquet_files
-from commentwise.serving.batch.writers import ParquetFormat, ScoredChunk, Totals
+from commentwise.serving.batch.outputs import ScoredChunk, Totals
+from commentwise.serving.batch.writers import ParquetFormat
 
 FINISHED = "_finished"
 REJECTS = "_rejects"
@@ -43,7 +45,16 @@ CONNECT_SECONDS = 10
 class BlockScorer:
     """A Ray actor: it holds the bundle on one device and scores blocks."""
 
-    def __init__(self, bundle: Any, device: str, cascade: bool, column: str, types: dict[str, Any], out: str) -> None:
+    def __init__(
+        self,
+        bundle: Any,
+        device: str,
+        cascade: bool,
+        column: str,
+        types: dict[str, Any],
+        out: str,
+        names: dict[str, str],
+    ) -> None:
         """`bundle` refers to the bundle's files in Ray's object store, since the machines need not share a disk."""
         import ray
 
@@ -53,6 +64,7 @@ class BlockScorer:
             classifier = Classifier(Path(folder), device, threads=1, cascade=cascade)
             self._score = Scorer(classifier, column, frozenset(types), ParquetFormat(out, list(types), types))
         self._out = Store(out)
+        self._names = names
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Score the blocks of a batch and write the results of each, its state last."""
@@ -63,7 +75,7 @@ class BlockScorer:
         with opened(block.uri) as file:
             values = chain.from_iterable(map(batch_rows, block_batches(file, block)))
             rows = [
-                Row(block.uri, number, row, row, reason)
+                Row(block.uri, number, row, renamed(row, self._names), reason)
                 for number, (row, reason) in enumerate(values, start=block.before + 1)
             ]
         scored = self._score(Chunk(0, rows, 0))
@@ -86,10 +98,11 @@ def score(
     address: str | None,
     overwrite: bool,
     restart: bool,
+    names: dict[str, str],
 ) -> tuple[Totals, int, float]:
     """Score the blocks that `out` does not have yet; return the totals, the rows of earlier runs, and the seconds.
 
-    `overwrite` replaces complete output, `restart` also the output of an unfinished run. A progress bar on standard
+    `names` gives columns other names. `overwrite` replaces complete output, `restart` also the output of an unfinished run. A progress bar on standard
     error, if it is a terminal, counts finished blocks. Raises CommentwiseError if inputs, output or cluster cannot be
     used; existing output is kept then.
     """
@@ -97,13 +110,15 @@ def score(
     manifest = Manifest.from_json(model / "manifest.json")
     store = Store(out)
     uris = parquet_files(inputs)
-    types, blocks = survey(uris, column, manifest.labels)
+    types, blocks = survey(uris, column, manifest.labels, names)
     work = {f"input {number}": Store(uri).facts() for number, uri in enumerate(uris, start=1)} | {
         "--column": column,
         "the bundle": bundle_id(model),
         "the graph": manifest.graph_for(device, model, cascade),
         "rows per block": str(BLOCK_ROWS),
     }
+    if names:
+        work["--rename"] = " ".join("=".join(pair) for pair in names.items())
     resume = _can_resume(store, work, overwrite, restart)
     totals, done = _earlier(store) if resume else (Totals(), set())
     earlier = totals.rows
@@ -113,7 +128,7 @@ def score(
             store.clear()
             store.write(WORK, json.dumps(work).encode())
         files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
-        arguments = (device, cascade, column, types, store.place)
+        arguments = (device, cascade, column, types, store.place, names)
         parts = _run(remaining, files, arguments) if remaining else iter(())
         console = Console(stderr=True)
         for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):
@@ -158,7 +173,7 @@ def _earlier(store: Store) -> tuple[Totals, set[str]]:
 
 
 def _add(totals: Totals, part: Totals) -> None:
-    totals.add(ScoredChunk(b"", b"", part.labels, part.rejected, 0))
+    totals.add(ScoredChunk(b"", b"", part.labels, part.reasons, 0))
 
 
 @contextmanager

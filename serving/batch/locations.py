@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from commentwise.comments.files import import_pyarrow
+from commentwise.comments.formats.parquet import import_pyarrow
 from commentwise.errors import CommentwiseError
 
 

@@ -2,9 +2,10 @@
 
   commentwise score comments.csv -o scored.csv --column Comment
 
-Reads .csv and .jsonl, plain or .gz, and .parquet, several files at once, or standard input (-). The output has the
-columns of the input, and label, confidence, a probability per label and the bundle. Rows that cannot be scored go to a
-reject file with the reason. Run the same command again to continue a run that was interrupted or killed.
+Reads .csv, .tsv, .jsonl, .json, saved answers of the YouTube API, yt-dlp and youtube-comment-downloader, and .parquet,
+plain or compressed, several files at once, or standard input (-). The output has the columns of the input, and label,
+confidence, a probability per label and the bundle. Rows that cannot be scored go to a reject file with the reason. Run
+the same command again to continue a run that was interrupted or killed.
 """
 
 import argparse
@@ -12,71 +13,78 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from commentwise.comments.files import STANDARD_STREAM, TEXT_FORMATS, Input, Rows, format_of
+from commentwise.comments.files import STANDARD_STREAM, Rows, Source
+from commentwise.comments.formats.parquet import common_type
+from commentwise.comments.formats.rows import by_reason, check_names
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.models.bundle import MANIFEST, Classifier, Manifest, bundle_id
-from commentwise.models.engine import available_device
-from commentwise.serving.batch.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE, Scorer, answer_columns, chunks, in_order
-from commentwise.serving.batch.writers import (
-    ParquetFormat,
-    PartialFile,
-    RowFormat,
-    StandardOutput,
-    TextFormat,
-    Totals,
-    partial_folder,
+from commentwise.serving.batch.arguments import (
+    check_paths,
+    default_rejects,
+    device_of,
+    new_names,
+    parser,
+    reading_options,
+    reading_work,
 )
+from commentwise.serving.batch.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE, Scorer, answer_columns, chunks, in_order
+from commentwise.serving.batch.outputs import PartialFile, StandardOutput, Totals
+from commentwise.serving.batch.writers import Format, ParquetFormat, RowFormat, TextFormat, format_of
 
 
 def main() -> None:
     """Score the inputs on the command line; print a summary on standard error."""
-    arguments = _parser().parse_args()
+    arguments = parser(__doc__ or "").parse_args()
     if arguments.engine == "ray":
         _score_on_cluster(arguments)
         return
     resumable = STANDARD_STREAM not in (*arguments.inputs, arguments.output)
     with _stoppable(resumable):
-        rejects = arguments.rejects or _default_rejects(arguments.output)
-        _check_paths(arguments.inputs, arguments.output, rejects, arguments.overwrite)
-        inputs = [Input(name, format_of(name, arguments.format, "--format")) for name in arguments.inputs]
+        rejects = arguments.rejects or default_rejects(arguments.output)
+        check_paths(arguments.inputs, arguments.output, rejects, arguments.overwrite)
+        options = reading_options(arguments)
+        inputs = [Source(name, options) for name in arguments.inputs]
+        names = new_names(arguments.rename)
         manifest = Manifest.from_json(arguments.model / MANIFEST)
         answers = answer_columns(manifest.labels)
-        columns = survey(inputs, arguments.column, answers)
-        form, only = _row_format(arguments.output, arguments.output_format, columns, answers)
-        classifier = Classifier(arguments.model, _device(arguments.device, manifest), cascade=arguments.cascade)
-        work = work_of(inputs, arguments.column, classifier)
+        target = format_of(arguments.output, arguments.output_format)
+        columns = survey(inputs, arguments.column, answers, names, typed=target.kind == "parquet")
+        form, only = _row_format(arguments.output, target, columns, answers)
+        classifier = Classifier(arguments.model, device_of(arguments.device, manifest), cascade=arguments.cascade)
+        work = work_of(inputs, arguments.column, classifier) | reading_work(arguments)
         sink: PartialFile | StandardOutput = (
             StandardOutput(rejects)
             if arguments.output == STANDARD_STREAM
             else PartialFile(Path(arguments.output), rejects, form, work, arguments.restart or not resumable)
         )
         earlier = sink.totals.rows
-        seconds = run(inputs, Scorer(classifier, arguments.column, only, form), sink)
+        seconds = run(inputs, Scorer(classifier, arguments.column, only, form), sink, names)
         print(_summary(sink.totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
+        _check_scored(sink.totals, rejects)
 
 
 def _score_on_cluster(arguments: argparse.Namespace) -> None:
     from commentwise.serving.batch.cluster import score  # needs pyarrow and Ray
 
-    for flag in ("rejects", "format", "output_format"):
+    for flag in ("rejects", "format", "output_format", "encoding", "delimiter", "quotes", "columns"):
         if getattr(arguments, flag):
             raise CommentwiseError(
                 f"--{flag.replace('_', '-')} does not go with --engine ray, which writes a folder of Parquet files: leave it out"
             )
     manifest = Manifest.from_json(arguments.model / MANIFEST)
-    device = _device(arguments.device, manifest)
+    device = device_of(arguments.device, manifest)
     with _stoppable(True):
         totals, earlier, seconds = score(
             arguments.inputs,
@@ -88,124 +96,78 @@ def _score_on_cluster(arguments: argparse.Namespace) -> None:
             arguments.ray_address,
             arguments.overwrite,
             arguments.restart,
+            new_names(arguments.rename),
         )
     rejects = f"{arguments.output.rstrip('/')}/_rejects"
     print(_summary(totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
+    _check_scored(totals, rejects)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that reports errors in the form of all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise CommentwiseError(f"{message}; see `{self.prog} --help`")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="commentwise score",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="a file of comments, or - for standard input")
-    add("-o", "--output", required=True, metavar="OUT", help="the file to write, or - for standard output")
-    add("--column", default="text", help="the column with the comments (default: %(default)s)")
-    add("--model", type=Path, default=Path("artifacts/bundle"), help="the folder of the bundle (default: %(default)s)")
-    add(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="the device of the model (default: %(default)s)",
-    )
-    add("--cascade", action="store_true", help="use the bundle's cascade on the CPU, if it has one: a linear model answers confident comments")  # fmt: skip
-    add("--format", choices=TEXT_FORMATS, help="the format of an input without a known ending")
-    add("--output-format", choices=TEXT_FORMATS, help="the format of an output without a known ending")
-    add(
-        "--rejects",
-        type=Path,
-        metavar="FILE",
-        help="the file for rows that cannot be scored (default: OUT.rejects.jsonl)",
-    )
-    add(
-        "--overwrite",
-        action="store_true",
-        help="replace OUT when the new output is complete, or, with --engine ray, at the start",
-    )
-    add("--engine", choices=("local", "ray"), default="local", help="ray: score on a cluster; IN and OUT are Parquet files or folders, also s3://BUCKET/PATH (default: %(default)s)")  # fmt: skip
-    add("--ray-address", metavar="HOST:PORT", help="the Ray cluster (default: RAY_ADDRESS, or else a cluster on this machine)")  # fmt: skip
-    add("--restart", action="store_true", help="discard the results of an unfinished run instead of continuing it")
-    return parser
+def _check_scored(totals: Totals, rejects: Path | str) -> None:
+    if totals.rejected and not totals.rows:
+        raise CommentwiseError(
+            f"none of the {totals.rejected:,} rows could be scored ({by_reason(totals.reasons)}): see {rejects}"
+        )
 
 
-def _default_rejects(output: str) -> Path:
-    return Path("rejects.jsonl" if output == STANDARD_STREAM else f"{output}.rejects.jsonl")
+def survey(
+    inputs: Iterable[Source],
+    column: str,
+    answers: Collection[str],
+    names: Mapping[str, str] | None = None,
+    typed: bool = True,
+) -> dict[str, Any]:
+    """The columns of all inputs in order of appearance, with their common Arrow types if `typed`, or None if unknown.
 
-
-def _check_paths(inputs: Sequence[str], output: str, rejects: Path, overwrite: bool) -> None:
-    """Raise CommentwiseError if a file is used twice or would be overwritten."""
-    if STANDARD_STREAM in inputs and len(inputs) > 1:
-        raise CommentwiseError("- (standard input) must be the only input: score the files with another command")
-    out = Path(output)
-    used = [*(Path(name).resolve() for name in inputs), rejects.resolve(), out.resolve()]
-    for path in (out, rejects):
-        if output == STANDARD_STREAM and path == out:
-            continue
-        if used.count(path.resolve()) > 1:
-            raise CommentwiseError(f"{path} is named twice, for input, output or rejects: name another file")
-        if path.exists() and not path.is_file():  # a folder, or a device such as /dev/null
-            raise CommentwiseError(f"{path} is not a regular file: name another")
-        # A run that was killed at its very end has already written the reject file.
-        if path.exists() and not overwrite and (path == out or not partial_folder(out).exists()):
-            raise CommentwiseError(f"{path} exists: name another file, or replace it with --overwrite")
-
-
-def _device(device: str, manifest: Manifest) -> str:
-    if device != "auto":
-        return device
-    available = available_device()
-    return available if available in manifest.devices else "cpu"
-
-
-def survey(inputs: Iterable[Input], column: str, answers: Collection[str]) -> dict[str, Any]:
-    """The columns of all inputs in order of appearance, with their Arrow types, or None if unknown.
-
-    Raises CommentwiseError if an input cannot be read, lacks `column` or has a column with the name of a result.
+    `names` are new names of columns. Raises CommentwiseError if an input cannot be read, lacks `column`, has a column
+    with the name of a result, or one of a type that does not go with that of another input.
     """
+    names = names or {}
     columns: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    unused = set(names)
     for source in inputs:
         with source.opened() as table:
+            unused -= set(table.columns)
+            types = {names.get(name, name): table.types.get(name) if typed else None for name in table.columns}
+            check_names(source.name, [names.get(name, name) for name in table.columns])
             # JSON lines without a readable row have no columns at all.
-            if table.columns and column not in table.columns:
-                names = ", ".join(map(repr, table.columns))
+            if types and column not in types:
                 raise CommentwiseError(
-                    f"{source.name} has no column {column!r}, only {names}: name one of these with --column"
+                    f"{source.name} has no column {column!r}, only {', '.join(map(repr, types))}: name one of these with --column, "
+                    "or all with --columns if there is no header"
                 )
-            if taken := [name for name in table.columns if name in answers]:
+            if taken := [name for name in types if name in answers]:
                 raise CommentwiseError(
-                    f"{source.name} has a column {taken[0]!r}, which scoring adds: rename that column"
+                    f"{source.name} has a column {taken[0]!r}, which scoring adds: rename it, e.g. --rename {taken[0]}={taken[0]}_before"
                 )
-            columns |= {name: table.types.get(name) for name in table.columns if name not in columns}
+            for name, known in types.items():
+                before = origin.setdefault(name, source.name)
+                columns[name] = (
+                    common_type(name, columns[name], known, before, source.name) if name in columns else known
+                )
+    if unused:
+        raise CommentwiseError(f"no input has a column {min(unused)!r}: correct --rename")
     return columns
 
 
 def _row_format(
-    output: str, given: str | None, columns: dict[str, Any], answers: dict[str, str]
+    output: str, form: Format, columns: dict[str, Any], answers: dict[str, str]
 ) -> tuple[RowFormat, frozenset[str] | None]:
     """The format of the output, and the columns that rows may have, or None if any."""
-    form = format_of(output, given, "--output-format")
     names = [*columns, *answers]
     if form.kind == "parquet":
         return ParquetFormat(output, names, columns | answers), frozenset(columns)
     return TextFormat(form, names), frozenset(columns) if form.kind == "csv" else None
 
 
-def work_of(inputs: Iterable[Input], column: str, classifier: Classifier) -> dict[str, str]:
+def work_of(inputs: Iterable[Source], column: str, classifier: Classifier) -> dict[str, str]:
     """Everything the output depends on, by names for messages."""
     work = {}
     for number, source in enumerate(inputs, start=1):
         changed = "" if source.name == STANDARD_STREAM else f", changed {_changed(Path(source.name))}"
         path = source.name if source.name == STANDARD_STREAM else Path(source.name).resolve()
-        work[f"input {number}"] = f"{path} ({source.format.kind}, {source.size} bytes{changed})"
+        work[f"input {number}"] = f"{path} ({source.format}, {source.size} bytes{changed})"
     return work | {
         "--column": column,
         "the bundle": bundle_id(classifier.folder),
@@ -218,10 +180,12 @@ def _changed(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
 
 
-def run(inputs: Sequence[Input], scorer: Scorer, sink: PartialFile | StandardOutput) -> float:
-    """Score the rows that the sink does not have yet; return the seconds taken."""
+def run(
+    inputs: Sequence[Source], scorer: Scorer, sink: PartialFile | StandardOutput, names: Mapping[str, str] | None = None
+) -> float:
+    """Score the rows that the sink does not have yet, with new `names` for columns; return the seconds taken."""
     started = time.monotonic()
-    rows = Rows(inputs)
+    rows = Rows(inputs, names)
     remaining = iter(rows)
     deque(islice(remaining, sink.totals.chunks * CHUNK_ROWS), maxlen=0)  # scored by an earlier run
     with (
@@ -264,7 +228,9 @@ def _summary(
 ) -> str:
     before = f", {earlier:,} of them by an earlier run," if earlier else ""
     counts = ", ".join(f"{label} {totals.labels.get(label, 0):,}" for label in labels)
-    set_aside = f"{totals.rejected:,} set aside" + (f" in {rejects}" if totals.rejected else "")
+    set_aside = f"{totals.rejected:,} set aside"
+    if totals.rejected:
+        set_aside += f" ({by_reason(totals.reasons)}) in {rejects}"
     return (
         f"scored {totals.rows:,} of {totals.rows + totals.rejected:,} rows{before} in {seconds:.1f} s "
         f"({(totals.rows - earlier) / seconds:,.0f} comments/s): {counts}; {set_aside}; "

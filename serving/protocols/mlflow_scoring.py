@@ -1,6 +1,5 @@
 """MLflow's scoring server (https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/): /invocations, /ping, /version."""
 
-import csv
 import io
 import json
 from typing import Any, Self
@@ -10,6 +9,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from commentwise import __version__
+from commentwise.comments.formats.delimited import read_delimited
+from commentwise.errors import CommentwiseError
 from commentwise.serving.http.context import CurrentContext
 from commentwise.serving.http.inference import CurrentInference
 from commentwise.serving.http.refusals import ErrorModel, Refusal
@@ -101,13 +102,13 @@ def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], 
     kind = content_type.partition(";")[0].strip().lower()
     try:
         if kind == "text/csv":
-            return _texts("dataframe_records", list(csv.DictReader(io.StringIO(body.decode())))), Cut(truncate)
+            return _csv_texts(body.decode()), Cut(truncate)
         if kind != "application/json":
             raise Refusal(
                 "Validation", f"the content type is {kind[:40]!r}: it must be application/json or text/csv", 415
             )
         content = json.loads(body)
-    except (ValueError, RecursionError, csv.Error):
+    except (ValueError, RecursionError):
         raise Refusal("Validation", "the body is not readable in its content type and UTF-8") from None
     present = [name for name in FORMATS if isinstance(content, dict) and name in content]
     if len(present) != 1:
@@ -116,6 +117,19 @@ def _parsed(body: bytes, content_type: str, truncate: bool) -> tuple[list[str], 
     if not isinstance(params, dict) or not isinstance(params.get("truncate", truncate), bool):
         raise Refusal("Validation", "params must be an object; the only one is truncate, true or false")
     return _texts(present[0], content[present[0]]), Cut(params.get("truncate", truncate))
+
+
+def _csv_texts(body: str) -> list[str]:
+    """The texts of a CSV body, read as files are. Raises Refusal naming the first bad row."""
+    try:
+        table = read_delimited(io.StringIO(body, newline="\n"), "the body", lambda: 0, body)
+    except CommentwiseError as error:
+        raise Refusal("Validation", str(error)) from None
+    rows = list(table.rows)
+    for row in rows:
+        if row.reason:
+            raise Refusal("Validation", f"row {row.number} of the body cannot be read: {row.reason}")
+    return _texts("dataframe_records", [row.values for row in rows])
 
 
 def _texts(name: str, rows: Any) -> list[str]:

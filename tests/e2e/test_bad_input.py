@@ -65,7 +65,7 @@ UMLAUT = csv("für,neutral")
 LONG = csv("fine,neutral", f"{'x' * 100_000},neutral")
 
 INGEST: Cases = {
-    "empty file": (source("x.csv", b""), ["data/x.csv has no rows", "set data.path"]),
+    "empty file": (source("x.csv", b""), ["data/x.csv has no CSV header", "must name the columns"]),
     "header only": (source("x.csv", csv()), ["data/x.csv has no rows", "set data.path"]),
     "missing column": (
         source("x.csv", b"comment,label\nhello,neutral\n"),
@@ -85,17 +85,20 @@ INGEST: Cases = {
     ),
     "other encoding": (
         source("x.csv", UMLAUT.decode().encode("latin-1")),
-        ["data/x.csv is not utf-8", "byte 0xfc", "set data.encoding", "latin-1"],
+        ["data/x.csv: none of its 1 rows", "not UTF-8: perhaps cp1252; set the encoding (line 2)"],
     ),
-    "unknown encoding": (source("x.csv", UMLAUT, encoding="utf-99"), ["data.encoding = 'utf-99'", "try utf-8"]),
+    "unknown encoding": (
+        source("x.csv", UMLAUT, encoding="utf-99"),
+        ["'utf-99' is no known encoding", "data.encoding", "try utf-8"],
+    ),
     "cut gzip": (
         source("x.csv.gz", gzip.compress(UMLAUT)[:-9]),
-        ["data/x.csv.gz is a damaged gzip file", "fetch it again"],
+        ["data/x.csv.gz is a damaged compressed file", "fetch it again"],
     ),
     "no Parquet": (source("x.parquet", UMLAUT), ["data/x.parquet is not readable Parquet", "fetch it again"]),
     "missing file": (
         params(data__path="data/nowhere.csv"),
-        ["data.path = 'data/nowhere.csv'", "No such file", "name a file that can be read"],
+        ["cannot read data/nowhere.csv", "No such file", "name a file that can be read"],
     ),
     "unknown parameter": (params(sede=1), ["params.yaml: sede is not a setting", "known: seed"]),
     "parameter out of range": (params(prepare__test=1.5), ["prepare.test = 1.5", "less than 1"]),

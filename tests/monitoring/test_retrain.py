@@ -12,7 +12,7 @@ import pytest
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import write_json, write_text
 from commentwise.monitoring.actions import retrain, working_tree
-from commentwise.monitoring.actions.recent_comments import as_source, labelled_lines, part_of
+from commentwise.monitoring.actions.recent_comments import as_source, labelled_rows, part_of
 from commentwise.monitoring.actions.retrain import (
     Files,
     Retraining,
@@ -77,26 +77,31 @@ def test_optional_columns_and_times_in_any_form_reach_ingest() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2 is not JSON"),
-        ("7", "line 2 has no text and label"),
-        ('{"text": "a"}', "line 2 has no text and label"),
-        ('{"text": 7, "label": "neutral"}', "line 2 has no text and label"),
+        ("{", "row 2 cannot be read"),
+        ("7", "row 2 cannot be read"),
+        ('{"text": "a"}', "row 2 has no label"),
+        ('{"text": 7, "label": "neutral"}', "row 2: column 'text' holds a number"),
     ],
 )
 def test_a_line_that_is_not_a_labelled_comment_is_named(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "more.jsonl"
     write_text(path, '{"text": "a", "label": "neutral"}\n' + line + "\n")
     with pytest.raises(CommentwiseError, match=f"--also .*more.jsonl, {message}"):
-        labelled_lines(path)
+        labelled_rows(path)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
-def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> None:
-    path = tmp_path / "more.jsonl"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(CommentwiseError, match=r"--also .*more.jsonl cannot be read"):
-        labelled_lines(path)
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommentwiseError, match=r"cannot read .*more.jsonl"):
+        labelled_rows(tmp_path / "more.jsonl")
+
+
+def test_comments_are_read_from_csv_as_in_training(tmp_path: Path) -> None:
+    path = tmp_path / "more.csv"
+    path.write_bytes('\ufefftext;label\n"gut; wirklich";positive\n'.encode())
+    assert labelled_rows(path) == [{"text": "gut; wirklich", "label": "positive"}]
+    path.write_text("text,label\ngood, really,positive\n", encoding="utf-8")
+    with pytest.raises(CommentwiseError, match=r"--also .*more.csv, row 1 cannot be read \(wrong number of cells: 3"):
+        labelled_rows(path)
 
 
 def test_a_loss_is_not_repeated_and_a_win_may_be(files: Files) -> None:

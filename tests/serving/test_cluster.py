@@ -163,7 +163,7 @@ def test_parquet_in_s3_is_scored_into_s3(
     command = (ray_address, tiny_bundle, "s3://bucket/comments", "-o", "s3://bucket/scored")
     assert "holds results of another command" in on_cluster(*command, code=1)
     said = on_cluster(*command, "--restart")
-    assert "set aside in s3://bucket/scored/_rejects;" in said
+    assert "(1,500 no text, 750 text too long) in s3://bucket/scored/_rejects;" in said
     expected = pq.read_table(local[0])
     assert pq.read_table("s3://bucket/scored").equals(expected.slice(0, expected.num_rows // 2))
     refused = on_cluster(*command, code=1, AWS_ENDPOINT_URL="http://127.0.0.1:1")

@@ -166,6 +166,25 @@ def test_mlflow_csv(client: httpx.Client) -> None:
     assert [prediction["label"] for prediction in answer.json()["predictions"]] == EXPECTED
 
 
+def test_mlflow_csv_as_spreadsheets_write_it(client: httpx.Client) -> None:
+    content = "\ufeffid;text\r\n" + "".join(f'{index};"{text}"\r\n' for index, text in enumerate(TEXTS))
+    answer = client.post("/invocations", content=content.encode(), headers={"Content-Type": "text/csv"})
+    assert [prediction["label"] for prediction in answer.json()["predictions"]] == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('text\ngood\n"bad\nawful\n', "row 2 of the body cannot be read: invalid CSV"),
+        ("text\ngood, really\n", "row 1 of the body cannot be read: wrong number of cells: 2"),
+        ("", "the body has no CSV header"),
+    ],
+)
+def test_mlflow_csv_with_a_bad_row_is_refused(client: httpx.Client, content: str, message: str) -> None:
+    answer = client.post("/invocations", content=content, headers={"Content-Type": "text/csv"})
+    assert (answer.status_code, message in answer.json()["message"]) == (422, True)
+
+
 MLFLOW_REFUSALS: dict[str, tuple[Any, str]] = {
     "two formats": ({"inputs": ["good"], "instances": ["bad"]}, "exactly one of"),
     "no format": ({"text": "good"}, "exactly one of"),

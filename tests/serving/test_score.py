@@ -62,7 +62,9 @@ def test_the_last_line_is_a_summary(tiny_bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, ""]])
     ended = score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv")
     figures = r"scored 6 of 7 rows in [\d.]+ s \([\d,]+ comments/s\): negative 2, neutral 1, positive 3; "
-    assert re.fullmatch(figures + r"1 set aside in out.csv.rejects.jsonl; written to out.csv\n", ended.errors)
+    assert re.fullmatch(
+        figures + r"1 set aside \(1 no text\) in out.csv.rejects.jsonl; written to out.csv\n", ended.errors
+    )
 
 
 PARQUET = pa.table(
@@ -128,6 +130,82 @@ def test_json_values_get_a_parquet_type(tiny_bundle: Path, tmp_path: Path) -> No
     assert table["mixed"][0].as_py() == "1"
 
 
+COMMON: dict[str, tuple[pa.Array, pa.Array, pa.DataType]] = {
+    "int64 and double": (pa.array([5]), pa.array([4.5]), pa.float64()),
+    "nothing and int64": (pa.nulls(1), pa.array([5]), pa.int64()),
+    "int32 and int64": (pa.array([1], pa.int32()), pa.array([2**40]), pa.int64()),
+    "int64 beyond double": (pa.array([2**60 + 1]), pa.array([0.5]), pa.string()),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "common"), COMMON.values(), ids=COMMON.keys())
+def test_parquet_columns_get_their_common_type(
+    tiny_bundle: Path, tmp_path: Path, first: pa.Array, second: pa.Array, common: pa.DataType
+) -> None:
+    pq.write_table(pa.table({"text": ["good"], "n": first}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": ["bad"], "n": second}), tmp_path / "b.parquet")
+    for names in (["a.parquet", "b.parquet"], ["b.parquet", "a.parquet"]):
+        assert score(tmp_path, tiny_bundle, *names, "-o", "out.parquet", "--overwrite").code == 0
+        table = pq.read_table(tmp_path / "out.parquet")
+        assert table.schema.field("n").type == common
+        values = (first.to_pylist() + second.to_pylist())[:: 1 if names[0] == "a.parquet" else -1]
+        assert table["n"].to_pylist() == ([str(value) for value in values] if common == pa.string() else values)
+
+
+def test_parquet_columns_without_a_common_type_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["good"], "n": ["x"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": ["bad"], "n": [5]}), tmp_path / "b.parquet")
+    ended = score(tmp_path, tiny_bundle, "a.parquet", "b.parquet", "-o", "out.parquet")
+    assert_refused(ended, "column 'n' is string in a.parquet and int64 in b.parquet")
+    assert score(tmp_path, tiny_bundle, "a.parquet", "b.parquet", "-o", "out.jsonl").code == 0
+
+
+def test_binary_text_is_decoded(tiny_bundle: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array([b"good", b"caf\xe9"])}), tmp_path / "in.parquet")
+    ended = score(tmp_path, tiny_bundle, "in.parquet", "-o", "out.parquet")
+    assert "scored 1 of 2 rows" in ended.errors
+    assert "1 set aside (1 not a text)" in ended.errors
+
+
+def test_a_column_with_the_name_of_a_result_can_be_renamed(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.csv", [{"text": "good", "label": "mine"}])
+    assert score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv", "--rename", "label=before").code == 0
+    assert {name: rows_of(tmp_path / "out.csv")[0][name] for name in ("before", "label")} == {
+        "before": "mine",
+        "label": "positive",
+    }
+    for flags, message in (
+        (["label=text"], "two columns with the same name 'text'"),
+        (["likes=x", "label=y"], "no input has a column 'likes'"),
+        (["label"], "write OLD=NEW"),
+    ):
+        renames = [part for flag in flags for part in ("--rename", flag)]
+        assert_refused(score(tmp_path, tiny_bundle, "in.csv", "-o", "b.csv", *renames), message)
+
+
+def test_nan_becomes_null(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "good", "meta": {"a": NaN, "b": [Infinity]}}\n')
+    assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0
+    assert "NaN" not in (tmp_path / "out.jsonl").read_text()
+    assert rows_of(tmp_path / "out.jsonl")[0]["meta"] == {"a": None, "b": [None]}
+
+
+def test_nothing_scored_is_an_error(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.jsonl", [{"text": ["good"]}, {"text": 5}])
+    ended = score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl")
+    assert ended.code == 1
+    assert "none of the 2 rows could be scored (2 not a text)" in ended.errors
+    reasons = [reason for reason, _ in rejects_of(tmp_path / "out.jsonl.rejects.jsonl").values()]
+    assert reasons[0] == "not a text: column 'text' holds a list"
+
+
+def test_flags_of_reading(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes("1~gut \u20ac\n".encode("cp1252"))
+    flags = ["--encoding", "cp1252", "--delimiter", "~", "--columns", "id,text"]
+    assert score(tmp_path, tiny_bundle, "in.csv", "-o", "out.csv", *flags).code == 0
+    assert rows_of(tmp_path / "out.csv")[0]["text"] == "gut \u20ac"
+
+
 def test_several_inputs_make_one_output(tiny_bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "a.csv", [{"text": "good", "likes": 1}])
     write_rows(tmp_path / "b.parquet", [{"author": "me", "text": "bad"}])
@@ -151,8 +229,8 @@ def test_columns_after_the_first_rows(tiny_bundle: Path, tmp_path: Path) -> None
     write_rows(tmp_path / "in.jsonl", rows)
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.csv").code == 0
     rejects = rejects_of(tmp_path / "out.csv.rejects.jsonl")
-    assert "'late' is not in the first 1000 rows" in rejects[1001][0]
-    assert "'label' is one that scoring adds" in rejects[1002][0]
+    assert "late column: 'late' is not in the first 1000 rows" in rejects[1001][0]
+    assert "column that scoring adds: 'label'" in rejects[1002][0]
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0
     assert rows_of(tmp_path / "out.jsonl")[-1]["late"] == 1
     assert list(rejects_of(tmp_path / "out.jsonl.rejects.jsonl")) == [1002]
@@ -165,7 +243,7 @@ def test_standard_input_to_standard_output(tiny_bundle: Path, tmp_path: Path) ->
     assert ended.code == 0
     assert [json.loads(line)["label"] for line in ended.output.splitlines()] == ["positive", "negative"]
     assert [json.loads(line)["id"] for line in ended.output.splitlines()] == ["1", "3"]
-    assert "1 set aside in bad.jsonl; written to standard output" in ended.errors
+    assert "1 set aside (1 no text) in bad.jsonl; written to standard output" in ended.errors
     assert rejects_of(tmp_path / "bad.jsonl") == {2: ("no text", ",2")}
 
 
@@ -208,16 +286,16 @@ def test_the_progress_bar_needs_a_terminal(busy: Path, tiny_bundle: Path) -> Non
 CSV_LINES = {
     b"1,good,x": "",
     b"2,,x": "no text",
-    b"3,good": "2 fields, and the header has 3",
-    b"4,good,x,y": "4 fields, and the header has 3",
-    b"5,caf\xe9,x": "not UTF-8",
+    b"3,good": "wrong number of cells: 2, and the header has 3 (line 4)",
+    b"4,good,x,y": "wrong number of cells: 4, and the header has 3 (line 5)",
+    b"5,caf\xe9,x": "not UTF-8: perhaps cp1252; set the encoding (line 6)",
     b'6," \xe2\x80\x8b",x': "the text has only white space and invisible characters",
     b"7," + b"g" * 20_001 + b",x": "20001 characters and the limit is 20000",
     b'8,"a ""good""\r\nvideo",x': "",
     b'9,"good"y,x': "invalid CSV",
-    b"10,good," + b"x" * 200_000: "field larger than field limit",
+    b"10,good," + b"x" * 200_000: "",
     b"11," + b"g" * 20_000 + b",x": "",
-    b'12,"unclosed,x': "invalid CSV: unexpected end of data",
+    b'12,"unclosed,x': "invalid CSV: the quote that opens in line 14 is never closed",
 }
 JSON_LINES = {
     b'{"text": "good"}': "",
@@ -225,7 +303,7 @@ JSON_LINES = {
     b"[1]": "a JSON list instead of an object",
     b'{"other": 1}': "no text",
     b'{"text": null}': "no text",
-    b'{"text": 5}': "the text is of type int",
+    b'{"text": 5}': "not a text: column 'text' holds a number",
     b'{"text": "caf\xe9"}': "not UTF-8",
     b'{"text": "half \\ud83d"}': "a lone surrogate",
     b'{"text": "whole \\ud83d\\ude00"}': "",
@@ -269,13 +347,13 @@ def test_invalid_rows_of_parquet(tiny_bundle: Path, tmp_path: Path) -> None:
     )
     pq.write_table(pa.table({"text": text, "id": [1, 2, 3]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"text": [None, 5], "id": [1, 2]}), tmp_path / "b.parquet")
-    assert score(tmp_path, tiny_bundle, "a.parquet", "b.parquet", "-o", "out.parquet").code == 0
-    assert [row["id"] for row in rows_of(tmp_path / "out.parquet")] == [1, 3]
-    undecodable, missing, number = rows_of(tmp_path / "out.parquet.rejects.jsonl")
+    assert score(tmp_path, tiny_bundle, "a.parquet", "b.parquet", "-o", "out.jsonl").code == 0
+    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [1, 3]
+    undecodable, missing, number = rows_of(tmp_path / "out.jsonl.rejects.jsonl")
     assert "'utf-8' codec can't decode" in undecodable["reason"]
     assert undecodable["raw"] == {"text": "caf\\xe9", "id": 2}
     assert (missing["file"], missing["row"], missing["reason"]) == ("b.parquet", 1, "no text")
-    assert (number["row"], number["reason"]) == (2, "the text is of type int")
+    assert (number["row"], number["reason"]) == (2, "not a text: column 'text' holds a number")
 
 
 @pytest.mark.parametrize("target", ["out.csv", "out.jsonl", "out.parquet"])
@@ -308,10 +386,13 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no such column": (["in.csv", "-o", "out.csv", "--column", "Comment"], ["no column 'Comment'", "'id', 'text'"]),
     "no such column of json": (["in.jsonl", "-o", "out.csv", "--column", "x"], ["in.jsonl", "'x'", "'text'"]),
     "second input lacks the column": (["in.csv", "other.csv", "-o", "out.csv"], ["other.csv", "'text'", "'words'"]),
-    "column that scoring adds": (["scored.csv", "-o", "out.csv"], ["scored.csv", "'p_neutral'", "rename"]),
+    "column that scoring adds": (
+        ["scored.csv", "-o", "out.csv"],
+        ["scored.csv", "'p_neutral'", "--rename p_neutral=p_neutral_before"],
+    ),
     "two columns with the same name": (["twice.csv", "-o", "out.csv"], ["twice.csv", "'text', 'text'"]),
     "no header": (["empty.csv", "-o", "out.csv"], ["empty.csv has no CSV header"]),
-    "other encoding": (["latin.csv", "-o", "out.csv"], ["latin.csv is not UTF-8", "iconv"]),
+    "other encoding": (["latin.csv", "-o", "out.csv"], ["latin.csv is not UTF-8", "cp1252"]),
     "unknown ending": (["in.txt", "-o", "out.csv"], ["'in.txt'", ".parquet", "--format"]),
     "unknown output": (["in.csv", "-o", "-"], ["'-'", "--output-format"]),
     "input is output": (["in.csv", "-o", "in.csv", "--overwrite"], ["in.csv is named twice"]),
@@ -326,7 +407,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["/dev/null is not a regular file", "pipe"],
     ),
     "standard input and a file": (["-", "in.csv", "-o", "out.csv"], ["only input"]),
-    "damaged gzip": (["cut.csv.gz", "-o", "out.csv"], ["cut.csv.gz is a damaged gzip file"]),
+    "damaged gzip": (["cut.csv.gz", "-o", "out.csv"], ["cut.csv.gz is a damaged compressed file"]),
     "damaged parquet": (["cut.parquet", "-o", "out.csv"], ["cut.parquet is not readable Parquet"]),
     "no such device": (["in.csv", "-o", "out.csv", "--device", "cuda"], ["no graph for device 'cuda'"]),
     "output not writable": (["in.csv", "-o", "/proc/none/out.csv"], ["cannot write beside /proc/none/out.csv"]),

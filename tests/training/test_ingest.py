@@ -92,7 +92,7 @@ def test_every_format_gives_the_same_table(work: Path, kind: str, zipped: bool) 
 
 
 ENCODINGS = {
-    "utf-16": ("utf-16", "utf-16"),
+    "utf-16": ("utf-16", "utf-8"),
     "utf-16 without a mark": ("utf-16-le", "utf-16-le"),
     "latin-1": ("latin-1", "latin-1"),
     "byte-order mark": ("utf-8-sig", "utf-8"),
@@ -417,17 +417,23 @@ def test_an_unknown_split_is_an_error_that_names_the_setting(work: Path) -> None
 
 UNREADABLE = {
     "no rows": ("x.jsonl", b"", "utf-8", "has no rows: set data.path to a file with comments"),
-    "no JSON": ("x.jsonl", b"[1]\n", "utf-8", "has no column 'text' (it has none): set data.columns.text"),
-    "utf-16 as utf-8": (
+    "no JSON": ("x.jsonl", b"1\n", "utf-8", "none of its 1 rows can be read (row 1: no JSON object"),
+    "utf-16-le as utf-8": ("x.csv", "text,label".encode("utf-16-le"), "utf-8", "to utf-16-le, which is the likeliest"),
+    "cp1252 as latin-1": ("x.csv", b"text,label\ndon\x92t,neutral\n", "latin-1", "to cp1252, which is the likeliest"),
+    "header in cp1252": ("x.csv", b"text,\xe9\n", "utf-8", "to cp1252, which is the likeliest"),
+    "utf-16 without a mark": (
         "x.csv",
-        "text,label".encode("utf-16"),
-        "utf-8",
-        "is not utf-8 ('utf-8' codec can't decode byte",
+        "text,label".encode("utf-16-le"),
+        "utf-16",
+        "set its encoding to utf-16-le or utf-16-be",
     ),
-    "utf-16 without a mark": ("x.csv", "text,label".encode("utf-16-le"), "utf-16", "e.g. latin-1, utf-16 or utf-16-le"),
-    "no gzip": ("x.csv.gz", b"text,label", "utf-8", "is a damaged gzip file"),
-    "no gzip, Parquet": ("x.parquet.gz", b"text,label", "utf-8", "is a damaged gzip file"),
-    "damaged gzip": ("x.csv.gz", gzip.compress(b"text,label")[:10] + bytes(20), "utf-8", "is a damaged gzip file"),
+    "no Parquet": ("x.parquet.gz", b"text,label", "utf-8", "is not readable Parquet"),
+    "damaged gzip": (
+        "x.csv.gz",
+        gzip.compress(b"text,label")[:10] + bytes(20),
+        "utf-8",
+        "is a damaged compressed file",
+    ),
     "damaged column": (
         "x.parquet",
         as_parquet(ROWS)[:4] + bytes(400) + as_parquet(ROWS)[404:],
@@ -438,7 +444,7 @@ UNREADABLE = {
         "x.xlsx",
         b"text,label",
         "utf-8",
-        "nor a file ending in .csv, .jsonl, .parquet (or these with .gz)",
+        "does not end in .csv, .tsv, .jsonl, .ndjson, .json, .parquet",
     ),
 }
 
@@ -457,7 +463,9 @@ def test_an_unreadable_file_is_an_error_of_one_line(
 
 def test_an_os_error_is_an_error_of_one_line(work: Path) -> None:
     (work / "loop.csv").symlink_to("loop.csv")
-    with pytest.raises(CommentwiseError, match=r"'loop\.csv': Too many levels of symbolic links; name a file"):
+    with pytest.raises(
+        CommentwiseError, match=r"cannot read loop\.csv \(Too many levels of symbolic links\): name a file"
+    ):
         read("loop.csv")
 
 
@@ -478,10 +486,10 @@ REJECTS: dict[str, tuple[str, str, str]] = {
         "x" * 200,
     ),
     "torn line": ('{"text": "tor', "invalid JSON", '{"text": "tor'),
-    "line that is no object": ("[1, 2]", "a JSON list instead of an object", "[1, 2]"),
+    "line that is no object": ("[1, 2]", "no JSON object: a JSON list instead of an object", "[1, 2]"),
     "brackets without end": ("[" * 100_000, "invalid JSON", "[" * 200),
-    "list for a text": ('{"text": ["a"], "label": "neutral"}', "column 'text' holds a list, not a text", ""),
-    "object for a label": ('{"text": "a", "label": {"is": "good"}}', "column 'label' holds an object, not a text", "a"),
+    "list for a text": ('{"text": ["a"], "label": "neutral"}', "column 'text' holds a list", ""),
+    "object for a label": ('{"text": "a", "label": {"is": "good"}}', "column 'label' holds an object", "a"),
     "header": ('{"text": "text", "label": "label"}', "the header again", "text"),
 }
 

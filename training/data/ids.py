@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commentwise.training.data.cells import cell_text
+from commentwise.comments.formats.rows import as_text
 
 _ROUNDED = re.compile(r"-?\d(\.\d+)?[eE]\+?\d+")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
@@ -72,7 +72,7 @@ def _id_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
         return str(int(value))
     try:
-        text = cell_text(value)
+        text = as_text(value)
     except ValueError:  # a list or an object
         return None
     if text is None or not text.strip():

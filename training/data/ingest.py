@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from commentwise.comments.formats.rows import as_text, cell_text
 from commentwise.comments.labels import LabelReader, label_text
 from commentwise.comments.table import (
     COLUMNS,
@@ -23,7 +24,7 @@ from commentwise.comments.table import (
 )
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_file
-from commentwise.training.data.cells import cell_count, cell_text, cell_time
+from commentwise.training.data.cells import cell_count, cell_time
 from commentwise.training.data.ids import unique_ids
 from commentwise.training.data.parts import part_of_split, unknown_split
 from commentwise.training.data.sources import Row, UnreadableRow, read_rows, source_name
@@ -74,6 +75,11 @@ def ingest(project: Project, settings: Settings) -> Ingested:
     rows = list(read_rows(data, project.root))
     if not rows:
         raise CommentwiseError(f"{source_name(data)} has no rows: set data.path to a file with comments")
+    if all(isinstance(row, UnreadableRow) for row in rows):
+        raise CommentwiseError(
+            f"{source_name(data)}: none of its {len(rows)} rows can be read (row 1: {getattr(rows[0], 'reason', '')}): fix it, "
+            "or say how it is written with data.format, data.encoding or data.delimiter"
+        )
     table, reasons, warnings = _Reading(rows, settings).table()
     good, rejects = split_rejects(table, comments_schema(settings.labels, data.max_characters), reasons)
     too_many = len(rejects) > data.max_rejected * len(table)
@@ -164,7 +170,7 @@ class _Reading:
 
     def _required(self, column: str) -> list[str | None]:
         """The texts of a column. A row with another value in it is bad; a column with other values only is refused."""
-        values, problems = self._read(column, cell_text)
+        values, problems = self._read(column, cell_text if column == "text" else as_text)
         name = self._source_name(column)
         if problems and len(problems) == len(values) - len(self._reasons):
             raise CommentwiseError(
@@ -245,7 +251,7 @@ class _Reading:
             counts, problems = self._read(column, cell_count)
             series = pd.Series(counts, dtype="Int64")
         else:
-            texts, problems = self._read(column, cell_text)
+            texts, problems = self._read(column, as_text)
             series = pd.Series(texts, dtype="object")
         if problems := {row: problem for row, problem in problems.items() if row not in self._reasons}:
             row = min(problems)

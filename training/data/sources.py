@@ -1,16 +1,11 @@
-"""Reading rows of comments from files and Hugging Face datasets, without validation."""
+"""Rows from the source that `data` in params.yaml names: a file, a folder or a dataset of the Hugging Face hub."""
 
-import csv
-import gzip
-import io
-import json
 import logging
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from commentwise.comments.files import Options, Source
 from commentwise.errors import CommentwiseError
 from commentwise.training.data.parts import part_of_split, unknown_split
 from commentwise.training.settings import DataSettings
@@ -31,7 +26,8 @@ class UnreadableRow(Row):
 def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
     """Yield the rows of the source with its own column names. `data.path` is relative to `root`.
 
-    Raises CommentwiseError when the file or dataset is missing, unreadable or in another encoding.
+    A row that cannot be read is yielded as an UnreadableRow. Raises CommentwiseError when the file or dataset is missing,
+    unreadable or in another encoding.
     """
     path = root / data.path
     if data.hub:
@@ -39,7 +35,7 @@ def read_rows(data: DataSettings, root: Path = Path()) -> Iterator[Row]:
     elif path.is_dir():
         yield from _dataset_rows(str(path), data)
     else:
-        yield from _file_rows(path, data.encoding)
+        yield from _file_rows(path, data)
 
 
 def source_name(data: DataSettings) -> str:
@@ -47,86 +43,11 @@ def source_name(data: DataSettings) -> str:
     return f"hub:{data.hub}" + (f"/{data.hub_config}" if data.hub_config else "") if data.hub else data.path
 
 
-def _file_rows(path: Path, encoding: str) -> Iterator[Row]:
-    kind = path.suffixes[-2:-1] if path.suffix == ".gz" else path.suffixes[-1:]
-    reader = _READERS.get("".join(kind).lower())
-    if reader is None:
-        raise CommentwiseError(
-            f"data.path = {str(path)!r}: not a folder, nor a file ending in {', '.join(_READERS)} (or these with .gz)"
-        )
-    try:
-        yield from reader(path, encoding)
-    except UnicodeError as error:
-        raise CommentwiseError(
-            f"{path} is not {encoding} ({error}): set data.encoding to its encoding, e.g. latin-1, utf-16 or utf-16-le"
-        ) from None
-    except LookupError:
-        raise CommentwiseError(f"data.encoding = {encoding!r}: no such encoding; try utf-8") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CommentwiseError(f"{path} is a damaged gzip file ({error}): fetch it again") from None
-    except csv.Error as error:
-        raise CommentwiseError(f"{path} is not valid CSV ({error}): fix it, or convert it to .jsonl") from None
-    except OSError as error:
-        raise CommentwiseError(f"data.path = {str(path)!r}: {error.strerror}; name a file that can be read") from None
-
-
-def _read_csv(path: Path, encoding: str) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # an oversized comment is a bad row, not an error
-    with _open_text(path, encoding) as stream:
-        reader = csv.DictReader(stream)
-        for row in reader:
-            row.pop(None, None)  # cells without a header
-            yield row
-
-
-def _read_jsonl(path: Path, encoding: str) -> Iterator[Row]:
-    with _open_text(path, encoding) as stream:
-        for line in stream:
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
-                yield UnreadableRow(f"invalid JSON: {error}", line.strip())
-                continue
-            yield (
-                row
-                if isinstance(row, dict)
-                else UnreadableRow(f"a JSON {type(row).__name__} instead of an object", line.strip())
-            )
-
-
-def _read_parquet(path: Path, encoding: str) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    with io.BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
-            for batch in pyarrow.parquet.ParquetFile(stream).iter_batches():
-                yield from batch.to_pylist()
-        except (pyarrow.ArrowException, OSError) as error:
-            raise CommentwiseError(
-                f"{path} is not readable Parquet ({str(error).splitlines()[0]}): fetch it again"
-            ) from None
-
-
-_READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
-    ".csv": _read_csv,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
-}
-
-
-@contextmanager
-def _open_text(path: Path, encoding: str) -> Iterator[TextIO]:
-    # Otherwise a byte-order mark would be part of the first column's name.
-    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    with (
-        gzip.open(path, "rt", encoding=encoding, newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding=encoding, newline="") as stream
-    ):
-        yield stream
+def _file_rows(path: Path, data: DataSettings) -> Iterator[Row]:
+    header = tuple(data.header) if data.header else None
+    with Source(str(path), Options(data.format, data.encoding, data.delimiter, data.quotes, header)).opened() as table:
+        for row in table.rows:
+            yield UnreadableRow(row.reason, str(row.raw)) if row.reason else row.values
 
 
 def _dataset_rows(name: str, data: DataSettings) -> Iterator[Row]:

@@ -1,0 +1,1 @@
+"""Formats of files: CSV, JSON, Parquet and saved YouTube comments, with their encodings and compression."""
