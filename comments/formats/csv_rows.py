@@ -9,7 +9,7 @@ in which backslashes seem to escape quotes, unless it is said that they do.
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain
 from typing import TextIO
 
 from commentwise.comments.formats.dialect import Dialect
@@ -77,34 +77,39 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[Row]:
         """Raises CommentwiseError where it cannot be known how the file goes on."""
-        name, header, width, lines = self._name, self._header, len(self._header), self._lines
+        name, header, width, first_name, lines = (
+            self._name,
+            self._header,
+            len(self._header),
+            self._header[0],
+            self._lines,
+        )
         while self._has(self._at):
-            first = self._at
-            parser = self._dialect.parse(self._following(first))
+            first = end = self._at
+            parser = self._dialect.parse(chain.from_iterable(self._following(first)))
             try:
                 for cells in parser:
-                    start, end = self._at, first + parser.line_num
+                    start, end = end, first + parser.line_num
                     # Written out for speed: nearly all rows are of one line and well-formed.
-                    if self._clean and len(cells) == width and end - start == 1 and cells[0] != header[0]:
-                        self._number += 1
-                        raw = lines[start - self._base].rstrip("\r\n")
+                    if end - start == 1 and len(cells) == width and cells[0] != first_name and self._clean:
                         self._at = end
-                        yield Row(name, self._number, raw, dict(zip(header, cells)))  # noqa: B905
+                        self._number = number = self._number + 1
+                        yield Row(name, number, lines[start - self._base].rstrip("\r\n"), dict(zip(header, cells)))  # noqa: B905
                     else:
                         yield from self._examined(start, end, cells)
                         self._at = end
             except csv.Error as error:
                 yield from self._broken(first + parser.line_num, str(error))
 
-    def _following(self, start: int) -> Iterator[str]:
-        """The lines from `start`, until a row is too long. Forgets those of earlier rows."""
+    def _following(self, start: int) -> Iterator[list[str]]:
+        """Blocks of the lines from `start`, until a row is too long. Forgets those of earlier rows."""
         while self._has(start) and self._size(self._at, start) <= MAX_RECORD:
             done = self._at - self._base
             del self._lines[:done]
             self._base += done
-            held = islice(self._lines, start - self._base, None)
-            start = self._base + len(self._lines)
-            yield from held
+            held = self._lines[start - self._base :]
+            start += len(held)
+            yield held
 
     def _ahead(self, start: int) -> Iterator[str]:
         """A limited number of lines from `start`."""
@@ -142,13 +147,13 @@ class CsvRows:
 
     def _row(self, start: int, end: int, reason: str, cells: Sequence[str] = ()) -> Row:
         self._number += 1
-        raw = legible(self._raw(start, end).translate(_WRITTEN).rstrip("\r\n"))
+        raw = self._raw(start, end).rstrip("\r\n")
+        if not self._clean:
+            raw = legible(raw.translate(_WRITTEN))
         return Row(self._name, self._number, raw, dict(zip(self._header, cells, strict=False)), reason)
 
     def _meant(self, raw: str, cells: list[str]) -> list[str]:
         """The cells of a row without stand-ins. Spark escapes only in cells in quotes."""
-        if raw.translate(_WRITTEN) == raw:
-            return cells
         quoted = (found[1].startswith('"') for found in self._cells.finditer(raw))
         return [cell.translate(_MEANT if within else _WRITTEN) for cell, within in zip(cells, quoted, strict=False)]
 
@@ -159,16 +164,18 @@ class CsvRows:
         if not raw.strip() and (width > 1 or not cells):
             return  # a blank line
         place = _place(start, end)
-        if not is_unicode(written := raw.translate(_WRITTEN)):
-            likely = likeliest(written.encode("utf-8", "surrogateescape"))
-            yield self._row(start, end, f"not UTF-8: perhaps {likely}; set the encoding ({place})")
-            return
-        if self._dialect.quotes is None and '\\"' in raw and self._is_escaped(start):
-            self._refuse_escapes(start)
+        if not self._clean:
+            if not is_unicode(written := raw.translate(_WRITTEN)):
+                likely = likeliest(written.encode("utf-8", "surrogateescape"))
+                yield self._row(start, end, f"not UTF-8: perhaps {likely}; set the encoding ({place})")
+                return
+            if self._dialect.quotes is None and '\\"' in raw and self._is_escaped(start):
+                self._refuse_escapes(start)
+            if written != raw:
+                cells = self._meant(raw, cells)
         # csv itself accepts quotes in a cell without quotes. In a single line they do no harm.
         if end - start > 1 and not self._well_formed.fullmatch(raw):
             raise csv.Error("a quote in a cell without quotes")
-        cells = self._meant(raw, cells)
         inner = raw.splitlines()[1:-1] if end - start > SURE_ROWS else []
         if inner and width > 1 and all(line.count(self._dialect.delimiter) == width - 1 for line in inner):
             reason = f"invalid CSV: a quote opens in line {start + 1} and closes in line {end}, and the lines between look like rows"

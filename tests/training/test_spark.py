@@ -1,16 +1,20 @@
-"""The registered model in MLflow and Spark: the labels of the local classifier, and empty labels for non-comments."""
+"""MLflow and Spark: the registered model gives the labels of the local classifier; CSV written by Spark is read."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
+from commentwise.comments.files import Options, Source
+from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier
 from commentwise.training.project import Project
 from commentwise.training.registry import publish
@@ -55,20 +59,34 @@ print(model.predict(pandas.DataFrame({{"text": ["a good video"]}})).label[0])
     assert done.stdout.split() == ["positive"]
 
 
-@pytest.mark.skipif(
-    shutil.which("java") is None and "CI" not in os.environ,
-    reason="Spark needs Java: apt-get install default-jre-headless",
-)
-def test_spark_gives_the_same_labels(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    if shutil.which("java") is None and "CI" not in os.environ:
+        pytest.skip("Spark needs Java: apt-get install default-jre-headless")
     from pyspark.sql import SparkSession
 
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    try:
-        table = session.createDataFrame([(number, text) for number, text in enumerate(TEXTS)], "id int, Comment string")
-        scored = mlflow.pyfunc.spark_udf(session, "models:/commentwise@champion", env_manager="local")
-        rows = table.repartition(2).withColumn("answer", scored("Comment")).orderBy("id").collect()
-        assert [row.answer.label for row in rows] == expected(published)
-        assert all(row.answer.confidence > 1 / 3 for row in rows if row.answer.label)
-    finally:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+        yield session
         session.stop()
+
+
+def test_spark_gives_the_same_labels(published: Path, spark: Any) -> None:
+    table = spark.createDataFrame([(number, text) for number, text in enumerate(TEXTS)], "id int, Comment string")
+    scored = mlflow.pyfunc.spark_udf(spark, "models:/commentwise@champion", env_manager="local")
+    rows = table.repartition(2).withColumn("answer", scored("Comment")).orderBy("id").collect()
+    assert [row.answer.label for row in rows] == expected(published)
+    assert all(row.answer.confidence > 1 / 3 for row in rows if row.answer.label)
+
+
+def test_csv_written_by_spark_comes_back(spark: Any, tmp_path: Path) -> None:
+    texts = ['say "hi"', 'x, \\"', "C:\\\\temp", "ends, \\", 'two\nlines, "quoted"', "a\rb", "plain"]
+    spark.createDataFrame([(text, "x") for text in texts], "text string, label string").coalesce(1).write.csv(
+        str(tmp_path / "out"), header=True
+    )
+    (path,) = (tmp_path / "out").glob("*.csv")
+    with Source(str(path), Options(quotes="backslash")).opened() as table:
+        assert [(row.reason, row.values["text"]) for row in table.rows] == [("", text) for text in texts]
+    with pytest.raises(CommentwiseError, match="a backslash before a quote"), Source(str(path)).opened() as table:
+        list(table.rows)
