@@ -120,7 +120,7 @@ class EvaluateSettings(Section):
 class SelectSettings(Section):
     """Choice of the winner."""
 
-    tie: Literal["smaller", "better"]
+    margin: Annotated[float, Field(ge=0, lt=1)]
 
 
 class ExportSettings(Section):

@@ -36,7 +36,7 @@ class Majority(Family[MajoritySettings]):
             (folder / "tokenizer.json").write_text(tokenizer_json(task.checkpoint), encoding="utf-8")
             onnx.save(graph(logits), folder / GRAPH)
             answers = {name: np.tile(logits, (len(task.parts[name].texts), 1)) for name in HELD_OUT}
-            facts = {"family": self.name, "parameters": len(logits)}
+            facts = {"family": self.name, "parameters": len(logits), "operations": 0}
             return write_results(folder, task.parts, answers, facts, [{"step": 1}])
 
 

@@ -73,7 +73,7 @@ def write_family(family: str) -> None:
     folder.mkdir(parents=True)
     make_part(90, WORDS)[["comment_id", "label"]].to_parquet(folder / "test.parquet", index=False)
     (folder / "history.jsonl").write_text('{"step": 1, "loss": 0.5}\n', encoding="utf-8")
-    write_json(folder / "metrics.json", {"family": family, "parameters": 7, "chosen": {"C": 1}})
+    write_json(folder / "metrics.json", {"family": family, "parameters": 7, "operations": 7, "chosen": {"C": 1}})
     if families.families()[family].reproducible:
         (folder / "model.onnx").write_bytes(b"a graph")
     resources = {"seconds": 1.0, "peak_memory_mb": 100, "device": "a processor"}

@@ -24,7 +24,7 @@ def show(project: Project) -> None:
         raise CommentwiseError(f"{project.selection} is missing: run `commentwise run`, or get it back with `dvc pull`")
     selection, baselines = read_json(project.selection), read_json(project.baselines)
     table = Table(title="The same split for all; 95% intervals")
-    for heading in ("family", "validation macro-F1", "test macro-F1", "test accuracy", "ECE", "parameters", "seconds"):
+    for heading in ("family", "validation macro-F1", "test macro-F1", "test accuracy", "ECE", "operations", "seconds"):
         table.add_column(heading, justify="left" if heading == "family" else "right")
     for ranked in selection["ranking"]:
         family = ranked["family"]
@@ -35,14 +35,15 @@ def show(project: Project) -> None:
             _score(metrics["test"]["scores"]["macro_f1"]),
             _score(metrics["test"]["scores"]["accuracy"]),
             f"{metrics['test']['ece']:.3f}, calibrated {metrics['test']['ece_calibrated']:.3f}",
-            f"{ranked['parameters']:,}",
+            f"{ranked['operations']:,}",
             _seconds(read_resources(project.resources(family), project.candidate(family))),
         )
     console = Console(width=None if Console().is_terminal else 150)
     console.print(table)
-    for family, facts in baselines.items():
+    for name, facts in baselines.items():
         console.print(
-            f"{family} with words and characters instead of word pieces: test macro-F1 {facts['test']['macro_f1']:.3f}"
+            f"baseline: {name}: test macro-F1 {facts['test']['macro_f1']:.3f}, accuracy {facts['test']['accuracy']:.3f}",
+            highlight=False,
         )
     console.print(f"\n{selection['reason']}.", highlight=False)
     _print_export(console, read_json(project.export_report))

@@ -1,7 +1,8 @@
 """Stage select: rank the candidates in MLflow by validation macro-F1, and record the winner and the reason.
 
-A lead that is not statistically significant in a paired bootstrap is a tie. On a tie the smaller model wins, unless
-select.tie in params.yaml is better. The test part is not used.
+The leader wins, unless a cheaper candidate is shown to be no worse: if the 95% interval of their difference, by a paired
+bootstrap, rules out that it loses `select.margin` or more (non-inferiority, as in Piaggio et al. 2012, CONSORT). The
+cheapest of these wins. A difference that is not significant is no proof of equality. The test part is not used.
 """
 
 import shutil
@@ -29,7 +30,8 @@ class Ranked:
 
     family: str
     macro_f1: float
-    parameters: int
+    operations: int
+    """Multiply-adds per comment."""
 
 
 def main() -> None:
@@ -77,7 +79,7 @@ def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ran
         Ranked(
             model_ids[model.model_id],
             _validation_score(model, digest),
-            read_metrics(project.candidate(model_ids[model.model_id]))["parameters"],
+            read_metrics(project.candidate(model_ids[model.model_id]))["operations"],
         )
         for model in models
         if model.model_id in model_ids
@@ -107,18 +109,20 @@ def choose(ranking: list[Ranked], predictions: dict[str, Predictions], settings:
         ranked.family: _compare(predictions[leader.family], predictions[ranked.family], settings)
         for ranked in ranking[1:]
     }
-    tied = [ranked for ranked in ranking[1:] if comparisons[ranked.family]["low"] <= 0]
-    if settings.select.tie == "better":
-        tied = []
-    winner = min([leader, *tied], key=lambda ranked: (ranked.parameters, -ranked.macro_f1))
+    proven = [
+        ranked
+        for ranked in ranking[1:]
+        if ranked.operations < leader.operations and comparisons[ranked.family]["high"] < settings.select.margin
+    ]
+    winner = min([leader, *proven], key=lambda ranked: (ranked.operations, -ranked.macro_f1))
     return {
         "winner": winner.family,
-        "reason": _reason(leader, winner, ranking, comparisons, settings.select.tie),
+        "reason": _reason(leader, winner, ranking, comparisons, settings.select.margin),
         "metric": "macro_f1",
         "part": "validation",
         "comments": len(predictions[leader.family].targets),
         "ranking": [
-            {"family": ranked.family, "macro_f1": ranked.macro_f1, "parameters": ranked.parameters}
+            {"family": ranked.family, "macro_f1": ranked.macro_f1, "operations": ranked.operations}
             for ranked in ranking
         ],
         "lead_over": comparisons,
@@ -142,25 +146,26 @@ def _compare(leader: Predictions, other: Predictions, settings: Settings) -> dic
 
 
 def _reason(
-    leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: dict[str, dict[str, float]], tie: str
+    leader: Ranked, winner: Ranked, ranking: list[Ranked], comparisons: dict[str, dict[str, float]], margin: float
 ) -> str:
-    def lead(family: str) -> str:
+    def loss(family: str) -> str:
         facts = comparisons[family]
         return f"{100 * facts['difference']:.1f} points (95% interval {100 * facts['low']:.1f} to {100 * facts['high']:.1f})"
 
+    allowed = f"{100 * margin:.1f} points (select.margin)"
+    leads = f"{leader.family} leads with {leader.macro_f1:.3f} validation macro-F1"
     if winner != leader:
         return (
-            f"{winner.family} wins: {leader.family} leads it by only {lead(winner.family)} of validation macro-F1, which is not statistically significant, "
-            f"and {winner.family} has {winner.parameters:,} parameters against {leader.parameters:,}"
+            f"{winner.family} wins: {leads}, but {winner.family} needs {winner.operations:,} operations per comment instead of "
+            f"{leader.operations:,} and loses {loss(winner.family)}, shown to be less than {allowed}"
         )
-    runner_up = ranking[1].family
-    why_it_wins_a_tie = "select.tie is better" if tie == "better" else "it is also the smaller model"
-    verdict = (
-        "which is statistically significant"
-        if comparisons[runner_up]["low"] > 0
-        else f"which is not statistically significant, but {why_it_wins_a_tie}"
+    cheaper = [ranked for ranked in ranking[1:] if ranked.operations < leader.operations]
+    if not cheaper:
+        return f"{leader.family} wins: it {leads.removeprefix(leader.family + ' ')}, and no candidate is cheaper"
+    return (
+        f"{leader.family} wins: it {leads.removeprefix(leader.family + ' ')}; {cheaper[0].family} is cheaper, but loses "
+        f"{loss(cheaper[0].family)}, and is not shown to lose less than {allowed}"
     )
-    return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it leads {runner_up} by {lead(runner_up)}, {verdict}"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from commentwise.training.candidate import GRAPH, Part
 from commentwise.training.sections import Section
 
 S = TypeVar("S", bound=Section)
+COMMENT_TOKENS = 32
+"""Tokens of the comment for which families state their operations: their cost, which does not depend on a machine."""
 REFERENCE_GRAPH = "fp32.onnx"
 """The graph in every bundle with which the other graphs are compared."""
 
@@ -79,7 +81,7 @@ class Family(ABC, Generic[S]):
     def train(self, task: Task, settings: S, out: Path) -> dict[str, Any]:
         """Train, write the candidate to the folder `out`, and return its metrics.
 
-        Raises CommentwiseError when training is impossible with these data or settings.
+        These include `parameters`, and `operations`: multiply-adds for a comment of COMMENT_TOKENS tokens. Raises CommentwiseError when training is impossible with these data or settings.
         """
 
     def write_graphs(self, candidate: Path, folder: Path, calibration: Sequence[Sequence[int]]) -> Graphs:

@@ -22,7 +22,7 @@ from commentwise.models.engine import Engine
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.calibration import fit_temperature
 from commentwise.training.candidate import GRAPH, Part, write_results
-from commentwise.training.families.family import Family, Task
+from commentwise.training.families.family import COMMENT_TOKENS, Family, Task
 from commentwise.training.project import HELD_OUT
 from commentwise.training.sections import Count, Positive, Section
 
@@ -87,6 +87,7 @@ class Linear(Family[LinearSettings]):
                 "chosen": {name.removeprefix("classifier__"): value for name, value in search.best_params_.items()},
                 "cross_validation_macro_f1": float(search.best_score_),
                 "parameters": int(coefficients.size + intercept.size + features.idf_.size),
+                "operations": sum(COMMENT_TOKENS - n for n in range(settings.ngrams)) * len(intercept),
             }
             return write_results(folder, parts, logits, facts, _history(search))
 

@@ -19,11 +19,12 @@ from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
 from commentwise.models.encoders.loading import check_inputs, load_encoder, set_dropout
 from commentwise.models.tokens import encode, tokenizer_from_text
 from commentwise.training.candidate import ENCODER, Part, write_results
-from commentwise.training.families.family import Task
+from commentwise.training.families.family import COMMENT_TOKENS, Task
 from commentwise.training.finetune.batches import Examples
 from commentwise.training.finetune.checkpoints import Checkpoints
 from commentwise.training.finetune.encoded import EncodedComments, encoded
 from commentwise.training.finetune.loop import SPEEDS, Progress, Row, Trainer
+from commentwise.training.finetune.operations import operations
 from commentwise.training.finetune.progress import console
 from commentwise.training.finetune.recipe import Recipe
 from commentwise.training.finetune.settings import BertSettings
@@ -88,6 +89,7 @@ def fine_tune(
         facts |= {
             "checkpoint_md5": folder_md5(checkpoint),
             "parameters": sum(weight.numel() for weight in model.parameters()),
+            "operations": operations(load_encoder(folder / ENCODER, task.labels), COMMENT_TOKENS),
         }
         history = [{name: value for name, value in row.items() if name not in SPEEDS} for row in progress.history]
         metrics = write_results(folder, task.parts, logits, facts, history)

@@ -19,7 +19,7 @@ def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: d
         "## Quality on the test part",
         _scores(test),
         _labels(test),
-        f"Word and character TF-IDF, for comparison: macro-F1 {_baselines(baselines)}.",
+        f"For comparison: macro-F1 {_baselines(baselines)}.",
         f"Why this family: {selection['reason']}.",
         "## Calibration",
         f"Expected calibration error {test['ece']:.3f} as trained and {test['ece_calibrated']:.3f} as served, "
@@ -82,7 +82,7 @@ def _lineage(manifest: dict[str, Any]) -> str:
 
 
 def _baselines(baselines: dict[str, Any]) -> str:
-    return ", ".join(f"{facts['test']['macro_f1']:.3f} ({family})" for family, facts in baselines.items())
+    return ", ".join(f"{facts['test']['macro_f1']:.3f} ({name})" for name, facts in baselines.items())
 
 
 def _with_interval(score: dict[str, float]) -> str:
