@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -34,7 +35,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from commentwise.comments.traits import Traits
 from commentwise.errors import CommentwiseError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DIALECTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The insert statement of each dialect that can ignore rows which exist."""
 CONNECT_SECONDS = 5
@@ -56,6 +57,7 @@ predictions = Table(
     Column("text_hash", String(32), nullable=False),
     *(Column(trait.name, COLUMN_TYPES[trait.type], nullable=False) for trait in fields(Traits)),
     Column("truncated", Boolean, nullable=False),
+    Column("language", String(35)),  # null in rows that version 1 of the tables holds
     Column("label", String(200), nullable=False),
     Column("probabilities", JSON, nullable=False),
     Column("seconds", Double, nullable=False),
@@ -144,10 +146,7 @@ def connect(url: str) -> Engine:
 
 
 def prepare(engine: Engine) -> None:
-    """Create the tables, or upgrade them to this version. Raises CommentwiseError when they are of a later version.
-
-    Changes of a later version belong here, one step per version, each in the same transaction as its number.
-    """
+    """Create the tables, or upgrade them to this version. Raises CommentwiseError when they are of a later version."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # two servers may start at once
             connection.execute(select(func.pg_advisory_xact_lock(0x636F6D6D)))
@@ -159,6 +158,21 @@ def prepare(engine: Engine) -> None:
             raise CommentwiseError(
                 f"the log has version {found} and this program knows {SCHEMA_VERSION}: install the version of commentwise that created it"
             )
+    if found and found < SCHEMA_VERSION:
+        _upgrade(engine)
+
+
+def _upgrade(engine: Engine) -> None:
+    """Change tables of an earlier version: one step per version, all in one transaction with the number."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(0x636F6D6D)))
+        else:
+            connection.execute(text("BEGIN IMMEDIATE"))  # the driver begins none before it changes a table
+        found = connection.scalar(select(func.max(schema_version.c.version)))  # another program may have been faster
+        if found == 1:
+            connection.execute(text("ALTER TABLE predictions ADD COLUMN language VARCHAR(35)"))
+        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
 
 @contextmanager

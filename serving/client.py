@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import httpx
 
+from commentwise.comments.language import UNDETERMINED
 from commentwise.errors import CommentwiseError
 
 BATCH = 64
@@ -55,6 +56,8 @@ class Analysis:
     """Tokens that the model read."""
     truncated: bool = False
     """True if the comment had more tokens."""
+    language: str = UNDETERMINED
+    """A BCP-47 tag: `und` where the comment does not tell, `mul` where it mixes English with another language."""
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,18 @@ class Detector:
         if bundle is not None and not _is_of(bundle, reference):
             print(f"drift: embeddings are left out: {bundle} is not bundle {reference.bundle_id[:12]}", flush=True)
             bundle = None
+        if reference.rows.languages is None:
+            print("drift: languages are left out: the reference has none: create it again with `commentwise reference`")
+        self._has_languages = reference.rows.languages is not None
         self._tests = {signal.name: signal.method.against(reference, bundle) for signal in SIGNALS}
 
     def judge(self, windows: Sequence[Rows]) -> list[Verdict]:
         """Test consecutive windows, oldest first."""
+        if self._has_languages and (unknown := sum(window.languages is None for window in windows)):
+            print(
+                f"drift: languages are left out of {unknown} windows: an earlier version logged comments without",
+                flush=True,
+            )
         verdicts: list[Verdict] = []
         for window in windows:
             verdict = self.test(window)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from commentwise.comments.language import language_of
 from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
@@ -111,6 +112,7 @@ def content_of(
         "true": list(targets),
         "probabilities": np.round(classifier.probabilities(texts), 6).tolist(),
         "signals": logged_traits(bundle, texts),
+        "languages": [language_of(classifier.manifest.normalize(text)) for text in texts],
         "texts": list(texts),
         "vocabulary": sorted({word for text in training_texts for word in words_of(text)}),
     }
@@ -148,6 +150,7 @@ def _reference(content: dict[str, Any]) -> Reference:
         [text_hash(text) for text in texts],
         np.array(content["probabilities"]),
         content["signals"],
+        content.get("languages", []),  # a reference of an earlier version has none
         texts,
     )
     return Reference(

@@ -30,6 +30,8 @@ class Rows:
     """Calibrated, shape (rows, labels)."""
     traits: dict[str, Floats]
     """The columns `TRAITS`, each of shape (rows,)."""
+    languages: NDArray[np.str_] | None
+    """BCP-47 tags, shape (rows,); None unless every row has one, which those of earlier versions do not."""
     texts: NDArray[np.object_] | None
     """Shape (rows,); None unless every text is known."""
 
@@ -48,6 +50,7 @@ class Rows:
             self.hashes[chosen],
             self.probabilities[chosen],
             {name: values[chosen] for name, values in self.traits.items()},
+            None if self.languages is None else self.languages[chosen],
             None if self.texts is None else self.texts[chosen],
         )
 
@@ -61,16 +64,17 @@ def make_rows(
     hashes: Sequence[str],
     probabilities: Floats,
     traits: Mapping[str, Sequence[float]],
+    languages: Sequence[str | None],
     texts: Sequence[str | None],
 ) -> Rows:
     """Convert columns to arrays. Raises KeyError when one of `TRAITS` is missing."""
-    known = np.array(texts, dtype=object) if len(texts) and all(text is not None for text in texts) else None
     return Rows(
         np.asarray(time, dtype=np.float64),
         np.array(hashes, dtype=np.str_),
         probabilities,
         {name: np.asarray(traits[name], dtype=np.float64) for name in TRAITS},
-        known,
+        np.array(languages, dtype=np.str_) if _all_known(languages) else None,
+        np.array(texts, dtype=object) if _all_known(texts) else None,
     )
 
 
@@ -105,18 +109,21 @@ def read_rows(connection: Connection, bundle_id: str, labels: Sequence[str], max
         [row.text_hash for row in rows],
         np.array([[row.probabilities[label] for label in labels] for row in rows], dtype=np.float64),
         {name: [getattr(row, name) for row in rows] for name in TRAITS},
+        [row.language for row in rows],
         [row.text for row in rows],
     )
 
 
 def joined(windows: Sequence[Rows]) -> Rows:
     """Concatenate consecutive windows."""
+    languages = [rows.languages for rows in windows if rows.languages is not None]
     texts = [rows.texts for rows in windows if rows.texts is not None]
     return Rows(
         np.concatenate([rows.time for rows in windows]),
         np.concatenate([rows.hashes for rows in windows]),
         np.concatenate([rows.probabilities for rows in windows]),
         {name: np.concatenate([rows.traits[name] for rows in windows]) for name in windows[0].traits},
+        np.concatenate(languages) if len(languages) == len(windows) else None,
         np.concatenate(texts) if len(texts) == len(windows) else None,
     )
 
@@ -125,3 +132,7 @@ def windows_of(rows: Rows, size: int) -> list[Rows]:
     """Split into windows of `size` comments, oldest first; the oldest rows that do not fill a window are left out."""
     first = len(rows) % size
     return [rows.take(slice(start, start + size)) for start in range(first, len(rows), size)]
+
+
+def _all_known(values: Sequence[str | None]) -> bool:
+    return bool(values) and all(value is not None for value in values)

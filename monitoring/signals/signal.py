@@ -10,8 +10,10 @@ To add a signal:
    they need, such as texts: the signal is then left out.
 2. Only if the value must be known without the text, log it: add a field to `commentwise.comments.traits.Traits` and
    compute it in `traits_of`. The log has a column per field; for logs that exist, add the column in
-   `commentwise.models.prediction_log.prepare`, as the next schema version. The record reads it with `logged("name")`.
-   References that were created before lack it: create them again with `commentwise reference`.
+   `commentwise.models.prediction_log`, as the next schema version. The record reads it with `logged("name")`.
+   References that were created before lack it: create them again with `commentwise reference`. A value that is no
+   figure, such as the language, is a column beside the traits (see `LogEntry`), an array in `Rows`, and a list in the
+   reference.
 """
 
 from collections.abc import Callable
@@ -21,10 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
+from commentwise.comments.language import MIXED, UNDETERMINED
 from commentwise.monitoring.signals.reference import Reference
 from commentwise.monitoring.signals.resampling import Outcome, Resampled
 from commentwise.monitoring.signals.rows import Floats, Integers, Rows
 from commentwise.monitoring.signals.texts import domain_test, embedding_test
+
+MIN_LANGUAGE_SHARE = 0.01
+"""Languages with a smaller share of the reference are tested together."""
 
 Measure = Callable[[Rows, Reference], Floats | Integers | None]
 """Returns one value per comment, shape (rows,), or None where the rows lack what it needs."""
@@ -141,6 +147,25 @@ def entropy(rows: Rows, _: Reference) -> Floats:
     return np.asarray(-(positive * np.log(positive)).sum(axis=1))
 
 
+def common_languages(reference: Reference) -> list[str]:
+    """The languages of the reference that are tested each on its own."""
+    assert reference.rows.languages is not None
+    names, counts = np.unique(reference.rows.languages, return_counts=True)
+    return [str(name) for name in names[counts >= MIN_LANGUAGE_SHARE * len(reference.rows)]]
+
+
+def language_groups(rows: Rows, reference: Reference) -> Integers | None:
+    """Index of each comment's language among `common_languages`; the index after the last one for all others."""
+    if rows.languages is None or reference.rows.languages is None:
+        return None
+    groups = {name: index for index, name in enumerate(common_languages(reference))}
+    return np.array([groups.get(name, len(groups)) for name in rows.languages.tolist()], dtype=np.int64)
+
+
+def _language_group_count(reference: Reference) -> int:
+    return 0 if reference.rows.languages is None else len(common_languages(reference)) + 1
+
+
 def share(words: str) -> Callable[[Change], str]:
     """A sentence on a signal between 0 and 1: "20% `words` (was 5%)"."""
     return lambda change: f"{change.now:.0%} {words} (was {change.before:.0%})"
@@ -172,6 +197,19 @@ def _label(change: Change) -> str:
     return f"{now[index]:.0%} are classified as {labels[index]} (was {before[index]:.0%})"
 
 
+def _language(change: Change) -> str:
+    """The language whose share changed most."""
+    now, before = change.window.languages, change.reference.rows.languages
+    assert now is not None
+    assert before is not None
+    shares = {str(name): ((now == name).mean(), (before == name).mean()) for name in np.union1d(now, before)}
+    name = max(shares, key=lambda name: abs(shares[name][0] - shares[name][1]))
+    words = {UNDETERMINED: "in no language that can be told", MIXED: "mixed with another language"}.get(
+        name, f"in {name}"
+    )
+    return f"{shares[name][0]:.0%} of the comments are {words} (was {shares[name][1]:.0%})"
+
+
 def _domain(change: Change) -> str:
     words = ", ".join(repr(word) for word in change.outcome.words[:5])
     by = f", by words such as {words}" if words else ""
@@ -190,6 +228,7 @@ SIGNALS: list[Signal] = [
         PerComment(new_word_shares),
     ),
     Signal("domain", "Domain classifier (AUC)", _domain, WholeSample(domain_test)),
+    Signal("language", "Languages (PSI)", _language, PerComment(language_groups, categories=_language_group_count)),
     Signal("tokens", "Length in tokens", _length, PerComment(logged("tokens"))),
     Signal("latin_share", "Latin letters", share("of the letters are Latin"), PerComment(logged("latin_share"))),
     Signal(

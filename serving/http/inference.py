@@ -49,10 +49,13 @@ class Inference:
             raise Refusal("Unhealthy", "the model is not ready")
 
     async def classify(
-        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut
+        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut, languages: bool = False
     ) -> Classification[Classified]:
-        """Classify the texts of a request's `field`. Raises Refusal with the reason of the first text that fails."""
-        classification = await self.classify_each(context, field, texts, cut)
+        """Classify the texts of a request's `field`, with their `languages` if asked for.
+
+        Raises Refusal with the reason of the first text that fails.
+        """
+        classification = await self.classify_each(context, field, texts, cut, languages)
         answers = []
         for answer in classification.answers:
             if isinstance(answer, Refusal):
@@ -61,11 +64,11 @@ class Inference:
         return Classification(classification.bundle, answers)
 
     async def classify_each(
-        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut
+        self, context: RequestContext, field: str, texts: Sequence[str], cut: Cut, languages: bool = False
     ) -> Classification[Classified | Refusal]:
-        """Classify the texts of a request's `field`; a text that fails gets its refusal as answer.
+        """Classify the texts of a request's `field`, with their `languages` if asked for.
 
-        Raises Refusal where there are no texts or too many, or the queue has no room for them.
+        A text that fails gets its refusal as answer. Raises Refusal where there are no texts or too many, or the queue has no room for them.
         """
         if not texts:
             raise Refusal("Empty", f"{field} is empty: give at least one text")
@@ -83,11 +86,12 @@ class Inference:
                 for name, encoding in zip(names, encoded, strict=True)
             ]
             rows = _kept(fitting)
+            read = [text for text, row in zip(accepted, fitting, strict=True) if not isinstance(row, Refusal)]
             context.texts = len(rows)
             context.tokens = sum(len(row.ids) for row in rows)
             context.seconds["tokenization"] = time.perf_counter() - start
             try:
-                classification = await served.classify(rows, context.deadline)
+                classification = await served.classify(rows, context.deadline, _kept(read) if languages else None)
             except Overloaded as error:
                 raise overloaded(error.retry_after) from None
         answers = [

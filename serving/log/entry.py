@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from commentwise.comments.language import language_of
 from commentwise.comments.traits import text_hash, traits_of
 
 
@@ -25,6 +26,8 @@ class LogEntry(NamedTuple):
     unknown_id: int | None
     """The id of the bundle's token for unknown words; None where its tokenizer has none."""
     truncated: bool
+    language: str
+    """Empty where the answer has none: the log writer tells it from the text."""
     label: str
     labels: list[str]
     probabilities: list[float]
@@ -43,6 +46,7 @@ class LogEntry(NamedTuple):
             "text_hash": text_hash(self.text),
             **asdict(traits_of(self.text, self.token_ids, self.word_ids, self.unknown_id)),
             "truncated": self.truncated,
+            "language": self.language or language_of(self.text),
             "label": self.label,
             "probabilities": {
                 label: round(share, 6) for label, share in zip(self.labels, self.probabilities, strict=True)

@@ -72,6 +72,7 @@ class PredictionLog:
                     word_ids=encoding.word_ids,
                     unknown_id=unknown,
                     truncated=answer.truncated,
+                    language=answer.language,
                     label=answer.label,
                     labels=bundle.labels,
                     probabilities=answer.probabilities,

@@ -41,6 +41,9 @@ class Analysis(BaseModel):
     unsure: bool = Field(description="whether the confidence is below unsure_below")
     tokens: int = Field(description="tokens the model read")
     truncated: bool = Field(description="whether the comment had more of them")
+    language: str = Field(
+        description="a BCP-47 tag: und where the comment does not tell, mul where it mixes English with another language"
+    )
 
 
 class Analyses(BaseModel):
@@ -71,9 +74,9 @@ async def analyze(
     if (body.text is None) == (body.texts is None):
         raise Refusal("Validation", "give either text, one comment, or texts, a list of them")
     if body.text is not None:
-        one = await inference.classify(context, "text", [body.text], cut)
+        one = await inference.classify(context, "text", [body.text], cut, languages=True)
         return _analysis(one, one.answers[0], threshold, inference)
-    several = await inference.classify_each(context, "texts", body.texts or [], cut)
+    several = await inference.classify_each(context, "texts", body.texts or [], cut, languages=True)
     return Analyses(
         results=[
             ErrorBody.of(answer) if isinstance(answer, Refusal) else _analysis(several, answer, threshold, inference)
@@ -99,4 +102,5 @@ def _analysis(
         unsure=unsure,
         tokens=answer.tokens,
         truncated=answer.truncated,
+        language=answer.language,
     )

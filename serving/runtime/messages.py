@@ -18,6 +18,8 @@ class Work(NamedTuple):
     """On the clock of time.monotonic, which all processes of a machine share."""
     rows: list[list[int]]
     """The token ids of each comment."""
+    texts: list[str]
+    """The text of each comment whose language is asked for; empty for the others."""
 
 
 class Done(NamedTuple):
@@ -26,6 +28,8 @@ class Done(NamedTuple):
     number: int
     results: list[list[float] | str] | None
     """Each comment's logits, or the error; None where the deadline had passed before the work began."""
+    languages: list[str]
+    """The BCP-47 tag of each text that is not empty, else an empty string."""
     seconds: float
 
 

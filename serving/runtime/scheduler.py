@@ -53,6 +53,8 @@ class Answer:
     """A comment's logits, and the seconds that it waited and ran."""
 
     logits: list[float]
+    language: str
+    """A BCP-47 tag; empty where the job has no text."""
     queue_seconds: float
     inference_seconds: float
 
@@ -60,10 +62,12 @@ class Answer:
 class Job:
     """A comment that waits or runs."""
 
-    __slots__ = ("answer", "deadline", "queued", "row", "sent", "waiting")
+    __slots__ = ("answer", "deadline", "queued", "row", "sent", "text", "waiting")
 
-    def __init__(self, row: list[int], deadline: float) -> None:
+    def __init__(self, row: list[int], deadline: float, text: str = "") -> None:
         self.row = row
+        self.text = text
+        """Where its language is asked for."""
         self.deadline = deadline
         """On the clock of time.monotonic."""
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -166,11 +170,11 @@ class Scheduler:
             self.last_answer = time.monotonic()
             self._seconds_per_comment += 0.05 * (done.seconds / len(jobs) - self._seconds_per_comment)
             self._metrics.batch([len(job.row) for job in jobs])
-            for job, result in zip(jobs, done.results, strict=True):
+            for job, result, language in zip(jobs, done.results, done.languages, strict=True):
                 if isinstance(result, str):
                     _fail(job, InferenceFailed(result))
                 elif not job.answer.done():
-                    job.answer.set_result(Answer(result, job.sent - job.queued, done.seconds))
+                    job.answer.set_result(Answer(result, language, job.sent - job.queued, done.seconds))
         self._dispatch()
 
     def close(self) -> None:
@@ -188,7 +192,8 @@ class Scheduler:
             now = time.perf_counter()
             for job in jobs:
                 job.sent = now
-            worker.link.send(Work(number, max(job.deadline for job in jobs), [job.row for job in jobs]))
+            deadline = max(job.deadline for job in jobs)
+            worker.link.send(Work(number, deadline, [job.row for job in jobs], [job.text for job in jobs]))
 
     def _next(self) -> list[Job]:
         if self._batch_tokens:

@@ -11,6 +11,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from tokenizers import Encoding, Tokenizer
 
+from commentwise.comments.language import MAX_READ
 from commentwise.models.bundle import TOKENIZER, Manifest, bundle_id, verify_files
 from commentwise.models.probabilities import softmax_of_one
 from commentwise.models.tokens import load_tokenizer
@@ -21,6 +22,8 @@ CHARACTERS_AT_ONCE = 5_000
 """Longer requests are tokenised in a thread: they would block the event loop for milliseconds."""
 
 Result = TypeVar("Result")
+Key = tuple[int | str, ...]
+"""What an answer depends on: the token ids, and the text where its language is asked for."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Classified:
     logits: list[float]
     tokens: int
     truncated: bool
+    language: str
+    """A BCP-47 tag, `und` where the text does not tell; empty where it was not asked for."""
     queue_seconds: float
     inference_seconds: float
 
@@ -118,9 +123,9 @@ class Served:
         self.generation = generation
         self.bundle = bundle
         self.scheduler = scheduler
-        self._cached: OrderedDict[tuple[int, ...], Answer] = OrderedDict()
+        self._cached: OrderedDict[Key, Answer] = OrderedDict()
         self._cache = cache
-        self._pending: dict[tuple[int, ...], Job] = {}
+        self._pending: dict[Key, Job] = {}
         self._metrics = metrics
         self._users = 0
         self._unused = asyncio.Event()
@@ -149,17 +154,20 @@ class Served:
             return [tokenizer.encode(text) for text in texts]
         return list(await asyncio.to_thread(tokenizer.encode_batch, list(texts)))
 
-    async def classify(self, encodings: Sequence[Encoding], deadline: float) -> Classification[Classified | Exception]:
+    async def classify(
+        self, encodings: Sequence[Encoding], deadline: float, texts: Sequence[str] | None = None
+    ) -> Classification[Classified | Exception]:
         """Classify tokenised texts. A text that fails gets its exception as answer and does not affect the others.
 
-        `deadline` is on the clock of time.monotonic. When the caller is cancelled, jobs that only it waited for are
-        dropped. Raises Overloaded when the queue has no room for all of them.
+        `deadline` is on the clock of time.monotonic. Answers have a language where `texts` are given. When the caller is
+        cancelled, jobs that only it waited for are dropped. Raises Overloaded when the queue has no room for all of them.
         """
+        read = [text[:MAX_READ] for text in texts] if texts else [""] * len(encodings)
         rows = [encoding.ids for encoding in encodings]
-        keys = [tuple(row) for row in rows]
+        keys: list[Key] = [(*row, text) if text else tuple(row) for row, text in zip(rows, read, strict=True)]
         new = sum(key not in self._cached and key not in self._pending for key in set(keys))
         self.scheduler.check_room(new, deadline)
-        sources = [self._source(key, row, deadline) for key, row in zip(keys, rows, strict=True)]
+        sources = [self._source(key, row, text, deadline) for key, row, text in zip(keys, rows, read, strict=True)]
         try:
             answers = [await _answer(source) for source in sources]
         finally:
@@ -172,7 +180,7 @@ class Served:
         ]
         return Classification(self.bundle, classified)
 
-    def _source(self, key: tuple[int, ...], row: list[int], deadline: float) -> Answer | Job:
+    def _source(self, key: Key, row: list[int], text: str, deadline: float) -> Answer | Job:
         """The cached answer, or the job that computes it."""
         if cached := self._cached.get(key):
             self._cached.move_to_end(key)
@@ -185,7 +193,7 @@ class Served:
             job.waiting += 1
             return job
         self._metrics.cache_misses.inc()
-        job = Job(row, deadline)
+        job = Job(row, deadline, text)
         job.waiting = 1
         if self._cache:
             self._pending[key] = job
@@ -193,13 +201,14 @@ class Served:
         self.scheduler.submit(job)
         return job
 
-    def _keep(self, key: tuple[int, ...], job: Job) -> None:
+    def _keep(self, key: Key, job: Job) -> None:
         if self._pending.get(key) is job:
             del self._pending[key]
         if job.answer.cancelled() or job.answer.exception():
             return
         answer = job.answer.result()
-        self._cached[key] = Answer(answer.logits, 0.0, 0.0)  # a request that gets it from the cache does not wait
+        # A request that gets it from the cache does not wait.
+        self._cached[key] = Answer(answer.logits, answer.language, 0.0, 0.0)
         if len(self._cached) > self._cache:
             self._cached.popitem(last=False)
 
@@ -211,6 +220,7 @@ class Served:
             answer.logits,
             len(encoding.ids),
             bool(encoding.overflowing),
+            answer.language,
             answer.queue_seconds,
             answer.inference_seconds,
         )

@@ -1,7 +1,8 @@
 """The inference worker: a process, started through LitServe, that loads the bundle and turns token ids into logits.
 
-It receives work over a socket (see channel.py) with as many threads as it may run pieces of work at once. It exits when the
-HTTP process closes the connection.
+It also tells the languages of texts: that takes most of the time that the HTTP process has for a request. It receives work
+over a socket (see channel.py) with as many threads as it may run pieces of work at once. It exits when the HTTP process
+closes the connection.
 """
 
 import os
@@ -19,6 +20,7 @@ import numpy as np
 from litserve.loops.base import LitLoop
 from numpy.typing import NDArray
 
+from commentwise.comments.language import language_of
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, bundle_id
 from commentwise.serving.runtime.channel import Channel
@@ -103,10 +105,14 @@ def _work(lit_api: BundleAPI, channel: Channel, reading: threading.Lock, writing
                 work = channel.receive()
             assert isinstance(work, Work)
             start = time.perf_counter()
-            # The deadline may pass while the work is in the socket.
-            results = None if time.monotonic() > work.deadline else _results(lit_api, work.rows)
+            if time.monotonic() > work.deadline:  # it may pass while the work is in the socket
+                done = Done(work.number, None, [], 0.0)
+            else:
+                results = _results(lit_api, work.rows)
+                languages = [language_of(text) if text else "" for text in work.texts]
+                done = Done(work.number, results, languages, time.perf_counter() - start)
             with writing:
-                channel.send(Done(work.number, results, time.perf_counter() - start))
+                channel.send(done)
         except (EOFError, OSError):
             return
 

@@ -68,6 +68,12 @@ def test_the_server_needs_no_training_package() -> None:
     assert not {"torch", "mlflow", "pandas"} & needed.keys()
 
 
+def test_serving_with_its_language_identifier_takes_at_most_250_megabytes() -> None:
+    needed = closure(extras()["serve"])
+    assert "py3langid" in needed
+    assert megabytes(needed.values()) < 250
+
+
 def test_every_figure_is_a_median_over_the_starts(packages: list[str]) -> None:
     server = by_command("-c", HEALTHY, imports="import json, sqlite3", packages=lambda: closure(["app"], packages))
     row = measure(server, repeats=2)

@@ -69,6 +69,7 @@ class Production:
                 word_ids=encoding.word_ids,
                 unknown_id=unknown,
                 truncated=False,
+                language="",
                 label=answer.label,
                 labels=classifier.manifest.labels,
                 probabilities=list(answer.probabilities.values()),

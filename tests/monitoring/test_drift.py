@@ -31,9 +31,14 @@ def drawn(
         "latin_share": np.ones(rows),
         "emoji_share": (rng.random(rows) < 0.1) * 0.1,
     }
+    languages = rng.choice(
+        ["en", "und", "es", "de", "mul", "sw"], rows, p=[0.8, 0.1, 0.06, 0.03, 0.008, 0.002]
+    ).tolist()
     hashes = [f"{number:x}" for number in rng.integers(2**60, size=rows)]
     columns = {name: traits[name].tolist() for name in TRAITS}
-    return make_rows(np.arange(rows, dtype=float).tolist(), hashes, probabilities, columns, [None] * rows), targets
+    return make_rows(
+        np.arange(rows, dtype=float).tolist(), hashes, probabilities, columns, languages, [None] * rows
+    ), targets
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +161,30 @@ def test_the_summary_names_the_time_the_cause_and_the_accuracy(reference: Refere
     text = summary(verdicts[1:], reference, baseline(reference), estimate, (None, 0))
     assert text.startswith("Since 1 January 00:00: comments are longer (")
     assert "estimated accuracy" in text
+
+
+def test_another_language_is_noticed_and_named(detector: Detector, reference: Reference) -> None:
+    rows, _ = drawn(np.random.default_rng(12), SIZE)
+    assert rows.languages is not None
+    languages = np.where(np.arange(SIZE) < 20, "hi-Latn", rows.languages)  # the reference has none
+    verdict = detector.test(replace(rows, languages=languages))
+    assert verdict.drifted == ["language"]
+    (signal,) = (signal for signal in verdict.tested if signal.name == "language")
+    words = signal.describe(verdict.rows, reference, verdict.outcomes["language"])
+    assert words == "20% of the comments are in hi-Latn (was 0%)"
+
+
+@pytest.mark.parametrize("older", ["log", "reference"])
+def test_rows_of_a_version_without_languages_leave_the_signal_out(
+    reference: Reference, older: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window, _ = drawn(np.random.default_rng(13), SIZE)
+    if older == "log":
+        window = replace(window, languages=None)
+    else:
+        reference = replace(reference, rows=replace(reference.rows, languages=None))
+    (verdict,) = Detector(reference, None).judge([window])
+    assert "language" not in verdict.outcomes
+    assert "label" in verdict.outcomes
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("drift: languages are left out")

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from sqlalchemy import select, text
 from commentwise.comments.traits import text_hash, traits_of
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import bundle_id
-from commentwise.models.prediction_log import connect, predictions, prepare
+from commentwise.models.prediction_log import connect, insert_predictions, predictions, prepare
+from commentwise.monitoring.signals.rows import TRAITS
 from commentwise.serving.log.recorder import check
 from commentwise.serving.settings import read_settings
 from tests.monitoring.postgres import Postgres, needs_postgres, postgres
@@ -87,6 +89,15 @@ def test_each_answer_is_a_row_without_its_text(url: str, tiny_bundle: Path, tmp_
     assert [row["unknown_share"] for row in found] == pytest.approx([0, 1 / 3, 0])
     assert [row["truncated"] for row in found] == [False, False, True]
     assert abs(found[0]["time"] - time.time()) < PATIENCE
+
+
+def test_every_row_has_a_language_whichever_format_answered(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Those of /analyze have it in the answer; the log writer tells that of the others."""
+    with started(tmp_path, "--model", str(tiny_bundle), "--prediction-log", url) as server:
+        analyze(server, texts=["すごい", "😀"])
+        httpx.post(f"{server.url}/predict", json={"inputs": ["좋아요"]}, timeout=PATIENCE, trust_env=False)
+        until(lambda: figure(server, WRITTEN) == 3)
+    assert {row["language"] for row in rows(url)} == {"ja", "und", "ko"}
 
 
 def test_texts_are_logged_on_request(url: str, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -221,9 +232,31 @@ def test_a_log_of_a_later_version_is_refused(url: str) -> None:
     prepare(engine)
     with engine.begin() as connection:
         connection.execute(text("update commentwise_schema set version = 9"))
-    with pytest.raises(CommentwiseError, match="has version 9 and this program knows 1"):
+    with pytest.raises(CommentwiseError, match="has version 9 and this program knows 2"):
         prepare(engine)
     engine.dispose()
+
+
+def test_a_log_of_version_1_is_upgraded_and_keeps_its_rows(url: str) -> None:
+    traits = dict.fromkeys(TRAITS, 0.5) | {"tokens": 5}
+    answer = {"label": "good", "probabilities": {"good": 1.0}, "truncated": False, "seconds": 0.1}
+    names = {"id": "1" * 32, "request_id": "r", "position": 0, "bundle_id": "b", "text_hash": "h"}
+    row = {**names, **traits, **answer, "time": 1.0}
+    engine = connect(url)
+    prepare(engine)
+    with engine.begin() as connection:
+        connection.execute(text("alter table predictions drop column language"))
+        connection.execute(text("update commentwise_schema set version = 1"))
+        connection.execute(predictions.insert().values(row))
+    with ThreadPoolExecutor(4) as programs:  # of which several may start at once
+        list(programs.map(lambda _: prepare(engine), range(4)))
+    with engine.begin() as connection:
+        insert_predictions(connection, [row | {"id": "2" * 32, "time": 2.0, "language": "de"}])
+    engine.dispose()
+    assert [(found["id"][0], found["language"], found["tokens"]) for found in rows(url)] == [
+        ("1", None, 5),
+        ("2", "de", 5),
+    ]
 
 
 def test_the_log_is_off_by_default() -> None:

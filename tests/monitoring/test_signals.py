@@ -65,6 +65,7 @@ def test_a_new_signal_is_left_out_where_the_window_lacks_what_it_needs(
     assert shouting.name not in analysis.verdicts[-1].outcomes
     assert set(analysis.verdicts[-1].outcomes) == {
         *TRAITS,
+        "language",
         "label",
         "confidence",
         "entropy",

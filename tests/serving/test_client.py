@@ -19,7 +19,7 @@ from commentwise.serving.demo import free_port
 from tests.serving.process import PATIENCE, started
 
 GOOD = {"sentiment": "positive", "confidence": 0.9, "probabilities": {"negative": 0.1, "positive": 0.9}}
-FULL = GOOD | {"unsure": True, "tokens": 5, "truncated": True, "of a later version": 1}
+FULL = GOOD | {"unsure": True, "tokens": 5, "truncated": True, "language": "de", "of a later version": 1}
 EMPTY = {"error": "texts[1] is '': nothing is left of it", "error_type": "Validation"}
 
 
@@ -111,7 +111,7 @@ def test_one_text(server: FakeServer) -> None:
     with Client(server.url) as client:
         assert client.analyze("a") == Analysis("positive", 0.9, {"negative": 0.1, "positive": 0.9}, False, 0, False)
         found = client.analyze("é \U0001f600 \ud83d")
-    assert (found.unsure, found.tokens, found.truncated) == (True, 5, True)
+    assert (found.unsure, found.tokens, found.truncated, found.language) == (True, 5, True, "de")
     assert server.bodies() == [{"text": "a"}, {"text": "é \U0001f600 "}]  # a lone surrogate is dropped
     with pytest.raises(FrozenInstanceError):
         found.tokens = 6  # type: ignore[misc]

@@ -26,9 +26,9 @@ from commentwise.serving.runtime.messages import (
 )
 
 MESSAGES: list[Message] = [
-    Work(7, 12.5, [[101, 30_000, 102], []]),
-    Done(7, [[0.1, -2.5], "the model failed"], 0.003),
-    Done(8, None, 0.0),
+    Work(7, 12.5, [[101, 30_000, 102], []], ["schön", ""]),
+    Done(7, [[0.1, -2.5], "the model failed"], ["de", ""], 0.003),
+    Done(8, None, [], 0.0),
     Joined(1, 4321),
     Loaded(),
     LoadFailed(2, "no bundle at ümlaut"),
@@ -53,7 +53,7 @@ def test_message_arrives_as_it_was_sent(message: Message) -> None:
 
 def test_channels_and_links_read_each_other() -> None:
     """A link receives bytes in chunks of any size; a long message takes several."""
-    long = Work(9, 1.0, [list(range(50_000))])
+    long = Work(9, 1.0, [list(range(50_000))], [""])
 
     async def run() -> tuple[list[Message], list[Message]]:
         ours, theirs = socket.socketpair()

@@ -77,9 +77,9 @@ async def test_comments_are_sent_at_once_while_there_is_room_and_else_when_there
     jobs = [job(length) for length in (3, 4, 5)]
     for each in jobs:
         queue.submit(each)
-    assert [rows for _, _, rows in link.sent] == [[[1] * 3], [[1] * 4]]
+    assert [rows for _, _, rows, _ in link.sent] == [[[1] * 3], [[1] * 4]]
     number = link.sent[0][0]
-    queue.finish(link, Done(number, [[0.5, 0.5]], 0.01))
+    queue.finish(link, Done(number, [[0.5, 0.5]], [""], 0.01))
     assert jobs[0].answer.result().logits == [0.5, 0.5]
     assert len(link.sent) == 3
 
@@ -100,9 +100,9 @@ async def test_batch_forms_only_while_the_device_is_busy() -> None:
     queue.add(link, 1)
     for _ in range(5):
         queue.submit(job(8))
-    assert [len(rows) for _, _, rows in link.sent] == [1]
-    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
-    assert [len(rows) for _, _, rows in link.sent] == [1, 4]
+    assert [len(rows) for _, _, rows, _ in link.sent] == [1]
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], [""], 0.01))
+    assert [len(rows) for _, _, rows, _ in link.sent] == [1, 4]
 
 
 @in_a_loop
@@ -119,7 +119,7 @@ async def test_abandoned_jobs_are_neither_run_nor_counted() -> None:
         queue.release(each)
     queue.check_room(2, deadline_in(2))
     assert all(each.answer.cancelled() for each in rest)
-    queue.finish(link, Done(link.sent[0][0], [[0.0]], 0.01))
+    queue.finish(link, Done(link.sent[0][0], [[0.0]], [""], 0.01))
     assert len(link.sent) == 1
 
 
@@ -131,7 +131,7 @@ async def test_comments_that_would_wait_too_long_are_refused_though_the_queue_ha
         queue.submit(job(3))
     queue.check_room(1, deadline_in(2))
     for number in range(10):
-        queue.finish(link, Done(number, [[0.0]], 3.0))  # each comment takes seconds
+        queue.finish(link, Done(number, [[0.0]], [""], 3.0))  # each comment takes seconds
     with pytest.raises(Overloaded):
         queue.check_room(1, deadline_in(2))
     queue.check_room(1, deadline_in(3600))  # a later deadline allows for the wait
@@ -147,7 +147,7 @@ async def test_lost_worker_fails_its_own_jobs_only() -> None:
         queue.submit(each)
     queue.remove(links[0])
     assert isinstance(jobs[0].answer.exception(), WorkerLost)
-    queue.finish(links[1], Done(links[1].sent[0][0], [[0.0]], 0.01))
+    queue.finish(links[1], Done(links[1].sent[0][0], [[0.0]], [""], 0.01))
     assert jobs[1].answer.result()
     assert len(links[1].sent) == 2
 
@@ -158,7 +158,7 @@ async def test_work_that_a_worker_received_after_its_deadline_times_out() -> Non
     queue.add(link, 1)
     late = job(3)
     queue.submit(late)
-    queue.finish(link, Done(link.sent[0][0], None, 0.0))
+    queue.finish(link, Done(link.sent[0][0], None, [], 0.0))
     assert isinstance(late.answer.exception(), TimeoutError)
 
 

@@ -62,9 +62,10 @@ def test_predict_answers_a_list_of_one(client: httpx.Client) -> None:
 
 
 def test_analyze(client: httpx.Client, classifier: Classifier) -> None:
-    response = client.post("/analyze", json={"text": "an awful video"})
+    text = "this is an awful video, and I hate the sound"
+    response = client.post("/analyze", json={"text": text})
     assert response.status_code == 200
-    (expected,) = classifier.predict(["an awful video"])
+    (expected,) = classifier.predict([text])
     assert response.json() == {
         "sentiment": "negative",
         "confidence": expected.probabilities["negative"],
@@ -72,7 +73,17 @@ def test_analyze(client: httpx.Client, classifier: Classifier) -> None:
         "unsure": False,
         "tokens": expected.tokens,
         "truncated": False,
+        "language": "en",
     }
+
+
+def test_each_text_gets_its_own_language_also_where_the_model_reads_the_same(client: httpx.Client) -> None:
+    """The model knows neither word: both are one unknown token."""
+    texts = ["すごい", "좋아요", "😀", "Video", "すごい", ""]
+    client.post("/predict", json={"inputs": texts[:3]})  # answers without a language must not be reused
+    for _ in range(2):  # computed, then from the cache
+        results = client.post("/analyze", json={"texts": texts}).json()["results"]
+        assert [result.get("language") for result in results] == ["ja", "ko", "und", "und", "ja", None]
 
 
 def test_analyze_several_and_one_bad_among_them(client: httpx.Client, tiny_bundle: Path) -> None:

@@ -157,11 +157,12 @@ def test_every_comment_gets_a_language_and_the_report_counts_them() -> None:
     assert unlabelled["language"].tolist() == ["und"] * 2
     report = data_report(kept, unlabelled, rejects, LABELS)
     assert report["languages"] == {
-        "en": {"comments": 30, "labels": dict.fromkeys(LABELS, 10)},
-        "ru": {"comments": 30, "labels": dict.fromkeys(LABELS, 10)},
-        "ca": {"comments": 1, "labels": {"negative": 1, "neutral": 0, "positive": 0}},
+        "en": {"comments": 30, "labels": dict.fromkeys(LABELS, 10), "unlabelled": 0},
+        "ru": {"comments": 30, "labels": dict.fromkeys(LABELS, 10), "unlabelled": 0},
+        "ca": {"comments": 1, "labels": {"negative": 1, "neutral": 0, "positive": 0}, "unlabelled": 0},
+        "und": {"comments": 0, "labels": dict.fromkeys(LABELS, 0), "unlabelled": 2},
     }
-    assert "| ru | 30 | 10 | 10 | 10 |" in to_markdown(report)
+    assert "| ru | 30 | 10 | 10 | 10 | 0 |" in to_markdown(report)
 
 
 SCRIPTS = {"good": "latin", "очень good": "cyrillic", "很好": "cjk", "جيد": "arabic", "🔥 100": "none", "": "none"}

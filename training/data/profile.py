@@ -30,7 +30,7 @@ def data_report(
             name: round(float(lengths.quantile(share)), 1)
             for name, share in (("median", 0.5), ("p95", 0.95), ("max", 1.0))
         },
-        "languages": _languages(prepared, labels),
+        "languages": _languages(prepared, unlabelled, labels),
         "scripts": dict(Counter(prepared["text"].map(main_script)).most_common()),
         "copies": _copies(prepared),
     }
@@ -48,17 +48,20 @@ def main_script(text: str) -> str:
     return scripts.most_common(1)[0][0] if scripts else "none"
 
 
-def _languages(prepared: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Comments and labels by language tag, the most frequent language first."""
-    counts = pd.crosstab(prepared["language"], prepared["label"]).reindex(columns=list(labels), fill_value=0)
-    by_language = {
-        str(language): dict(zip(labels, row.tolist(), strict=True)) for language, row in counts.sort_index().iterrows()
+def _languages(prepared: pd.DataFrame, unlabelled: pd.DataFrame, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Labelled comments, their labels, and unlabelled comments by language tag, the most frequent language first."""
+    counts = pd.crosstab(prepared["language"], prepared["label"])
+    without = Counter(unlabelled["language"])
+    counts = counts.reindex(sorted({*counts.index, *without}), columns=list(labels), fill_value=0)
+    found = {
+        str(language): {
+            "comments": sum(row),
+            "labels": dict(zip(labels, row, strict=True)),
+            "unlabelled": without[language],
+        }
+        for language, row in zip(counts.index, counts.to_numpy().tolist(), strict=True)
     }
-    order = sorted(by_language, key=lambda language: -sum(by_language[language].values()))
-    return {
-        language: {"comments": sum(by_language[language].values()), "labels": by_language[language]}
-        for language in order
-    }
+    return dict(sorted(found.items(), key=lambda item: (-item[1]["comments"], -item[1]["unlabelled"])))
 
 
 def _copies(prepared: pd.DataFrame) -> dict[str, int]:
@@ -95,10 +98,10 @@ def to_markdown(report: dict[str, Any]) -> str:
         f"Copies: {copies['exact']:,} exact and {copies['near']:,} near ones in {copies['groups_with_copies']:,} groups; "
         f"in {copies['groups_whose_labels_disagree']:,} of these groups the labels disagree. Each group is in one part only.",
         "",
-        f"| language | comments | {' | '.join(labels)} |",
-        f"|---|---|{'---|' * len(labels)}",
+        f"| language | comments | {' | '.join(labels)} | unlabelled |",
+        f"|---|---|{'---|' * len(labels)}---|",
         *(
-            f"| {language} | {facts['comments']:,} | {' | '.join(f'{count:,}' for count in facts['labels'].values())} |"
+            f"| {language} | {' | '.join(f'{count:,}' for count in (facts['comments'], *facts['labels'].values(), facts['unlabelled']))} |"
             for language, facts in report["languages"].items()
         ),
         "",
