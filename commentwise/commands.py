@@ -18,6 +18,11 @@ class Command(NamedTuple):
 
 
 GROUPS = {
+    "Project": (
+        Command("init", "training.workspace.init", "make a project of your own", "train"),
+        Command("migrate", "training.workspace.migrate", "update a project to the installed version", "train"),
+        Command("stage", "training.workspace.stage", "run one stage, as dvc.yaml calls it", "train"),
+    ),
     "Pipeline": (
         Command("run", "pipeline", "run the pipeline: train, compare, select and export", "train"),
         Command("report", "training.choice.comparison", "compare the candidates of the last run", "train"),

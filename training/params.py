@@ -3,6 +3,7 @@
 In YAML 1.1, which PyYAML reads, the labels `no` and `yes` are booleans and `3e-5` is a text.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def write_params(content: dict[str, Any], path: Path) -> None:
     """Write plain data as a params file, so that `read_params` returns it unchanged."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         _yaml().dump(content, stream)
+
+
+def dumped(content: dict[str, Any]) -> str:
+    """Plain data as YAML."""
+    stream = io.StringIO()
+    _yaml().dump(content, stream)
+    return stream.getvalue()
 
 
 def _yaml() -> YAML:

@@ -20,6 +20,9 @@ import {", ".join(SHORT_NAMES)}
 assert {{module.OWNER for module in ({", ".join(SHORT_NAMES)})}} == {{"somebody else"}}
 """
 
+TEMPLATE = "commentwise/training/workspace/template"
+FILES = {"commentwise/py.typed", *(f"{TEMPLATE}/{path.name}" for path in (ROOT / TEMPLATE).iterdir())}
+
 
 def modules() -> set[str]:
     """The modules of this checkout, as paths in the package."""
@@ -41,14 +44,14 @@ def names(distribution: Path) -> set[str]:
 
 def test_a_wheel_holds_the_package_alone(distributions: Distributions) -> None:
     content = {name for name in names(distributions.wheel) if ".dist-info/" not in name}
-    assert content == {*modules(), "commentwise/py.typed"}
+    assert content == {*modules(), *FILES}
     assert names(distributions.wheel_of_sdist) == names(distributions.wheel)
 
 
 def test_an_sdist_holds_the_package_and_its_metadata_alone(distributions: Distributions) -> None:
     metadata = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
     content = {name for name in names(distributions.sdist) if not name.startswith("commentwise.egg-info/")}
-    assert content == {*modules(), "commentwise/py.typed", *metadata}
+    assert content == {*modules(), *FILES, *metadata}
 
 
 @pytest.fixture
