@@ -4,6 +4,8 @@ import argparse
 import importlib
 import sys
 
+from commentwise.training.families import catalog
+
 STAGES = {
     "ingest": "data.ingest",
     "prepare": "data.prepare",
@@ -20,7 +22,7 @@ def main() -> None:
     """Run the stage on the command line."""
     parser = argparse.ArgumentParser(prog="commentwise stage", description=__doc__)
     parser.add_argument("stage", choices=STAGES, help="the stage; `commentwise run` runs all that are out of date")
-    parser.add_argument("family", nargs="*", help="the family to train or evaluate")
+    parser.add_argument("family", nargs="?", choices=catalog.names(), help="the family to train or evaluate")
     arguments = parser.parse_args()
-    sys.argv = [f"commentwise stage {arguments.stage}", *arguments.family]
+    sys.argv = [f"commentwise stage {arguments.stage}", *filter(None, [arguments.family])]
     importlib.import_module(f"commentwise.training.{STAGES[arguments.stage]}").main()
