@@ -45,16 +45,21 @@ class LabelReader:
         self._exact = {label_text(name): target for name, target in targets.items()}
         folded: dict[str, set[str]] = {}
         for name, target in targets.items():
-            folded.setdefault(_folded(name), set()).add(target)
+            folded.setdefault(folded_label(name), set()).add(target)
         self._folded = {name: group.pop() for name, group in folded.items() if len(group) == 1}
 
     def __call__(self, value: Any) -> str | None:
         """The label that a value means; None for an unknown one. `value` is not null or blank."""
         text = label_text(value)
-        return self._exact.get(text) or self._folded.get(_folded(text or ""))
+        return self._exact.get(text) or self._folded.get(folded_label(text or ""))
 
 
-def _folded(text: str) -> str:
+def folded_label(text: str) -> str:
+    """A spelling without case, and of a whole number without its fraction.
+
+    >>> folded_label("Positive"), folded_label("4.0")
+    ('positive', '4')
+    """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).strip().casefold())
     number = _WHOLE_NUMBER.fullmatch(folded)
     if not number:

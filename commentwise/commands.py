@@ -20,6 +20,7 @@ class Command(NamedTuple):
 GROUPS = {
     "Project": (
         Command("init", "training.workspace.init", "make a project of your own", "train"),
+        Command("train", "training.workspace.train", "find out how a file is written, and train on it", "train"),
         Command("migrate", "training.workspace.migrate", "update a project to the installed version", "train"),
         Command("stage", "training.workspace.stage", "run one stage, as dvc.yaml calls it", "train"),
     ),

@@ -8,20 +8,13 @@ Stages whose inputs did not change are skipped. An interrupted run is continued 
 """
 
 import argparse
-import os
-import sys
-from pathlib import Path
 
-import dvc.cli
-
-from commentwise.errors import CommentwiseError
 from commentwise.training.choice import comparison
 from commentwise.training.project import Project
+from commentwise.training.workspace.dvc import run_dvc
 
 COMPARED = {"select", "export"}
 """Stages after which there is something new to compare."""
-INTERRUPTED = 252
-"""DVC's exit status after Ctrl-C."""
 
 
 def main() -> None:
@@ -52,16 +45,3 @@ def dvc_arguments(targets: list[str], params: list[str], force: bool) -> list[st
     command = ["exp", "run"] if params else ["repro"]
     settings = [word for param in params for word in ("--set-param", param)]
     return [*command, *(["--force"] if force else []), *settings, *targets]
-
-
-def run_dvc(arguments: list[str]) -> None:
-    """Run a DVC command in the current folder. Raises CommentwiseError when it fails, and KeyboardInterrupt on Ctrl-C."""
-    # Stages call `python`, which must be the one that runs this.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    status = dvc.cli.main(arguments)
-    if status == INTERRUPTED:
-        raise KeyboardInterrupt
-    if status:
-        raise CommentwiseError(
-            f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
-        )

@@ -31,11 +31,11 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import Classifier
 from commentwise.monitoring.actions.process import run
-from commentwise.monitoring.actions.working_tree import change_params
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import PREFIX, Settings, read
 from commentwise.monitoring.signals.reference import content_of
 from commentwise.training.candidate import read_part
+from commentwise.training.params import change_params
 from commentwise.training.project import HELD_OUT
 from commentwise.training.settings import load_settings
 

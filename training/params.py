@@ -36,6 +36,30 @@ def write_params(content: dict[str, Any], path: Path) -> None:
         _yaml().dump(content, stream)
 
 
+def change_params(path: Path, values: dict[str, Any]) -> None:
+    """Set keys of a params file, given as dotted names. Comments and order are kept."""
+    yaml = editor()
+    params = yaml.load(path.read_text(encoding="utf-8"))
+    for name, value in values.items():
+        section = params
+        *parents, key = name.split(".")
+        for parent in parents:
+            section = section[parent]
+        section[key] = value
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(params, stream)
+
+
+def editor() -> YAML:
+    """Reads and writes YAML with its comments and layout."""
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 4096, True
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
 def dumped(content: dict[str, Any]) -> str:
     """Plain data as YAML."""
     stream = io.StringIO()

@@ -14,6 +14,7 @@ from commentwise.fileio import atomic_file
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.training.families import catalog
+from commentwise.training.params import change_params
 
 
 def set_source(project: MonitoredProject, data: str) -> None:
@@ -25,6 +26,7 @@ def set_source(project: MonitoredProject, data: str) -> None:
         "format": None,
         "encoding": "utf-8",
         "delimiter": None,
+        "quotes": None,
         "header": None,
         "time_format": "auto",
         "label_map": {},
@@ -32,21 +34,6 @@ def set_source(project: MonitoredProject, data: str) -> None:
     }
     columns = {f"columns.{name}": name for name in (*COLUMNS, *EXTRA_COLUMNS)}
     change_params(project.params, {f"data.{name}": value for name, value in (plain | columns).items()})
-
-
-def change_params(path: Path, values: dict[str, Any]) -> None:
-    """Set keys of a params file, given as dotted names. Comments and order are kept."""
-    yaml = YAML()
-    yaml.width, yaml.preserve_quotes = 4096, True
-    params = yaml.load(path.read_text(encoding="utf-8"))
-    for name, value in values.items():
-        section = params
-        *parents, key = name.split(".")
-        for parent in parents:
-            section = section[parent]
-        section[key] = value
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(params, stream)
 
 
 def keep(project: MonitoredProject, folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from commentwise import pipeline
 from commentwise.errors import run_command
 from commentwise.training.choice import comparison
+from commentwise.training.workspace import dvc
 from tests.package.extras import ROOT
 
 STAGES = """
@@ -75,9 +76,9 @@ def test_a_new_choice_is_shown(monkeypatch: pytest.MonkeyPatch, targets: list[st
 
 
 def test_ctrl_c_ends_with_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("dvc.cli.main", lambda _: pipeline.INTERRUPTED)
+    monkeypatch.setattr("dvc.cli.main", lambda _: dvc.INTERRUPTED)
     monkeypatch.setenv("PATH", os.environ["PATH"])  # which the command changes
     with pytest.raises(SystemExit) as exited:
-        run_command(lambda: pipeline.run_dvc(["repro"]))
+        run_command(lambda: dvc.run_dvc(["repro"]))
     assert exited.value.code == 130
     assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"

@@ -108,9 +108,6 @@ def test_the_first_day_in_a_project_of_ones_own(folder: Path) -> None:
     assert "data/comments.csv has no column 'text' (it has 'Rating', 'Review Text'): set data.columns.text" in refused
     project.set_params(
         {
-            "data.columns.text": "Review Text",
-            "data.columns.label": "Rating",
-            "data.encoding": "cp1252",
             "families.bert.checkpoint": "./tiny-bert",
             "families.bert.epochs": 1,
             "families.logreg.folds": 2,
@@ -118,7 +115,10 @@ def test_the_first_day_in_a_project_of_ones_own(folder: Path) -> None:
             "evaluate.resamples": 200,
         }
     )
-    assert " wins: it leads with " in " ".join(project.module("commentwise", "run", COLUMNS="200").split())
+    printed = " ".join(project.module("commentwise", "train", "data/comments.csv", COLUMNS="200").split())
+    assert "text: 'Review Text', with" in printed
+    assert " wins: it leads with " in printed
+    assert "commentwise score more.csv -o scored.csv --column 'Review Text'" in printed
     project.commit("trained")
     # What the workflow for CI checks.
     assert "Running stage" not in project.run("dvc", "repro", "--dry", "--allow-missing")

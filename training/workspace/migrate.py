@@ -13,14 +13,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from commentwise import __version__
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_text
-from commentwise.training.params import read_params
+from commentwise.training.params import editor, read_params
 from commentwise.training.project import Project
-from commentwise.training.workspace.template import VERSION, params, pipeline, version_file
+from commentwise.training.workspace.template import INSTALLED, VERSION, params, pipeline, version_file
 
 FREE = {("data", "label_map"), ("data", "splits"), ("tune", "space")}
 """Sections of params.yaml whose keys are the user's."""
@@ -34,7 +31,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     dry = parser.parse_args().dry_run
     changes = migrate(Project().root, dry)
-    for line in changes or [f"the project is of version {__version__} already"]:
+    for line in changes or [f"the project is of version {INSTALLED} already"]:
         print(f"migrate: {line}")
     if changes:
         print("nothing was changed" if dry else "next: `git diff`, then `commentwise run`")
@@ -45,14 +42,14 @@ def migrate(root: Path, dry: bool) -> list[str]:
 
     Raises CommentwiseError if `root` is no project of `commentwise init`, or has changes that git does not have.
     """
-    version = root / VERSION
-    if not version.is_file():
-        raise CommentwiseError(f"{version} is missing: run the command in a project made by `commentwise init`")
-    before = str(read_params(version).get("version"))
+    version_path = root / VERSION
+    if not version_path.is_file():
+        raise CommentwiseError(f"{version_path} is missing: run the command in a project made by `commentwise init`")
+    before = str(read_params(version_path).get("version"))
     settings, changes = merged(_text(root / "params.yaml"), params())
     files = {"params.yaml": settings, "dvc.yaml": pipeline(), VERSION: version_file()}
-    if before != __version__:
-        changes.insert(0, f"version {before} -> {__version__}: every stage runs again")
+    if before != INSTALLED:
+        changes.insert(0, f"version {before} -> {INSTALLED}: every stage runs again")
     changes += _stages_changed(_text(root / "dvc.yaml"), files["dvc.yaml"])
     if not changes or dry:
         return changes
@@ -71,11 +68,7 @@ def merged(own: str, template: str) -> tuple[str, list[str]]:
     >>> merged("seed: 1  # mine\\nold: 2\\n", "seed: 42\\nnew: 3\\n")
     ('seed: 1  # mine\\nnew: 3\\n', ['params.yaml: old = 2 is gone', 'params.yaml: new = 3 is new'])
     """
-    yaml = YAML()
-    yaml.width, yaml.preserve_quotes = 4096, True
-    yaml.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    yaml = editor()
     content, target = yaml.load(own), yaml.load(template)
     changes: list[str] = []
     _merge(content, target, (), changes)

@@ -1,15 +1,16 @@
 """The files of a project of one's own, made from those of the repository."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from commentwise import __version__
 from commentwise.training.params import dumped, read_params
 from commentwise.training.workspace.stage import STAGES
 
 FOLDER = Path(__file__).parent / "template"
 """Links to params.yaml, dvc.yaml and accelerate_config.yaml of the repository, and the files that only a project has."""
+INSTALLED = version("commentwise")
 VERSION = "commentwise.yaml"
 """The file with the version of Commentwise, a parameter of every stage: after an upgrade the stages run again."""
 DATA = "data/comments.csv"
@@ -31,14 +32,14 @@ def project_files() -> dict[str, str]:
         "dvc.yaml": pipeline(),
         "accelerate_config.yaml": (FOLDER / "accelerate_config.yaml").read_text(encoding="utf-8"),
         VERSION: version_file(),
-        "requirements.txt": f"commentwise[train,serve,monitor]=={__version__}\n",
+        "requirements.txt": f"commentwise[train,serve,monitor]=={INSTALLED}\n",
         **own,
     }
 
 
 def version_file() -> str:
     """The content of the file VERSION."""
-    return f"# Written by `commentwise migrate`. Every stage depends on it.\nversion: {__version__}\n"
+    return f"# Written by `commentwise migrate`. Every stage depends on it.\nversion: {INSTALLED}\n"
 
 
 def params() -> str:

@@ -1,0 +1,132 @@
+"""Find out how a file of comments is written, set params.yaml accordingly, and run the pipeline.
+
+  commentwise train reviews.csv
+  commentwise train reviews.csv --dry-run                    # only say what was found
+  commentwise train reviews.csv --text Review --label Rating --stars five
+
+Asks where it is unsure; in a script, the flags answer. If the run fails, params.yaml is left as it was.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from commentwise.comments.files import FORMATS, Options
+from commentwise.comments.formats.dialect import QUOTES
+from commentwise.errors import CommentwiseError, run_command
+from commentwise.fileio import write_text
+from commentwise.training.choice import comparison
+from commentwise.training.params import change_params
+from commentwise.training.project import Project
+from commentwise.training.settings import load_settings
+from commentwise.training.workspace.detect import Answers, Findings, detect
+from commentwise.training.workspace.dvc import run_dvc
+
+NEXT = (
+    "commentwise publish                                # register the bundle; a better one becomes champion",
+    "commentwise serve --model artifacts/bundle         # http://127.0.0.1:8000",
+    "commentwise score more.csv -o scored.csv --column '{text}'",
+)
+
+
+def main() -> None:
+    """Train on the file named on the command line."""
+    arguments = _parser().parse_args()
+    project = Project()
+    before = _text(project.params)
+    columns = arguments.columns and tuple(name.strip() for name in arguments.columns.split(","))
+    options = Options(arguments.format, arguments.encoding, arguments.delimiter, arguments.quotes, columns)
+    answers = Answers(arguments.text, arguments.label, arguments.stars, options)
+    findings = _settled(arguments.file, answers)
+    for line in findings.lines:
+        print(f"train: {line}")
+    values = findings.settings | {"data.path": _relative(arguments.file, project.root)}
+    if arguments.dry_run:
+        print("train: params.yaml would get")
+        for name, value in values.items():
+            print(f"  {name}: {value}")
+        return
+    try:
+        change_params(project.params, values)
+        load_settings(project.params)
+        run_dvc(["repro"])
+    except BaseException:
+        write_text(project.params, before)
+        raise
+    print()
+    comparison.show(project)
+    print("\nnext:")
+    for command in NEXT:
+        print(f"  {command.format(text=values['data.columns.text'])}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="commentwise train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="a file of labelled comments")
+    add("--text", metavar="COLUMN", help="the column with the comments (default: found out)")
+    add("--label", metavar="COLUMN", help="the column with the labels (default: found out)")
+    add(
+        "--stars",
+        choices=("three", "five"),
+        help="labels for ratings from 1 to 5: negative, neutral and positive, or five",
+    )
+    add("--format", choices=FORMATS, help="the format of the file (default: by its name and content)")
+    add("--encoding", help="the encoding of the file (default: found out)")
+    add("--delimiter", metavar="CHARACTER", help="what separates the cells of CSV (default: found out)")
+    add("--quotes", choices=QUOTES, help="how a quote in a cell of CSV is written")
+    add("--columns", metavar="NAME,…", help="the names of the columns of CSV without a header")
+    add("--dry-run", action="store_true", help="say what was found, and change nothing")
+    return parser
+
+
+def _settled(path: Path, answers: Answers) -> Findings:
+    """The findings without doubts, after questions where there is a terminal.
+
+    Raises CommentwiseError naming the flag that would settle a doubt if nobody can be asked.
+    """
+    findings = detect(path, answers)
+    while findings.doubts:
+        name, choices = next(iter(findings.doubts.items()))
+        if not sys.stdin.isatty():
+            raise CommentwiseError(f"not sure about --{name}: name one of {', '.join(map(repr, choices))}")
+        answers = Answers(**(vars(answers) | {name: _asked(name, choices)}))
+        findings = detect(path, answers)
+    return findings
+
+
+def _asked(name: str, choices: list[str]) -> str:
+    """The user's choice; the first one if the answer is empty."""
+    for number, choice in enumerate(choices, start=1):
+        print(f"  {number}. {choice}")
+    while True:
+        answer = input(f"{name}? [1] ").strip() or "1"
+        if answer in choices:
+            return answer
+        if answer.isdecimal() and 1 <= int(answer) <= len(choices):
+            return choices[int(answer) - 1]
+
+
+def _relative(path: Path, root: Path) -> str:
+    """The path as the settings name it: relative to the project where possible, so that a clone finds it."""
+    return (
+        Path(os.path.relpath(path, root)).as_posix()
+        if path.resolve().is_relative_to(root.resolve())
+        else str(path.resolve())
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        raise CommentwiseError(
+            f"no {path.name} in {path.parent.resolve()}: make a project with `commentwise init`, and run the command in it"
+        ) from None
+
+
+if __name__ == "__main__":
+    run_command(main)
