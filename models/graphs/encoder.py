@@ -4,13 +4,13 @@ import logging
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.optimizer import optimize_model
 from optimum.exporters.onnx import onnx_export_from_model
-from optimum.exporters.onnx.base import OnnxConfig
 from optimum.exporters.onnx.model_configs import BertOnnxConfig
 from optimum.exporters.tasks import TasksManager
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -50,17 +50,16 @@ def export_encoder(folder: Path, out: Path) -> None:
     shutil.rmtree(scratch)
 
 
-def _export_config(model: PreTrainedModel) -> type[OnnxConfig]:
-    """The export configuration of an architecture; that of BERT where optimum knows none.
+def _export_config(model: PreTrainedModel) -> Any:
+    """The class of the export configuration of an architecture; that of BERT where optimum knows none.
 
     It differs in the inputs, of which only SIGNATURE is used, and in the opset.
     """
     try:
         make = TasksManager.get_exporter_config_constructor("onnx", model=model, task=TASK, library_name="transformers")
-        known: type[OnnxConfig] = type(make(model.config))
+        return type(make(model.config))
     except (KeyError, ValueError):
         return BertOnnxConfig
-    return known
 
 
 def attention_shape(folder: Path) -> tuple[int, int]:
