@@ -1,5 +1,7 @@
 """Types of training.json, written by benchmarks.training and read by the report."""
 
+from typing import final
+
 from typing_extensions import TypedDict
 
 from benchmarks.result import Head
@@ -64,3 +66,41 @@ def head(result: TrainingResult) -> Head:
         "environment": {"python": machine["python"], "system": "", "packages": result["versions"]},
         "git": {"commit": None, "dirty": []},
     }
+
+
+@final
+class Refused(TypedDict):
+    """An architecture that does not get as far as a served bundle."""
+
+    name: str
+    packed: bool
+    stage: str
+    """The stage that failed: check, train, evaluate, export or serve."""
+    reason: str
+
+
+@final
+class Served(TypedDict):
+    """An architecture that was trained, exported and served."""
+
+    name: str
+    packed: bool
+    check_seconds: float
+    """Time of the check before training."""
+    test_macro_f1: float
+    variants: dict[str, float]
+    """Share of fp32's labels that each variant of the graph gives, by file."""
+    dropped: dict[str, str]
+    """Files of the variants that could not be written or run, with the reason."""
+    logit_difference: float
+    """Largest difference between a logit of fp32.onnx and of torch."""
+    graph: str
+    """The graph that the bundle serves on the CPU."""
+    served_agreement: float
+    """Share of torch's labels that the served bundle gives."""
+
+
+class ArchitecturesResult(Head):
+    """architectures.json."""
+
+    architectures: list[Served | Refused]

@@ -4,14 +4,16 @@ import logging
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.optimizer import optimize_model
 from optimum.exporters.onnx import onnx_export_from_model
+from optimum.exporters.onnx.model_configs import BertOnnxConfig
 from optimum.exporters.tasks import TasksManager
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from commentwise.fileio import read_json
 from commentwise.models.graphs.storage import is_large, move_graph, repack, save_graph
@@ -23,10 +25,7 @@ SIGNATURE = ("input_ids", "attention_mask")
 def export_encoder(folder: Path, out: Path) -> None:
     """Export an encoder saved by transformers in `folder` as an fp32 graph `input_ids, attention_mask -> logits`."""
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    make_config = TasksManager.get_exporter_config_constructor(
-        "onnx", model=model, task=TASK, library_name="transformers"
-    )
-    base = type(make_config(model.config))
+    base = _export_config(model)
 
     class Config(base):  # type: ignore[misc, valid-type]
         """The export configuration of the architecture, without token types: a comment is one segment."""
@@ -40,10 +39,27 @@ def export_encoder(folder: Path, out: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns about intended constants
         onnx_export_from_model(
-            model, scratch, task=TASK, custom_onnx_configs={"model": Config(model.config, task=TASK)}, device="cpu"
+            model,
+            scratch,
+            task=TASK,
+            custom_onnx_configs={"model": Config(model.config, task=TASK)},
+            device="cpu",
+            do_validation=False,  # the check before training and the stage export compare logits
         )
     move_graph(scratch / "model.onnx", out)
     shutil.rmtree(scratch)
+
+
+def _export_config(model: PreTrainedModel) -> Any:
+    """The class of the export configuration of an architecture; that of BERT where optimum knows none.
+
+    It differs in the inputs, of which only SIGNATURE is used, and in the opset.
+    """
+    try:
+        make = TasksManager.get_exporter_config_constructor("onnx", model=model, task=TASK, library_name="transformers")
+        return type(make(model.config))
+    except (KeyError, ValueError):
+        return BertOnnxConfig
 
 
 def attention_shape(folder: Path) -> tuple[int, int]:

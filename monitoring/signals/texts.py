@@ -98,9 +98,9 @@ class Embedder:
     def __init__(self, bundle: Path) -> None:
         """Cut the bundle's fp32 graph before its last matrix product. Raises CommentwiseError when it has none."""
         manifest = verify_files(bundle)
-        graph = onnx.load(
-            bundle / next(name for name, entry in manifest.files.items() if entry.get("precision") == "fp32")
-        )
+        name = next(name for name, entry in manifest.files.items() if entry.get("precision") == "fp32")
+        # Weights beside the graph stay in their file: with them, it could exceed the 2 GB that protobuf can serialise.
+        graph = onnx.load(bundle / name, load_external_data=False)
         products = [node for node in graph.graph.node if node.op_type in ("Gemm", "MatMul")]
         if not products:
             raise CommentwiseError(
@@ -110,6 +110,7 @@ class Embedder:
         graph.graph.output.extend([onnx.helper.make_tensor_value_info(self._output, onnx.TensorProto.FLOAT, None)])
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(bundle.resolve()))
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
         self._tokenizer = load_tokenizer(bundle / TOKENIZER, manifest.max_tokens)
 

@@ -11,6 +11,8 @@ from transformers import (
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    ErnieConfig,
+    ErnieForSequenceClassification,
     PreTrainedModel,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -43,7 +45,12 @@ def distilbert() -> PreTrainedModel:
     )
 
 
-@pytest.fixture(params=[bert, roberta, distilbert])
+def ernie() -> PreTrainedModel:
+    """An architecture that the exporter has no configuration for."""
+    return ErnieForSequenceClassification(ErnieConfig(**SMALL, num_labels=LABELS))
+
+
+@pytest.fixture(params=[bert, roberta, distilbert, ernie])
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
     torch.manual_seed(0)
     model: PreTrainedModel = request.param().eval()

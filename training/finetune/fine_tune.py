@@ -23,6 +23,7 @@ from commentwise.training.families.family import COMMENT_TOKENS, Task
 from commentwise.training.finetune.batches import Examples
 from commentwise.training.finetune.checkpoints import Checkpoints
 from commentwise.training.finetune.encoded import EncodedComments, encoded
+from commentwise.training.finetune.export_check import check_export
 from commentwise.training.finetune.loop import SPEEDS, Progress, Row, Trainer
 from commentwise.training.finetune.operations import operations
 from commentwise.training.finetune.progress import console
@@ -43,7 +44,7 @@ def fine_tune(
 
     Returns the candidate's metrics. `on_row` is called with each row of the history. An interrupted run resumes when
     this is called again with the same arguments. Raises CommentwiseError when the data or the checkpoint cannot be
-    used, or the loss is no longer finite.
+    used, the architecture cannot be exported, or the loss is no longer finite.
     """
     set_seed(task.seed)
     tokenizer_text = tokenizer_json(settings.checkpoint)
@@ -53,6 +54,8 @@ def fine_tune(
         tokenizer_from_text(tokenizer_text, task.max_tokens), ["a video " * task.max_tokens, "a video"]
     )
     check_inputs(model, settings.checkpoint, long, short)
+    if unchecked := check_export(model, settings.checkpoint, [long, short]):
+        accelerator.print(f"train@bert: {unchecked}")
     examples = _examples_by_part(accelerator, task, tokenizer_text, settings.class_weights)
     if settings.dropout is not None:
         set_dropout(model, settings.dropout)
