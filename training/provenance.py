@@ -83,6 +83,11 @@ def author(folder: Path) -> str:
     return _git(folder, "var", "GIT_AUTHOR_IDENT").rpartition(" ")[0].rpartition(" ")[0] or getpass.getuser()
 
 
+def commit_date(folder: Path, commit: str | None) -> str | None:
+    """The ISO time at which this commit was made; None if the repository does not have it."""
+    return (_git(folder, "show", "--no-patch", "--format=%cI", commit).strip() or None) if commit else None
+
+
 def environment_facts() -> dict[str, Any]:
     """The Python version, the system, and the versions of the packages that a result depends on."""
     versions = {}

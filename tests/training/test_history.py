@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from mlflow.tracking import MlflowClient
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import bundle_id
 from commentwise.models.prediction_log import connect, insert_predictions, predictions, prepare
-from commentwise.training.registry import aliases, history, publish
+from commentwise.training.registry import aliases, history, lineage, publish
 from commentwise.training.registry import versions as registry
 from commentwise.training.registry.dates import point_in_time
 from commentwise.training.registry.rollback import roll_back
@@ -128,7 +129,7 @@ def test_the_history_fits_80_columns_and_shows_where_versions_were_served(
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     for text in (
-        "3 versions, champion: version 1. Times: CET (UTC+01:00)",
+        "commentwise: 3 versions, champion: version 1. Times: CET (UTC+01:00)",
         "by Jane Doe",
         "a file -> raw comments r -> split p",
         "logreg: it is the best",
@@ -146,6 +147,32 @@ def test_the_history_fits_80_columns_and_shows_where_versions_were_served(
     assert facts["versions"][2]["test"]["macro_f1"] == {"value": 0.5, "low": 0.4, "high": 0.6}
     assert {each["name"] for each in facts["experiments"]} == {"logreg", "svm", "bert"}
     assert facts["champions"][-1]["since"] == "2026-11-26T12:00:00+00:00"
+
+
+def test_a_lineage_fits_one_screen_unless_it_is_asked_for_in_full(
+    past: history.History, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["commentwise lineage", "champion"])
+    lineage.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    printed = "\n".join(lines)
+    for text in (
+        "by Jane Doe",
+        "a file -> raw",
+        "commit c0ffee",
+        "fp32.onnx",
+        "champion from 2026-11-26 13:00 until now",
+    ):
+        assert text in printed
+    monkeypatch.setattr(sys, "argv", ["commentwise lineage", "champion", "--full"])
+    lineage.main()
+    full = yaml.safe_load(capsys.readouterr().out)
+    assert full["params"] == {"seed": 1}
+    assert full["author"] == "Jane Doe <jane@example.org>"
+    assert set(full["files"]) == {"fp32.onnx", "golden.json", "tokenizer.json"}
 
 
 def log_answers(url: str, bundle: str, answers: int) -> None:

@@ -13,7 +13,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -30,6 +30,7 @@ from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import champion
 from commentwise.training.settings import load_settings
 
+MINUTE = timedelta(minutes=1)
 LOG = "COMMENTWISE_PREDICTION_LOG"
 
 
@@ -116,7 +117,7 @@ def champion_at(history: History, moment: datetime) -> Span:
     if moment < first.published:
         raise CommentwiseError(
             f"--at {shown(moment)} {zone(moment)} is before version {first.version}, the first of {history.model!r}: "
-            f"name a time from {shown(first.published)}"
+            f"name a time from {shown(first.published + MINUTE)}"
         )
     return span_at(history.spans, moment)
 
@@ -145,7 +146,8 @@ def _name(version: int | None) -> str:
 def _print(history: History) -> None:
     console, now = Console(highlight=False), datetime.now(UTC)
     current = f"champion: version {history.champion}" if history.champion else "no champion"
-    console.print(f"{history.model}: {len(history.versions)} versions, {current}. Times: {zone(now)}.", markup=False)
+    count = f"{len(history.versions)} version{'' if len(history.versions) == 1 else 's'}"
+    console.print(f"{history.model}: {count}, {current}. Times: {zone(now)}.", markup=False)
     if history.versions:
         console.print(version_table(history.versions, history.spans, history.changes))
     console.print(experiment_table(history.experiments))

@@ -43,7 +43,7 @@ def version_facts(record: VersionRecord, spans: Sequence[Span], changes: Sequenc
     facts = [
         ("published", f"{shown(record.published)} by {person(record.author)}"),
         ("data", data_line(record.data)),
-        ("choice", f"{record.family or UNKNOWN}: {record.choice or f'reason {UNKNOWN}'}"),
+        ("choice", choice_line(record)),
         ("test", scores_line(record.test)),
         ("decision", record.decision or UNKNOWN),
         *(("alias", alias) for alias in aliases),
@@ -103,6 +103,12 @@ def data_line(data: Data | None) -> str:
         return f"{UNKNOWN} (the bundle's artifacts are missing)"
     parts = ", ".join(f"{part} {rows:,}" for part, rows in data.rows.items())
     return f"{data.source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
+
+
+def choice_line(record: VersionRecord) -> str:
+    """The family of a version and why selection chose it."""
+    family, reason = record.family or UNKNOWN, record.choice or f"reason {UNKNOWN}"
+    return reason if reason.startswith(f"{family} ") else f"{family}: {reason}"
 
 
 def scores_line(test: dict[str, Any] | None) -> str:

@@ -74,10 +74,11 @@ class Experiment:
 
 def version_records(client: MlflowClient, model: str, log: dict[str, Served]) -> list[VersionRecord]:
     """Every version of the model, the oldest first. `log` has the answers by bundle."""
-    return [_version(client, version, log) for version in versions(client, model)]
+    return [version_record(client, version, log) for version in versions(client, model)]
 
 
-def _version(client: MlflowClient, version: ModelVersion, log: dict[str, Served]) -> VersionRecord:
+def version_record(client: MlflowClient, version: ModelVersion, log: dict[str, Served]) -> VersionRecord:
+    """The record of one version."""
     try:
         manifest = manifest_of(version)
     except CommentwiseError:
@@ -86,7 +87,7 @@ def _version(client: MlflowClient, version: ModelVersion, log: dict[str, Served]
     test = manifest.get("metrics", {}).get("test")
     return VersionRecord(
         version=int(version.version),
-        published=_time(version.creation_timestamp),
+        published=created(version),
         author=version.tags.get(AUTHOR_TAG) or _login(client, version),
         commit=version.tags.get(COMMIT_TAG),
         data=Data(**manifest["data"]) if manifest else None,
@@ -97,6 +98,11 @@ def _version(client: MlflowClient, version: ModelVersion, log: dict[str, Served]
         bundle=bundle,
         served=log.get(bundle) if bundle else None,
     )
+
+
+def created(version: ModelVersion) -> datetime:
+    """The time at which a version was registered."""
+    return _time(version.creation_timestamp)
 
 
 def _login(client: MlflowClient, version: ModelVersion) -> str | None:
