@@ -199,6 +199,22 @@ def insert_predictions(connection: Connection, rows: Sequence[dict[str, Any]]) -
     connection.execute(insert(predictions).on_conflict_do_nothing(), list(rows))
 
 
+@dataclass(frozen=True)
+class Served:
+    """The answers of one bundle in the log. Times are seconds since 1970."""
+
+    answers: int
+    first: float
+    last: float
+
+
+def served(connection: Connection) -> dict[str, Served]:
+    """The answers in the log by the id of their bundle."""
+    bundle, time = predictions.c.bundle_id, predictions.c.time
+    rows = connection.execute(select(bundle, func.count(), func.min(time), func.max(time)).group_by(bundle))
+    return {row[0]: Served(*row[1:]) for row in rows}
+
+
 def insert_feedback(connection: Connection, given: Feedback) -> bool:
     """Store feedback once; return False if its id belongs to other feedback."""
     insert = DIALECTS[connection.dialect.name]

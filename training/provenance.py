@@ -1,5 +1,6 @@
 """The origin of a result: data, code and environment."""
 
+import getpass
 import hashlib
 import json
 import os
@@ -75,6 +76,16 @@ def git_facts(folder: Path) -> dict[str, Any]:
     commit = _git(folder, "rev-parse", "HEAD").strip()
     changed = _git(folder, "status", "--porcelain", "--", *CODE).splitlines()
     return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
+
+
+def author(folder: Path) -> str:
+    """The author that git would give a commit in this folder, as `Name <address>`; without git, the login."""
+    return _git(folder, "var", "GIT_AUTHOR_IDENT").rpartition(" ")[0].rpartition(" ")[0] or getpass.getuser()
+
+
+def commit_date(folder: Path, commit: str | None) -> str | None:
+    """The ISO time at which this commit was made; None if the repository does not have it."""
+    return (_git(folder, "show", "--no-patch", "--format=%cI", commit).strip() or None) if commit else None
 
 
 def environment_facts() -> dict[str, Any]:

@@ -23,17 +23,21 @@ from commentwise.models.checkpoint import is_local
 from commentwise.training.candidate import GRAPH, read_metrics, read_part
 from commentwise.training.families import catalog
 from commentwise.training.project import Project
-from commentwise.training.provenance import folder_md5
+from commentwise.training.provenance import author, folder_md5
+from commentwise.training.registry.aliases import record_change
 from commentwise.training.registry.card import model_card
 from commentwise.training.registry.flavor import write_flavor
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
 from commentwise.training.registry.versions import (
+    AUTHOR_TAG,
     BUNDLE_FOLDER,
     BUNDLE_TAG,
     CHALLENGER,
     CHAMPION,
+    CHOICE_TAG,
     DECISION_TAG,
     PREVIOUS_TAG,
+    aliased,
     champion,
     downloaded,
     manifest_of,
@@ -54,9 +58,9 @@ def main() -> None:
     client = connect(project)
     version = register(client, project, settings)
     alias, reason = judge(client, project, version, settings)
-    move_alias(client, version, alias)
-    if reason != ALREADY:
+    if reason != ALREADY:  # before the alias, whose history quotes it
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
+    move_alias(client, version, alias)
     if warning := _local_checkpoint(project):
         print(f"warning: {warning}")
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
@@ -86,6 +90,8 @@ def register(client: MlflowClient, project: Project, settings: Settings) -> Mode
             BUNDLE_TAG: bundle,
             "git.commit": str(manifest["git"]["commit"]),
             "data.prepared_md5": manifest["data"]["prepared_md5"],
+            AUTHOR_TAG: author(project.root),
+            CHOICE_TAG: read_json(project.selection)["reason"],
         },
         description=f"{manifest['family']} on {manifest['data']['source']}; see model_card.md in the run's artifacts",
     )
@@ -195,17 +201,18 @@ def _leak_warning(current: ModelVersion, version: ModelVersion) -> str:
 
 
 def move_alias(client: MlflowClient, version: ModelVersion, alias: str) -> None:
-    """Set the alias to the version. A new champion loses the alias challenger, and gets a tag with its predecessor."""
-    before = champion(client, version.name) if alias == CHAMPION else None
-    if before and before.version != version.version:
+    """Set the alias to the version and record the change; every change of an alias goes through here.
+
+    A new champion loses the alias challenger, and gets a tag with its predecessor.
+    """
+    before = aliased(client, version.name, alias)
+    if alias == CHAMPION and before and before.version != version.version:
         client.set_model_version_tag(version.name, version.version, PREVIOUS_TAG, before.version)
     client.set_registered_model_alias(version.name, alias, version.version)
+    record_change(client, version, alias, before)
     if alias == CHAMPION:
-        try:
-            challenger = client.get_model_version_by_alias(version.name, CHALLENGER)
-        except MlflowException:
-            return
-        if challenger.version == version.version:
+        challenger = aliased(client, version.name, CHALLENGER)
+        if challenger and challenger.version == version.version:
             client.delete_registered_model_alias(version.name, CHALLENGER)
 
 

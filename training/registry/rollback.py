@@ -51,14 +51,14 @@ def roll_back(client: MlflowClient, model: str, target: str | None, why: str) ->
     if version.version == current.version:
         return f"version {version.version} of {model!r} already was champion"
     before_target = version.tags.get(PREVIOUS_TAG)
+    done = f"version {version.version} of {model!r} is champion instead of {current.version}"
+    decision = f"{done}: {why} ({getpass.getuser()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
+    client.set_model_version_tag(model, version.version, DECISION_TAG, decision)
     move_alias(client, version, CHAMPION)
     if before_target:  # a second rollback goes back to the version before
         client.set_model_version_tag(model, version.version, PREVIOUS_TAG, before_target)
     elif target is None:
         client.delete_model_version_tag(model, version.version, PREVIOUS_TAG)
-    done = f"version {version.version} of {model!r} is champion instead of {current.version}"
-    decision = f"{done}: {why} ({getpass.getuser()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
-    client.set_model_version_tag(model, version.version, DECISION_TAG, decision)
     return done
 
 

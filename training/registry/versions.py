@@ -20,6 +20,9 @@ CHALLENGER = "challenger"
 BUNDLE_TAG = "commentwise.bundle"
 DECISION_TAG = "commentwise.decision"
 PREVIOUS_TAG = "commentwise.previous_champion"
+AUTHOR_TAG = "commentwise.author"
+CHOICE_TAG = "commentwise.choice"
+"""Why selection chose the version's family."""
 BUNDLE_FOLDER = "bundle"
 """Folder of the bundle in the artifacts of its run."""
 
@@ -31,9 +34,7 @@ def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion
             return client.get_model_version(model, version)
         return client.get_model_version_by_alias(model, version)
     except MlflowException:
-        existing = ", ".join(
-            str(known.version) for known in sorted(_versions(client, model), key=lambda known: int(known.version))
-        )
+        existing = ", ".join(str(known.version) for known in versions(client, model))
         raise CommentwiseError(
             f"the registry has no version {version!r} of {model!r} (it has {existing or 'none'}): publish one with `commentwise publish`"
         ) from None
@@ -41,19 +42,31 @@ def find_version(client: MlflowClient, model: str, version: str) -> ModelVersion
 
 def champion(client: MlflowClient, model: str) -> ModelVersion | None:
     """The version in production, or None if there is no champion."""
+    return aliased(client, model, CHAMPION)
+
+
+def aliased(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
+    """The version that has the alias, or None."""
     try:
-        return client.get_model_version_by_alias(model, CHAMPION)
+        return client.get_model_version_by_alias(model, alias)
     except MlflowException:
         return None  # MLflow raises different errors for a missing alias and a missing model
 
 
 def version_of_bundle(client: MlflowClient, model: str, bundle: str) -> ModelVersion | None:
     """The version of the bundle with this id (see `commentwise.models.bundle.bundle_id`), or None."""
-    return next((known for known in _versions(client, model) if known.tags.get(BUNDLE_TAG) == bundle), None)
+    return next((known for known in versions(client, model) if known.tags.get(BUNDLE_TAG) == bundle), None)
 
 
-def _versions(client: MlflowClient, model: str) -> list[ModelVersion]:
-    return list(client.search_model_versions(f"name = '{model}'"))
+def versions(client: MlflowClient, model: str) -> list[ModelVersion]:
+    """All versions, the oldest first."""
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while token != "":
+        page = client.search_model_versions(f"name = '{model}'", page_token=token)
+        found += page
+        token = page.token or ""
+    return sorted(found, key=lambda version: int(version.version))
 
 
 @contextmanager
