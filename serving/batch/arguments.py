@@ -32,7 +32,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("inputs", nargs="+", metavar="IN", help="a file of comments, or - for standard input")
     add("-o", "--output", required=True, metavar="OUT", help="the file to write, or - for standard output")
     add("--column", default="text", help="the column with the comments (default: %(default)s)")
-    add("--model", type=Path, default=Path("artifacts/bundle"), help="the folder of the bundle (default: %(default)s)")
+    add("--model", default="artifacts/bundle", help="the folder of the bundle, or models:/NAME@ALIAS or models:/NAME/3 in an MLflow registry (default: %(default)s)")  # fmt: skip
     add(
         "--device",
         choices=("auto", "cpu", "cuda"),

@@ -30,6 +30,7 @@ from commentwise.comments.formats.parquet import common_type
 from commentwise.comments.formats.rows import by_reason, check_names
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.models.bundle import MANIFEST, Classifier, Manifest, bundle_id
+from commentwise.models.names import bundle_folder
 from commentwise.serving.batch.arguments import (
     check_paths,
     default_rejects,
@@ -57,12 +58,13 @@ def main() -> None:
         options = reading_options(arguments)
         inputs = [Source(name, options) for name in arguments.inputs]
         names = new_names(arguments.rename)
-        manifest = Manifest.from_json(arguments.model / MANIFEST)
+        model = bundle_folder(arguments.model)
+        manifest = Manifest.from_json(model / MANIFEST)
         answers = answer_columns(manifest.labels)
         target = format_of(arguments.output, arguments.output_format)
         columns = survey(inputs, arguments.column, answers, names, typed=target.kind == "parquet")
         form, only = _row_format(arguments.output, target, columns, answers)
-        classifier = Classifier(arguments.model, device_of(arguments.device, manifest), cascade=arguments.cascade)
+        classifier = Classifier(model, device_of(arguments.device, manifest), cascade=arguments.cascade)
         work = work_of(inputs, arguments.column, classifier) | reading_work(arguments)
         sink: PartialFile | StandardOutput = (
             StandardOutput(rejects)
@@ -83,13 +85,14 @@ def _score_on_cluster(arguments: argparse.Namespace) -> None:
             raise CommentwiseError(
                 f"--{flag.replace('_', '-')} does not go with --engine ray, which writes a folder of Parquet files: leave it out"
             )
-    manifest = Manifest.from_json(arguments.model / MANIFEST)
-    device = device_of(arguments.device, manifest)
     with _stoppable(True):
+        model = bundle_folder(arguments.model)
+        manifest = Manifest.from_json(model / MANIFEST)
+        device = device_of(arguments.device, manifest)
         totals, earlier, seconds = score(
             arguments.inputs,
             arguments.output,
-            arguments.model,
+            model,
             arguments.column,
             device,
             arguments.cascade,

@@ -37,7 +37,7 @@ commentwise.Classifier
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__"]
+    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__", "load"]
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         commentwise.nothing  # noqa: B018
 
