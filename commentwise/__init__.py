@@ -1,7 +1,7 @@
 """Commentwise turns raw comments into a sentiment model that a team can trust in production.
 
->>> from commentwise import Classifier
->>> Classifier("artifacts/bundle").predict(["best tutorial ever"])[0].label  # doctest: +SKIP
+>>> import commentwise
+>>> commentwise.load("models:/commentwise@champion").predict(["best tutorial ever"])[0].label  # doctest: +SKIP
 'positive'
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from commentwise.models.bundle import Classifier
+    from commentwise.models.names import load
     from commentwise.serving.client import AsyncClient, Client
 
 # pandera and MLflow import PySpark if it is installed, and PySpark warns about pandas 3 at each import. Here, the filter
@@ -19,12 +20,13 @@ warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", F
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncClient", "Classifier", "Client", "__version__"]
+__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load"]
 
 _MODULES = {
     "AsyncClient": "commentwise.serving.client",
     "Classifier": "commentwise.models.bundle",
     "Client": "commentwise.serving.client",
+    "load": "commentwise.models.names",
 }
 
 

@@ -39,7 +39,10 @@ class LogSettings(Settings):
 class WindowSettings(LogSettings):
     """The predictions to analyse, and the reference to compare them with."""
 
-    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle in production")
+    bundle: str = Field(
+        default=str(MonitoredProject().bundle),
+        description="folder of the bundle in production, or models:/NAME@ALIAS in a registry",
+    )
     reference: Path = Field(default=MonitoredProject().reference, description="file that `commentwise reference` wrote")
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
     windows: int = Field(default=12, ge=1, le=500, description="maximum number of windows, the latest ones")

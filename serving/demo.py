@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from commentwise.errors import CommentwiseError, run_command
+from commentwise.models.names import bundle_folder
 
 START_SECONDS = 120
 STOP_SECONDS = 30
@@ -26,11 +27,11 @@ def main() -> None:
     """Classify the texts on the command line."""
     parser = argparse.ArgumentParser(prog="python -m commentwise.serving.demo", description=__doc__)
     parser.add_argument(
-        "--model", type=Path, default=Path("artifacts/bundle"), help="folder of the bundle (default: %(default)s)"
+        "--model", default="artifacts/bundle", help="folder of the bundle, or models:/NAME@ALIAS (default: %(default)s)"
     )
     parser.add_argument("texts", nargs="+", metavar="TEXT", help="a comment to classify")
     arguments = parser.parse_args()
-    with running_server(arguments.model) as url:
+    with running_server(bundle_folder(arguments.model)) as url:
         for text in arguments.texts:
             answer = analyze(url, text)
             print(f"{answer['sentiment']:<10} {answer['confidence']:.2f}  {' '.join(text.split())}")

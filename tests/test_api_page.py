@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import commentwise
+from tests.registry import register
 from tests.serving.process import Server, started
 
 PAGE = Path(__file__).parents[1] / "docs/api.md"
@@ -21,10 +22,16 @@ def server(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
+@pytest.fixture(scope="module")
+def registry(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return register(tmp_path_factory.mktemp("registry"), tiny_bundle)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_runs(
     example: str,
     server: Server,
+    registry: str,
     tiny_bundle: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -33,6 +40,8 @@ def test_an_example_runs(
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts/bundle").symlink_to(tiny_bundle)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
     exec(compile(example.replace(ADDRESS, server.url), str(PAGE), "exec"), {"__name__": "example"})
     assert capsys.readouterr().out or "print" not in example
 
@@ -40,5 +49,5 @@ def test_an_example_runs(
 def test_every_public_name_is_documented() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name in commentwise.__all__:
-        assert name == "__version__" or f"## {name}" in text
+        assert name == "__version__" or f"\n## {name}\n" in text
         assert getattr(commentwise, name)

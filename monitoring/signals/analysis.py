@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commentwise.errors import CommentwiseError
+from commentwise.models.names import bundle_folder
 from commentwise.models.prediction_log import opened
 from commentwise.monitoring.settings import WindowSettings
 from commentwise.monitoring.signals.drift import FALSE_ALARM_RATE, Detector, Severity, Verdict, latest_run, power
@@ -89,7 +90,7 @@ def analyse(settings: WindowSettings) -> Analysis:
         raise CommentwiseError(
             f"the log holds {len(rows)} distinct comments of this bundle, fewer than a window of {settings.window}: wait, or give a smaller --window"
         )
-    verdicts = Detector(reference, settings.bundle).judge(windows)
+    verdicts = Detector(reference, bundle_folder(settings.bundle)).judge(windows)
     estimator, before = Estimator(reference), baseline(reference)
     estimates = [estimator.estimate(verdict.rows) for verdict in verdicts]
     counted = [realised(verdict.rows, labels, reference.labels) for verdict in verdicts]

@@ -20,6 +20,7 @@ from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, Manifest, bundle_id, verify_files
+from commentwise.models.names import bundle_folder
 from commentwise.models.tokens import load_tokenizer
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import Settings, read
@@ -52,7 +53,9 @@ class Reference:
 class ReferenceCommand(Settings):
     """Create the reference of a bundle."""
 
-    bundle: Path = Field(default=MonitoredProject().bundle, description="folder of the bundle")
+    bundle: str = Field(
+        default=str(MonitoredProject().bundle), description="folder of the bundle, or models:/NAME@ALIAS in a registry"
+    )
     data: Path = Field(
         default=MonitoredProject().prepared, description="folder of the split that the bundle was trained on"
     )
@@ -62,7 +65,7 @@ class ReferenceCommand(Settings):
 def main() -> None:
     """Create the reference and print its size."""
     settings = read(ReferenceCommand, "reference")
-    create(settings.bundle, settings.data, settings.reference)
+    create(bundle_folder(settings.bundle), settings.data, settings.reference)
 
 
 def create(bundle: Path, data: Path, path: Path) -> None:

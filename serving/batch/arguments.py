@@ -32,7 +32,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("inputs", nargs="+", metavar="IN", help="a file of comments, or - for standard input")
     add("-o", "--output", required=True, metavar="OUT", help="the file to write, or - for standard output")
     add("--column", default="text", help="the column with the comments (default: %(default)s)")
-    add("--model", type=Path, default=Path("artifacts/bundle"), help="the folder of the bundle (default: %(default)s)")
+    add("--model", default="artifacts/bundle", help="the folder of the bundle, or models:/NAME@ALIAS or models:/NAME/3 in an MLflow registry (default: %(default)s)")  # fmt: skip
     add(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -55,6 +55,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--columns", metavar="NAME,…", help="the names of the columns of CSV without a header")
     add("--rename", action="append", default=[], metavar="OLD=NEW", help="give a column of the inputs another name, e.g. label=label_before; repeatable")  # fmt: skip
     add("--output-format", choices=TEXT_FORMATS, help="the format of an output without a known ending")
+    add("--bom", action="store_true", help="start a CSV output with a byte-order mark, by which spreadsheets recognise UTF-8")  # fmt: skip
     add(
         "--rejects",
         type=Path,
@@ -89,10 +90,11 @@ def new_names(pairs: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def reading_work(arguments: argparse.Namespace) -> dict[str, str]:
-    """The options of reading on which the output depends, by names for messages. Left out where they are not given."""
+def options_work(arguments: argparse.Namespace) -> dict[str, str]:
+    """The options on which the output depends, by names for messages. Left out where they are not given."""
     settings = {f"--{name}": getattr(arguments, name) for name in ("encoding", "delimiter", "quotes", "columns")}
     settings["--rename"] = " ".join(arguments.rename)
+    settings["--bom"] = "given" if arguments.bom else ""
     return {name: value for name, value in settings.items() if value}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from commentwise.comments.formats.parquet import common_type
 from commentwise.comments.formats.rows import check_names
 from commentwise.errors import CommentwiseError
-from commentwise.serving.batch.chunks import answer_columns
+from commentwise.serving.batch.chunks import answer_columns, was_scored
 from commentwise.serving.batch.locations import Store, opened
 
 BLOCK_ROWS = 5_000
@@ -30,36 +30,37 @@ class Block:
 
 def survey(
     uris: Sequence[str], column: str, labels: Sequence[str], renamed: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Block]]:
-    """The columns of all inputs with their common Arrow types, and the blocks. `renamed` gives columns other names.
+) -> tuple[dict[str, Any], list[Block], list[str]]:
+    """The columns of all inputs with their common Arrow types, the blocks, and the places of inputs scored before.
 
-    Raises CommentwiseError if an input cannot be read, lacks `column`, has a column with the name of a result, or one
-    of a type that does not go with that of another input.
+    `renamed` gives columns other names. Answers of an earlier run do not count as columns of an input. Raises
+    CommentwiseError if an input cannot be read, lacks `column`, has some columns with the names of results, or one of
+    a type that does not go with that of another input.
     """
     answers = answer_columns(labels)
     types: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    blocks = []
+    blocks: list[Block] = []
+    scored_before: list[str] = []
     for number, uri in enumerate(uris):
         with opened(uri) as file:
             names = [renamed.get(name, name) for name in file.schema_arrow.names]
             check_names(uri, names)
-            if column not in names:
+            types_here = dict(zip(names, (field.type for field in file.schema_arrow), strict=True))
+            if was_scored(uri, names, answers):
+                scored_before.append(Store(uri).place)
+                types_here = {name: known for name, known in types_here.items() if name not in answers}
+            if column not in types_here:
                 raise CommentwiseError(
-                    f"{uri} has no column {column!r}, only {names}: name the column of the comments with --column"
+                    f"{uri} has no column {column!r}, only {list(types_here)}: name the column of the comments with --column"
                 )
-            if taken := answers.keys() & set(names):
-                name = min(taken)
-                raise CommentwiseError(
-                    f"{uri} has a column {name!r}, which scoring adds: rename it, e.g. --rename {name}={name}_before"
-                )
-            for name, field in zip(names, file.schema_arrow, strict=True):
+            for name, known in types_here.items():
                 before = origin.setdefault(name, uri)
-                types[name] = common_type(name, types.get(name, field.type), field.type, before, uri)
+                types[name] = common_type(name, types.get(name, known), known, before, uri)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             for index, position in enumerate(_positions(groups)):
                 blocks.append(Block(f"part-{number:05}-{index:06}", Store(uri).place, *position))
-    return types | answers, blocks
+    return types | answers, blocks, scored_before
 
 
 def _positions(group_rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -1,7 +1,7 @@
 """Scoring in chunks: consecutive rows are validated, scored and encoded for writing, several chunks at once."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any
 from commentwise.comments.files import Rows
 from commentwise.comments.formats.rows import PEEKED_ROWS, Row, cell_text, kind_of
 from commentwise.comments.limits import MAX_CHARACTERS
+from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, Prediction, bundle_id
 from commentwise.serving.batch.outputs import ScoredChunk
 from commentwise.serving.batch.writers import RowFormat, encode_jsonl
@@ -35,6 +36,24 @@ def answer_columns(labels: Sequence[str]) -> dict[str, str]:
     }
 
 
+def was_scored(name: str, columns: Collection[str], answers: Collection[str]) -> bool:
+    """True if an input has all columns that scoring adds, so an earlier run wrote it and they are replaced.
+
+    Raises CommentwiseError if it has only some of them, which may be somebody's labels.
+    """
+    taken = [column for column in columns if column in answers]
+    if 0 < len(taken) < len(answers):
+        raise CommentwiseError(
+            f"{name} has a column {taken[0]!r}, which scoring adds: rename it, e.g. --rename {taken[0]}={taken[0]}_before"
+        )
+    return bool(taken)
+
+
+def replacing(names: Iterable[str], answers: Collection[str]) -> str:
+    """The line about inputs that were scored before."""
+    return f"scored before: {', '.join(names)}: the columns {', '.join(answers)} are replaced"
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Consecutive rows of the inputs."""
@@ -58,15 +77,24 @@ def chunks(rows: Rows, remaining: Iterator[Row], index: int) -> Iterator[Chunk]:
 class Scorer:
     """Scores chunks of rows."""
 
-    def __init__(self, classifier: Classifier, column: str, only: frozenset[str] | None, form: RowFormat) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        column: str,
+        only: frozenset[str] | None,
+        form: RowFormat,
+        scored_before: Collection[str] = (),
+    ) -> None:
         """Score the texts in `column` and encode the results with `form`.
 
-        `only` are the columns that rows may have, or None if `form` takes any.
+        `only` are the columns that rows may have, or None if `form` takes any. The answers in rows of the files
+        `scored_before` are replaced.
         """
         self.classifier = classifier
         self._column = column
         self._only = only
         self._form = form
+        self._scored_before = frozenset(scored_before)
         self._answers = frozenset(answer_columns(classifier.manifest.labels))
         self._bundle = bundle_id(classifier.folder)[:12]  # the same prefix as the server shows
 
@@ -75,6 +103,8 @@ class Scorer:
         accepted: list[tuple[Row, str]] = []
         rejects: list[dict[str, Any]] = []
         for row in chunk.rows:
+            if row.file in self._scored_before and row.values.keys() >= self._answers:
+                row.values = {name: value for name, value in row.values.items() if name not in self._answers}
             text, reason = self._validated(row)
             if reason:
                 rejects.append({"file": row.file, "row": row.number, "reason": reason, "raw": row.raw})

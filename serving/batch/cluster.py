@@ -29,7 +29,7 @@ from commentwise.comments.formats.rows import Row, renamed
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import Classifier, Manifest, bundle_id
 from commentwise.serving.batch.blocks import BLOCK_ROWS, Block, block_batches, survey
-from commentwise.serving.batch.chunks import Chunk, Scorer
+from commentwise.serving.batch.chunks import Chunk, Scorer, answer_columns, replacing
 from commentwise.serving.batch.locations import Store, opened, parquet_files
 from commentwise.serving.batch.outputs import ScoredChunk, Totals
 from commentwise.serving.batch.writers import ParquetFormat
@@ -54,6 +54,7 @@ class BlockScorer:
         types: dict[str, Any],
         out: str,
         names: dict[str, str],
+        scored_before: list[str],
     ) -> None:
         """`bundle` refers to the bundle's files in Ray's object store, since the machines need not share a disk."""
         import ray
@@ -62,7 +63,8 @@ class BlockScorer:
             for name, content in ray.get(bundle).items():
                 Path(folder, name).write_bytes(content)
             classifier = Classifier(Path(folder), device, threads=1, cascade=cascade)
-            self._score = Scorer(classifier, column, frozenset(types), ParquetFormat(out, list(types), types))
+            form = ParquetFormat(out, list(types), types)
+            self._score = Scorer(classifier, column, frozenset(types), form, scored_before)
         self._out = Store(out)
         self._names = names
 
@@ -110,7 +112,9 @@ def score(
     manifest = Manifest.from_json(model / "manifest.json")
     store = Store(out)
     uris = parquet_files(inputs)
-    types, blocks = survey(uris, column, manifest.labels, names)
+    types, blocks, scored_before = survey(uris, column, manifest.labels, names)
+    if scored_before:
+        print(replacing(scored_before, answer_columns(manifest.labels)), file=sys.stderr)
     work = {f"input {number}": Store(uri).facts() for number, uri in enumerate(uris, start=1)} | {
         "--column": column,
         "the bundle": bundle_id(model),
@@ -128,7 +132,7 @@ def score(
             store.clear()
             store.write(WORK, json.dumps(work).encode())
         files = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
-        arguments = (device, cascade, column, types, store.place, names)
+        arguments = (device, cascade, column, types, store.place, names, scored_before)
         parts = _run(remaining, files, arguments) if remaining else iter(())
         console = Console(stderr=True)
         for part in track(parts, "", len(remaining), console=console, transient=True, disable=not sys.stderr.isatty()):

@@ -30,16 +30,26 @@ from commentwise.comments.formats.parquet import common_type
 from commentwise.comments.formats.rows import by_reason, check_names
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.models.bundle import MANIFEST, Classifier, Manifest, bundle_id
+from commentwise.models.names import bundle_folder
 from commentwise.serving.batch.arguments import (
     check_paths,
     default_rejects,
     device_of,
     new_names,
+    options_work,
     parser,
     reading_options,
-    reading_work,
 )
-from commentwise.serving.batch.chunks import CHUNK_ROWS, CHUNKS_AT_ONCE, Scorer, answer_columns, chunks, in_order
+from commentwise.serving.batch.chunks import (
+    CHUNK_ROWS,
+    CHUNKS_AT_ONCE,
+    Scorer,
+    answer_columns,
+    chunks,
+    in_order,
+    replacing,
+    was_scored,
+)
 from commentwise.serving.batch.outputs import PartialFile, StandardOutput, Totals
 from commentwise.serving.batch.writers import Format, ParquetFormat, RowFormat, TextFormat, format_of
 
@@ -57,20 +67,25 @@ def main() -> None:
         options = reading_options(arguments)
         inputs = [Source(name, options) for name in arguments.inputs]
         names = new_names(arguments.rename)
-        manifest = Manifest.from_json(arguments.model / MANIFEST)
+        model = bundle_folder(arguments.model)
+        manifest = Manifest.from_json(model / MANIFEST)
         answers = answer_columns(manifest.labels)
         target = format_of(arguments.output, arguments.output_format)
-        columns = survey(inputs, arguments.column, answers, names, typed=target.kind == "parquet")
-        form, only = _row_format(arguments.output, target, columns, answers)
-        classifier = Classifier(arguments.model, device_of(arguments.device, manifest), cascade=arguments.cascade)
-        work = work_of(inputs, arguments.column, classifier) | reading_work(arguments)
+        columns, before = survey(inputs, arguments.column, answers, names, typed=target.kind == "parquet")
+        if arguments.bom and target.kind != "csv":
+            raise CommentwiseError(f"--bom marks CSV and the output is {target.kind}: leave it out")
+        if before:
+            print(replacing(before, answers), file=sys.stderr)
+        form, only = _row_format(arguments.output, target, columns, answers, arguments.bom)
+        classifier = Classifier(model, device_of(arguments.device, manifest), cascade=arguments.cascade)
+        work = work_of(inputs, arguments.column, classifier) | options_work(arguments)
         sink: PartialFile | StandardOutput = (
             StandardOutput(rejects)
             if arguments.output == STANDARD_STREAM
             else PartialFile(Path(arguments.output), rejects, form, work, arguments.restart or not resumable)
         )
         earlier = sink.totals.rows
-        seconds = run(inputs, Scorer(classifier, arguments.column, only, form), sink, names)
+        seconds = run(inputs, Scorer(classifier, arguments.column, only, form, before), sink, names)
         print(_summary(sink.totals, earlier, seconds, manifest.labels, rejects, arguments.output), file=sys.stderr)
         _check_scored(sink.totals, rejects)
 
@@ -78,18 +93,19 @@ def main() -> None:
 def _score_on_cluster(arguments: argparse.Namespace) -> None:
     from commentwise.serving.batch.cluster import score  # needs pyarrow and Ray
 
-    for flag in ("rejects", "format", "output_format", "encoding", "delimiter", "quotes", "columns"):
+    for flag in ("rejects", "format", "output_format", "encoding", "delimiter", "quotes", "columns", "bom"):
         if getattr(arguments, flag):
             raise CommentwiseError(
                 f"--{flag.replace('_', '-')} does not go with --engine ray, which writes a folder of Parquet files: leave it out"
             )
-    manifest = Manifest.from_json(arguments.model / MANIFEST)
-    device = device_of(arguments.device, manifest)
     with _stoppable(True):
+        model = bundle_folder(arguments.model)
+        manifest = Manifest.from_json(model / MANIFEST)
+        device = device_of(arguments.device, manifest)
         totals, earlier, seconds = score(
             arguments.inputs,
             arguments.output,
-            arguments.model,
+            model,
             arguments.column,
             device,
             arguments.cascade,
@@ -116,49 +132,50 @@ def survey(
     answers: Collection[str],
     names: Mapping[str, str] | None = None,
     typed: bool = True,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
     """The columns of all inputs in order of appearance, with their common Arrow types if `typed`, or None if unknown.
 
-    `names` are new names of columns. Raises CommentwiseError if an input cannot be read, lacks `column`, has a column
-    with the name of a result, or one of a type that does not go with that of another input.
+    Second, the names of the inputs that were scored before; their answers do not count as columns. `names` are new
+    names of columns. Raises CommentwiseError if an input cannot be read, lacks `column`, has some columns with the
+    names of results, or one of a type that does not go with that of another input.
     """
     names = names or {}
     columns: dict[str, Any] = {}
     origin: dict[str, str] = {}
+    before: list[str] = []
     unused = set(names)
     for source in inputs:
         with source.opened() as table:
             unused -= set(table.columns)
             types = {names.get(name, name): table.types.get(name) if typed else None for name in table.columns}
             check_names(source.name, [names.get(name, name) for name in table.columns])
+            if was_scored(source.name, types, answers):
+                before.append(source.name)
+                types = {name: known for name, known in types.items() if name not in answers}
             # JSON lines without a readable row have no columns at all.
             if types and column not in types:
                 raise CommentwiseError(
                     f"{source.name} has no column {column!r}, only {', '.join(map(repr, types))}: name one of these with --column, "
                     "or all with --columns if there is no header"
                 )
-            if taken := [name for name in types if name in answers]:
-                raise CommentwiseError(
-                    f"{source.name} has a column {taken[0]!r}, which scoring adds: rename it, e.g. --rename {taken[0]}={taken[0]}_before"
-                )
             for name, known in types.items():
-                before = origin.setdefault(name, source.name)
+                first = origin.setdefault(name, source.name)
                 columns[name] = (
-                    common_type(name, columns[name], known, before, source.name) if name in columns else known
+                    common_type(name, columns[name], known, first, source.name) if name in columns else known
                 )
     if unused:
         raise CommentwiseError(f"no input has a column {min(unused)!r}: correct --rename")
-    return columns
+    return columns, before
 
 
 def _row_format(
-    output: str, form: Format, columns: dict[str, Any], answers: dict[str, str]
+    output: str, form: Format, columns: dict[str, Any], answers: dict[str, str], bom: bool
 ) -> tuple[RowFormat, frozenset[str] | None]:
     """The format of the output, and the columns that rows may have, or None if any."""
     names = [*columns, *answers]
     if form.kind == "parquet":
         return ParquetFormat(output, names, columns | answers), frozenset(columns)
-    return TextFormat(form, names), frozenset(columns) if form.kind == "csv" else None
+    return TextFormat(form, names, bom), frozenset(columns) if form.kind == "csv" else None
 
 
 def work_of(inputs: Iterable[Source], column: str, classifier: Classifier) -> dict[str, str]:

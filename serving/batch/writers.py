@@ -1,5 +1,6 @@
 """Formats of scored rows: CSV, JSON lines and Parquet, written in parts."""
 
+import codecs
 import csv
 import functools
 import gzip
@@ -55,13 +56,17 @@ class RowFormat(Protocol):
 class TextFormat:
     """CSV (RFC 4180) with `columns`, or JSON lines with the columns of each row."""
 
-    def __init__(self, form: Format, columns: Sequence[str]) -> None:
+    def __init__(self, form: Format, columns: Sequence[str], bom: bool = False) -> None:
+        """With `bom`, CSV starts with a byte-order mark, by which spreadsheets recognise UTF-8."""
         self._form = form
         self._columns = columns
+        self._bom = bom and form.kind == "csv"
 
     def encode(self, rows: Sequence[dict[str, Any]], first: bool) -> bytes:
         """Encode one part of the file; the first has the header. Gzip files may be concatenated."""
         text = encode_csv(rows, self._columns, first) if self._form.kind == "csv" else encode_jsonl(rows)
+        if first and self._bom:
+            text = codecs.BOM_UTF8 + text
         return gzip.compress(text, mtime=0) if self._form.gz else text
 
     def join(self, parts: Sequence[Path], path: Path) -> None:

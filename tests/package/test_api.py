@@ -4,12 +4,13 @@ import doctest
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import commentwise
 from tests.package.conftest import SHORT_NAMES
-from tests.package.extras import ROOT
+from tests.package.extras import ROOT, run_with_extras
 
 FOLDERS = ("commentwise", "comments", "models", "serving", "training", "monitoring")
 EXAMPLES = sorted(
@@ -36,8 +37,22 @@ commentwise.Classifier
     assert (done.stdout, done.stderr) == ("[]\nFalse False\n", "")
 
 
+def test_each_name_needs_its_extra_alone(tiny_bundle: Path, tmp_path: Path) -> None:
+    absent = "import importlib.util as util\nprint([name for name in {} if util.find_spec(name)])\n"
+    client = absent.format(["numpy", "onnxruntime", "tokenizers", "pydantic"]) + (
+        "from commentwise import AsyncClient, Client\nprint(Client('http://127.0.0.1:9', max_attempts=1).health())"
+    )
+    done = run_with_extras("client", client, tmp_path)
+    assert (done.stdout, done.stderr) == ("[]\nFalse\n", "")
+    model = absent.format(["httpx", "pydantic", "mlflow"]) + (
+        f"import commentwise\nprint(commentwise.load({str(tiny_bundle)!r}).predict(['good'])[0].label)"
+    )
+    done = run_with_extras("model", model, tmp_path)
+    assert done.stdout == "[]\npositive\n", done.stderr
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__"]
+    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__", "load"]
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         commentwise.nothing  # noqa: B018
 

@@ -35,7 +35,7 @@ class Ended:
 
 def spawn(
     folder: Path,
-    bundle: Path,
+    bundle: Path | str,
     *arguments: str,
     stdin: int = subprocess.DEVNULL,
     stderr: int = subprocess.PIPE,
@@ -52,7 +52,7 @@ def spawn(
     )
 
 
-def score(folder: Path, bundle: Path, *arguments: str, text: bytes = b"", modules: Path = ROOT) -> Ended:
+def score(folder: Path, bundle: Path | str, *arguments: str, text: bytes = b"", modules: Path = ROOT) -> Ended:
     """Run the command, with `text` as standard input."""
     process = spawn(folder, bundle, *arguments, stdin=subprocess.PIPE, modules=modules)
     output, errors = process.communicate(text, timeout=PATIENCE)

@@ -183,6 +183,37 @@ def test_a_column_with_the_name_of_a_result_can_be_renamed(tiny_bundle: Path, tm
         assert_refused(score(tmp_path, tiny_bundle, "in.csv", "-o", "b.csv", *renames), message)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_scored_file_can_be_scored_again(tiny_bundle: Path, bundle_copy: Path, tmp_path: Path, kind: str) -> None:
+    write_rows(tmp_path / f"in.{kind}", [{"id": "1", "text": "good"}, {"id": "2", "text": "bad"}])
+    write_tiny_manifest(bundle_copy, metrics={"test": {"macro_f1": 0.8}})
+    assert score(tmp_path, tiny_bundle, f"in.{kind}", "-o", f"once.{kind}").code == 0
+    again = score(tmp_path, bundle_copy, f"once.{kind}", "-o", f"twice.{kind}")
+    assert again.errors.startswith(f"scored before: once.{kind}: the columns {', '.join(ANSWERS)} are replaced\n")
+    once, twice = rows_of(tmp_path / f"once.{kind}"), rows_of(tmp_path / f"twice.{kind}")
+    assert [list(row) for row in twice] == [["id", "text", *ANSWERS]] * 2
+    assert twice == [row | {"bundle": bundle_id(bundle_copy)[:12]} for row in once] != once
+    write_rows(tmp_path / f"mine.{kind}", [{"text": "good", "label": "mine", "confidence": "1"}])
+    refused = score(tmp_path, tiny_bundle, f"mine.{kind}", "-o", f"out.{kind}")
+    assert_refused(refused, "has a column 'label', which scoring adds: rename it, e.g. --rename label=label_before")
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.csv.gz"])
+def test_a_byte_order_mark_is_written_once(many: Path, tiny_bundle: Path, tmp_path: Path, target: str) -> None:
+    source = str(many / "many.csv")
+    assert score(tmp_path, tiny_bundle, source, "-o", target, "--bom").code == 0
+    content = (tmp_path / target).read_bytes()
+    text = gzip.decompress(content) if target.endswith(".gz") else content
+    assert text.startswith(b"\xef\xbb\xbfid,text,label")
+    assert text.count(b"\xef\xbb\xbf") == 1
+
+
+def test_a_byte_order_mark_is_for_csv(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.jsonl", [{"text": "good"}])
+    ended = score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl", "--bom")
+    assert_refused(ended, "--bom marks CSV and the output is jsonl: leave it out")
+
+
 def test_nan_becomes_null(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "good", "meta": {"a": NaN, "b": [Infinity]}}\n')
     assert score(tmp_path, tiny_bundle, "in.jsonl", "-o", "out.jsonl").code == 0

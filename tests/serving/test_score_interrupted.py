@@ -25,15 +25,16 @@ def kill_after(process: subprocess.Popen[bytes], partial: Path, chunks: int) -> 
     process.communicate()
 
 
-@pytest.mark.parametrize("target", ["out.csv", "out.jsonl.gz", "out.parquet"])
+@pytest.mark.parametrize("flags", [["out.csv"], ["out.csv", "--bom"], ["out.jsonl.gz"], ["out.parquet"]], ids=" ".join)
 @pytest.mark.slow
-def test_a_killed_run_is_continued_with_the_same_output(busy: Path, tiny_bundle: Path, target: str) -> None:
+def test_a_killed_run_is_continued_with_the_same_output(busy: Path, tiny_bundle: Path, flags: list[str]) -> None:
+    target, *more = flags
     (busy / "many.csv").open("a").write("no text,\n")
-    assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}").code == 0
+    assert score(busy, tiny_bundle, "many.csv", "-o", f"whole-{target}", *more).code == 0
     for chunks in (1, 4):
-        kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", target), busy / f"{target}.partial", chunks)
+        kill_after(spawn(busy, tiny_bundle, "many.csv", "-o", target, *more), busy / f"{target}.partial", chunks)
         assert not (busy / target).exists()
-    ended = score(busy, tiny_bundle, "many.csv", "-o", target)
+    ended = score(busy, tiny_bundle, "many.csv", "-o", target, *more)
     assert re.match(rf"scored {MANY:,} of {MANY + 1:,} rows, \d+,000 of them by an earlier run, in ", ended.errors)
     for name in (target, f"{target}.rejects.jsonl"):
         assert (busy / name).read_bytes() == (busy / f"whole-{name}").read_bytes()
@@ -70,6 +71,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "input longer": (longer, [], ["input 1 was", "many.csv"]),
     "other bundle": (other_bundle, [], ["the bundle was"]),
     "other column": (lambda _: None, ["--column", "id"], ["--column was text and is id"]),
+    "byte-order mark": (lambda _: None, ["--bom"], ["--bom was None and is given"]),
 }
 
 
