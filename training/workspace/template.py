@@ -9,7 +9,8 @@ from commentwise.training.params import dumped, read_params
 from commentwise.training.workspace.stage import STAGES
 
 FOLDER = Path(__file__).parent / "template"
-"""Links to params.yaml, dvc.yaml and accelerate_config.yaml of the repository, and the files that only a project has."""
+"""Links to params.yaml, dvc.yaml (pipeline.yaml: DVC runs every file of the name dvc.yaml) and accelerate_config.yaml of the
+repository, and the files that only a project has."""
 INSTALLED = version("commentwise")
 VERSION = "commentwise.yaml"
 """The file with the version of Commentwise, a parameter of every stage: after an upgrade the stages run again."""
@@ -50,7 +51,7 @@ def params() -> str:
 
 def pipeline() -> str:
     """The repository's dvc.yaml with stages that depend on the version of Commentwise instead of its code."""
-    content = read_params(FOLDER / "dvc.yaml")
+    content = read_params(FOLDER / "pipeline.yaml")
     for families in content["vars"]:
         for family in families.get("candidates", {}).values():
             family.pop("code")
