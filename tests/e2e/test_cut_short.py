@@ -84,24 +84,22 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 
 def test_ctrl_c_while_reading(project: Project) -> None:
-    """The source is a pipe, so that the stage is waiting for more comments when it is interrupted."""
-    pipe = project.folder / "data" / "pipe.csv"
-    os.mkfifo(pipe)
-    project.set_params({"data.path": "data/pipe.csv"})
+    """The source takes seconds to read, so that the stage is reading when it is interrupted."""
+    source = project.folder / "data" / "many.csv"
+    source.write_text("text,label\n" + "hello,neutral\n" * 1_000_000, encoding="utf-8")
+    project.set_params({"data.path": "data/many.csv"})
     before = snapshot(project.folder)
     process = start(project, "commentwise.training.data.ingest")
 
     def is_read() -> bool:
-        with suppress(OSError):  # until the stage opens the pipe
-            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        return bool(writers)
+        with suppress(OSError):  # a file that was closed meanwhile
+            return any(link.resolve() == source for link in Path(f"/proc/{process.pid}/fd").iterdir())
+        return False
 
-    writers: list[int] = []
     wait_until(is_read, process)
-    os.write(writers[0], b"text,label\nhello,neutral\n")
     interrupt(process)
-    os.close(writers[0])
     assert snapshot(project.folder) == before
+    source.unlink()
 
 
 def test_ctrl_c_while_training(project: Project) -> None:

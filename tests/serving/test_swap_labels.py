@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,26 +111,33 @@ def test_every_answer_comes_from_one_bundle_while_bundles_are_swapped(tmp_path: 
         pinned = f"/v2/models/commentwise/versions/{bundles[0].bundle_id[:12]}/infer"
         formats = FORMATS | {"pinned version": (pinned, TENSOR, tensors_match)}
 
-        def load(path: str, body: Any, matches: Matches) -> list[list[bool]]:
-            answers = []
+        answers: dict[str, list[list[bool]]] = {name: [] for name in formats}
+
+        def load(name: str, path: str, body: Any, matches: Matches) -> None:
             with httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as client:
                 while not ended.is_set():
                     response = client.post(path, json=body)
                     if path == pinned and response.status_code == 404:
                         continue
                     assert response.status_code == 200, response.text
-                    answers.append([matches(response.json(), expected) for expected in bundles])
-            return answers
+                    answers[name].append([matches(response.json(), expected) for expected in bundles])
+
+        def all_answered_again(before: dict[str, int]) -> bool:
+            """Each format has an answer to a request that was sent since; the first one may have been on its way."""
+            return all(len(answers[name]) > before[name] + 1 for name in FORMATS)
 
         with ThreadPoolExecutor(len(formats)) as pool:
             try:
-                loads = {name: pool.submit(load, *how) for name, how in formats.items()}
+                loads = [pool.submit(load, name, *how) for name, how in formats.items()]
                 for number in range(1, SWAPS + 1):
                     replace(model, shutil.copytree(folders[number % 2], tmp_path / "next"))
                     assert reload(server).json() == {"swapped": True, "bundle_id": bundles[number % 2].bundle_id}
+                    before = {name: len(found) for name, found in answers.items()}
+                    until(partial(all_answered_again, before))
             finally:
                 ended.set()
-        answers = {name: load.result() for name, load in loads.items()}
+        for each in loads:
+            each.result()
     for name, matching in answers.items():
         assert [each for each in matching if sum(each) != 1] == [], name
         assert {tuple(each) for each in matching} == (
