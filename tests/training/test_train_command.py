@@ -1,5 +1,6 @@
 """`commentwise train`: what a file is, is found out and said; a doubt is a question; a failing run leaves params.yaml."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_binary_texts_of_parquet(tmp_path: Path) -> None:
     ).to_parquet(tmp_path / "in.parquet")
     assert "23 characters" not in "\n".join(detect(tmp_path / "in.parquet", Answers()).lines)
     assert detect(tmp_path / "in.parquet", Answers()).settings["labels"] == ["x", "y"]
+
+
+def test_a_column_of_lists_is_named(tmp_path: Path) -> None:
+    content = "".join(f'{{"text": ["a", "list"], "label": "{"xy"[number % 2]}"}}\n' for number in range(20))
+    with pytest.raises(
+        CommentwiseError, match=r"column 'text' of .* holds lists or objects: name another one with --text"
+    ):
+        found(tmp_path, content, Answers(text="text"), "in.jsonl")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommentwiseError, match="is a damaged compressed file"):
+        found(tmp_path, gzip.compress(csv_of(HEADER, ["a", "b"]).encode())[:-9], None, "in.csv.gz")
 
 
 @pytest.fixture

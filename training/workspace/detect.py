@@ -1,4 +1,4 @@
-"""What a file of comments is: its encoding, which column is what, what its labels mean. With the reason for each."""
+"""Detects how a file of comments is written: its encoding, columns and labels, with the reason for each."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commentwise.comments.files import Options, Source
-from commentwise.comments.formats.compression import decompressed
+from commentwise.comments.formats.compression import decompressed, reading
 from commentwise.comments.formats.encodings import likeliest
 from commentwise.comments.formats.rows import Row, as_text, by_reason, kind_of
 from commentwise.comments.labels import folded_label, label_text
@@ -43,7 +43,7 @@ SENTIMENT140 = {"0": "negative", "2": "neutral", "4": "positive"}
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known about the file already; None is to be found out."""
+    """What the user said about the file; None: detect it."""
 
     text: str | None = None
     label: str | None = None
@@ -103,6 +103,10 @@ def detect(path: Path, answers: Answers) -> Findings:
             raise CommentwiseError(
                 f"{path} has no column {column!r} (it has {', '.join(map(repr, columns))}): correct --{name}"
             )
+        if column not in cells:
+            raise CommentwiseError(
+                f"column {column!r} of {path} holds lists or objects: name another one with --{name}"
+            )
         findings.settings[f"data.columns.{name}"] = column
     _optional_columns(cells, {text, label}, findings)
     _labels(cells[label], answers.stars, findings)
@@ -117,14 +121,9 @@ def _bad(rows: Sequence[Row]) -> str:
 
 def _encoding(path: Path) -> str:
     """The encoding of the first bytes; utf-8 for what is not text."""
-    try:
-        with path.open("rb") as file:
-            _, stream = decompressed(file, str(path))
-            content = stream.read(SAMPLED_BYTES)
-    except OSError as error:
-        raise CommentwiseError(
-            f"cannot read {path} ({error.strerror or error}): name a file that can be read"
-        ) from None
+    with reading(str(path)), path.open("rb") as file:
+        _, stream = decompressed(file, str(path))
+        content = stream.read(SAMPLED_BYTES)
     if content.startswith((b"PAR1", b"\xff\xfe", b"\xfe\xff")):
         return "utf-8"
     try:

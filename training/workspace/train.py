@@ -36,7 +36,10 @@ def main() -> None:
     project = Project()
     before = _text(project.params)
     columns = arguments.columns and tuple(name.strip() for name in arguments.columns.split(","))
-    options = Options(arguments.format, arguments.encoding, arguments.delimiter, arguments.quotes, columns)
+    delimiter = arguments.delimiter and arguments.delimiter.replace("\\t", "\t")
+    if delimiter is not None and len(delimiter) != 1:
+        raise CommentwiseError(f"--delimiter is {delimiter!r}: name one character")
+    options = Options(arguments.format, arguments.encoding, delimiter, arguments.quotes, columns)
     answers = Answers(arguments.text, arguments.label, arguments.stars, options)
     findings = _settled(arguments.file, answers)
     for line in findings.lines:
