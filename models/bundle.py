@@ -225,6 +225,11 @@ def bundle_id(folder: Path) -> str:
     return file_hash(folder / MANIFEST)
 
 
+def is_bundle(folder: Path, identifier: str) -> bool:
+    """True if the folder holds the bundle with this id."""
+    return (folder / MANIFEST).is_file() and bundle_id(folder) == identifier
+
+
 def data_file(graph: Path) -> Path:
     """The file beside a graph with its weights, if they exceed the 2 GB of one ONNX file."""
     return graph.with_name(f"{graph.name}_data")

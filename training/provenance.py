@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ CODE = (
     "accelerate_config.yaml",
 )
 """The files that a result depends on, besides the data and params.yaml."""
+
+MAX_SOURCES = 8
 
 PACKAGES = (
     "commentwise",
@@ -61,15 +64,32 @@ def folder_md5(folder: Path) -> str:
 
 
 def data_facts(project: Project, source: str) -> dict[str, Any]:
-    """The source of the project's data, its md5 as computed by DVC, and the rows of each part."""
+    """The source of the project's data, its md5 as computed by DVC, and the rows of each part.
+
+    `made_from` has the raw comments by the source that they name, if they do; a retraining's comments do.
+    """
     import pyarrow.parquet
 
-    return {
+    facts = {
         "source": source,
         "raw_md5": file_hash(project.raw, "md5"),
         "prepared_md5": folder_md5(project.prepared),
         "rows": {part: pyarrow.parquet.read_metadata(project.part(part)).num_rows for part in PARTS},
     }
+    made_from = _made_from(project.raw)
+    return facts | ({"made_from": made_from} if made_from else {})
+
+
+def _made_from(raw: Path) -> dict[str, int]:
+    """Comments by source, the largest first; those that are not among the first MAX_SOURCES are counted together."""
+    import pyarrow.parquet
+
+    if "source" not in pyarrow.parquet.read_schema(raw).names:
+        return {}
+    column = pyarrow.parquet.read_table(raw, columns=["source"])["source"].to_pylist()
+    counts = Counter(name or "unknown" for name in column).most_common()
+    rest = sum(count for _, count in counts[MAX_SOURCES:])
+    return dict(counts[:MAX_SOURCES]) | ({f"{len(counts) - MAX_SOURCES:,} others": rest} if rest else {})
 
 
 def git_facts(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""`commentwise run`: DVC with the Python that runs the command, experiments, the comparison, failures and Ctrl-C."""
+"""`commentwise run`: DVC with the Python that runs the command, experiments, the comparison, and failures."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from commentwise import pipeline
-from commentwise.errors import run_command
 from commentwise.training.choice import comparison
-from commentwise.training.workspace import dvc
 from tests.package.extras import ROOT
 
 STAGES = """
@@ -73,12 +70,3 @@ def test_a_new_choice_is_shown(monkeypatch: pytest.MonkeyPatch, targets: list[st
     monkeypatch.setattr(comparison, "show", lambda _: shown.append(True))
     pipeline.main()
     assert (commands, bool(shown)) == ([["repro", *targets]], compared)
-
-
-def test_ctrl_c_ends_with_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("dvc.cli.main", lambda _: dvc.INTERRUPTED)
-    monkeypatch.setenv("PATH", os.environ["PATH"])  # which the command changes
-    with pytest.raises(SystemExit) as exited:
-        run_command(lambda: dvc.run_dvc(["repro"]))
-    assert exited.value.code == 130
-    assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"

@@ -58,6 +58,16 @@ def test_raw_comments_that_are_nowhere_are_an_error_with_the_places(repository: 
         cached(repository)
 
 
+def test_a_folder_comes_from_the_cache_with_its_subfolders(repository: Path, tmp_path: Path) -> None:
+    folder = repository / "split"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "train.parquet").write_bytes(RAW)
+    subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "split"], cwd=repository, check=True)
+    with stored.store(repository) as kept:
+        kept.copy_folder(folder_md5(folder), tmp_path / "restored", "the split")
+    assert (tmp_path / "restored" / "below" / "train.parquet").read_bytes() == RAW
+
+
 def checkpoint(root: Path, content: str = "weights") -> str:
     folder = root / "build" / "larger"
     folder.mkdir(parents=True)

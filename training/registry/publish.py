@@ -47,23 +47,33 @@ from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import Settings, load_settings
 
 ALREADY = "it already was"
+OTHER_LABELS = "--other-labels"
 
 
 def main() -> None:
     """Publish the project's bundle."""
-    argparse.ArgumentParser(prog="commentwise publish", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="commentwise publish", description=__doc__)
+    parser.add_argument(
+        OTHER_LABELS, action="store_true", help="replace a champion with other labels, which cannot be compared"
+    )
+    arguments = parser.parse_args()
     project = Project()
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
     version = register(client, project, settings)
-    alias, reason = judge(client, project, version, settings)
+    alias, reason = judge(client, project, version, settings, arguments.other_labels)
     if reason != ALREADY:  # before the alias, whose history quotes it
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
     move_alias(client, version, alias)
     if warning := _local_checkpoint(project):
         print(f"warning: {warning}")
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
+    if alias == CHALLENGER and (current := champion(client, version.name)):
+        print(
+            f"publish: champion is still version {current.version}, and {project.bundle} holds version {version.version}: "
+            f"`commentwise serve --model models:/{version.name}@{CHAMPION}` serves the champion"
+        )
 
 
 def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
@@ -162,10 +172,13 @@ def _local_checkpoint(project: Project) -> str:
     )
 
 
-def judge(client: MlflowClient, project: Project, version: ModelVersion, settings: Settings) -> tuple[str, str]:
+def judge(
+    client: MlflowClient, project: Project, version: ModelVersion, settings: Settings, other_labels: bool = False
+) -> tuple[str, str]:
     """The alias for the project's version, champion or challenger, and the reason.
 
-    Raises CommentwiseError if the champion has other labels, because the two cannot be compared.
+    Raises CommentwiseError if the champion has other labels, because the two cannot be compared, unless `other_labels`
+    says that it is to be replaced.
     """
     current = champion(client, version.name)
     if current is None:
@@ -176,9 +189,11 @@ def judge(client: MlflowClient, project: Project, version: ModelVersion, setting
     with downloaded(current, BUNDLE_FOLDER) as folder:
         incumbent = Classifier(folder)
         if incumbent.manifest.labels != settings.labels:
+            labels = f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}"
+            if other_labels:
+                return CHAMPION, f"{labels}, so they were not compared, and {OTHER_LABELS} replaces it"
             raise CommentwiseError(
-                f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}: "
-                "publish under another name (publish.model), or delete the alias 'champion' first"
+                f"{labels}: publish under another name (publish.model), or replace the champion with `commentwise publish {OTHER_LABELS}`"
             )
         champion_predicted = incumbent.probabilities(test.texts).argmax(axis=1)
     predicted = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1)
