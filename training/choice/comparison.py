@@ -1,4 +1,4 @@
-"""Print the comparison of the candidates, the winner and the reason."""
+"""Print the comparison of the candidates, the winner, the reason, and the path of the page that has more."""
 
 import argparse
 from typing import Any
@@ -64,6 +64,8 @@ def show(project: Project) -> None:
         )
     console.print(f"\n{selection['reason']}.", highlight=False)
     _print_export(console, read_json(project.export_report))
+    if project.report.is_file():
+        console.print(f"\nthe page about this run: {project.report}", highlight=False, soft_wrap=True)
 
 
 def _print_export(console: Console, report: dict[str, Any]) -> None:
