@@ -35,6 +35,7 @@ def page(
     about: str,
     tone: str = "none",
     footer: str = "",
+    dated: bool = True,
 ) -> str:
     """Render a page.
 
@@ -47,17 +48,20 @@ def page(
     sections
         Made by `section`.
     about
-        A few quiet words above the heading: what the page is about. The time is added.
+        A few quiet words above the heading: what the page is about. The time is added if `dated`.
     tone
         One of `TONES`, the colour beside the heading.
     footer
         The small print.
+    dated
+        False for a page that must be the same whenever it is written, such as an output of the pipeline.
     """
+    when = f", {datetime.now(UTC):%d %B %Y %H:%M} UTC" if dated else ""
     body = "\n".join(sections)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{markup(title)}</title><style>{STYLE}</style></head><body>
-<header class="{tone}"><p>{markup(about)}, {datetime.now(UTC):%d %B %Y %H:%M} UTC</p>
+<header class="{tone}"><p>{markup(about)}{when}</p>
 <h1>{markup(heading)}</h1><p class="summary">{markup(summary)}</p></header>
 {body}
 {f"<footer>{markup(footer)}</footer>" if footer else ""}
@@ -114,7 +118,7 @@ header{border-left:6px solid var(--none);padding:.2rem 0 .2rem 1.2rem;margin-bot
 header.warn{border-color:var(--warn)}header.alert{border-color:var(--alert)}
 header p{margin:.2rem 0;color:var(--quiet)}header .summary{font-size:1.1rem;color:var(--text)}h1{margin:0;font-size:1.8rem}
 h2{font-size:1.15rem;margin:2rem 0 .6rem}section>p{color:var(--quiet);font-size:.9rem;max-width:48rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;min-width:40rem;font-size:.86rem}
+.wide{overflow-x:auto}.wide+.wide{margin-top:1.4rem}table{border-collapse:collapse;width:100%;min-width:40rem;font-size:.86rem}
 th{text-align:left;color:var(--quiet);font-weight:600}
 td,th{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,td:first-child{white-space:nowrap;font-variant-numeric:tabular-nums}

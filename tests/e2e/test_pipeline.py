@@ -18,6 +18,7 @@ STAGES = [
     *(f"{stage}@{family}" for stage in ("train", "evaluate") for family in ("logreg", "svm", "bert")),
     "select",
     "export",
+    "report",
 ]
 
 
@@ -45,6 +46,8 @@ def test_the_report_names_all_families_and_the_reason(project: Project) -> None:
     selection = read(project, "artifacts/selection.json")
     assert all(family in printed for family in ("logreg", "svm", "bert"))
     assert str(selection["reason"]) in printed
+    assert "the page about this run: artifacts/report.html" in printed
+    assert str(selection["reason"]) in (project.folder / "artifacts/report.html").read_text(encoding="utf-8")
 
 
 def test_publishing_twice_makes_one_version_and_one_run_per_candidate(project: Project) -> None:
@@ -83,7 +86,7 @@ def test_a_change_of_one_family_reruns_only_what_depends_on_it(project: Project)
     project.set_params({"families.logreg.C": [2]})
     ran = project.repro()
     assert {"train@logreg", "evaluate@logreg", "select"} <= set(ran)
-    assert set(ran) <= {"train@logreg", "evaluate@logreg", "select", "export"}
+    assert set(ran) <= {"train@logreg", "evaluate@logreg", "select", "export", "report"}
     project.run("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
     assert project.repro() == []
 

@@ -15,7 +15,7 @@ Change = dict[str, Any]
 
 # A change of params.yaml, and the parts of the message: key, value, allowed values.
 BAD: dict[str, tuple[Change, list[str]]] = {
-    "unknown key": ({"sede": 1}, ["sede is not a setting", "known: seed, labels, max_tokens, data, prepare"]),
+    "unknown key": ({"sede": 1}, ["sede is not a setting", "known: seed, labels, ordinal, max_tokens, data, prepare"]),
     "unknown nested key": (
         {"families__bert__epoch": 2},
         ["families.bert.epoch is not a setting", "known: checkpoint, epochs, patience"],

@@ -117,9 +117,8 @@ def scores_line(test: dict[str, Any] | None) -> str:
     """The scores on the test part with their intervals."""
     if test is None:
         return UNKNOWN
-    return (
-        f"{', '.join(f'{title} {score(test[name])}' for name, title in SCORES.items())}; {test['comments']:,} comments"
-    )
+    scores = ", ".join(f"{title} {score(test[name])}" for name, title in SCORES.items() if name in test)
+    return f"{scores}; {test['comments']:,} comments"
 
 
 def served_line(served: Served) -> str:
