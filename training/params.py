@@ -40,14 +40,19 @@ def change_params(path: Path, values: dict[str, Any]) -> None:
     """Set keys of a params file, given as dotted names. Comments and order are kept."""
     yaml = editor()
     params = yaml.load(path.read_text(encoding="utf-8"))
+    set_values(params, values)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(params, stream)
+
+
+def set_values(params: dict[str, Any], values: dict[str, Any]) -> None:
+    """Set keys of loaded params, given as dotted names."""
     for name, value in values.items():
         section = params
         *parents, key = name.split(".")
         for parent in parents:
             section = section[parent]
         section[key] = value
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(params, stream)
 
 
 def editor() -> YAML:

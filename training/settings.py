@@ -30,7 +30,7 @@ class Columns(Section):
     """The source's name of each column of the comments table. Columns with the name null are not read."""
 
     text: str
-    label: str
+    label: str | None
     comment_id: str | None
     video_id: str | None
     published_at: str | None

@@ -97,7 +97,6 @@ def test_two_columns_of_texts_are_a_question(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("a,b\n1,2\n", "no column holds texts of several words: name it with --text"),
-        ("text\n" + "".join(f"a good one {number}\n" for number in range(20)), "name it with --label"),
         (
             csv_of(["it was good", "4", "0", "1/2/2026"], [4, 0]),
             "looks like a row, since '4' is also a value further down: name the columns with --columns",

@@ -108,7 +108,7 @@ class _Reading:
 
     def table(self) -> tuple[pd.DataFrame, dict[int, str], list[str]]:
         """The comments table, indexed by row number; the reason for each row that is known to be bad; warnings."""
-        self._require("text", "label")
+        self._require("text", *(["label"] if self._names.label else []))
         self._find_headers()
         texts = self._required("text")
         for number, row in enumerate(self._rows, start=1):
@@ -145,9 +145,9 @@ class _Reading:
 
     def _find_headers(self) -> None:
         """Set aside rows that repeat the header, as in files that were joined."""
-        text, label = self._names.text, self._names.label
+        names = {name for name in (self._names.text, self._names.label) if name}
         for number, row in enumerate(self._rows, start=1):
-            if row.get(text) == text and row.get(label) == label:
+            if all(row.get(name) == name for name in names):
                 self._reasons[number] = HEADER_AGAIN
 
     def _values(self, column: str) -> list[Any]:

@@ -18,6 +18,7 @@ from commentwise.comments.language import language_of
 from commentwise.comments.normalize import normalize
 from commentwise.errors import CommentwiseError
 from commentwise.training.data.times import parse_times
+from commentwise.training.start.queue import is_queue
 
 SAMPLED_ROWS = 5000
 SAMPLED_BYTES = 2**23
@@ -50,6 +51,8 @@ class Answers:
     stars: str | None = None
     """`three` labels or `five`, for ratings from 1 to 5."""
     options: Options = field(default_factory=Options)
+    labelled: bool = True
+    """False: the file has no labels."""
 
 
 @dataclass
@@ -63,11 +66,16 @@ class Findings:
     doubts: dict[str, list[str]] = field(default_factory=dict)
     """Flags that would settle a doubt, with the possible values, likeliest first."""
 
+    @property
+    def labelled(self) -> bool:
+        """True if the file has labels."""
+        return "data.columns.label" in self.settings
+
 
 def detect(path: Path, answers: Answers) -> Findings:
     """Look at the first rows of a file.
 
-    Raises CommentwiseError if it cannot be read, or no column can be the text or the label.
+    Raises CommentwiseError if it cannot be read, no column can be the text, or it is a label queue without labels.
     """
     encoding = answers.options.encoding or _encoding(path)
     options = answers.options
@@ -97,8 +105,10 @@ def detect(path: Path, answers: Answers) -> Findings:
     cells = {column: [_cell(row.values.get(column)) for row in good] for column in columns if _is_flat(good, column)}
     _check_header(path, cells)
     text = answers.text or _text_column(cells, findings)
-    label = answers.label or _label_column(cells, text, findings)
+    label = (answers.label or _label_column(path, cells, text, findings)) if answers.labelled else None
     for name, column in (("text", text), ("label", label)):
+        if column is None:
+            continue
         if column not in columns:
             raise CommentwiseError(
                 f"{path} has no column {column!r} (it has {', '.join(map(repr, columns))}): correct --{name}"
@@ -109,7 +119,8 @@ def detect(path: Path, answers: Answers) -> Findings:
             )
         findings.settings[f"data.columns.{name}"] = column
     _optional_columns(cells, {text, label}, findings)
-    _labels(cells[label], answers.stars, findings)
+    if label:
+        _labels(cells[label], answers.stars, findings)
     _traits([value or "" for value in cells[text]], findings)
     return findings
 
@@ -183,8 +194,19 @@ def _text_column(cells: dict[str, list[str | None]], findings: Findings) -> str:
     return best
 
 
-def _label_column(cells: dict[str, list[str | None]], text: str, findings: Findings) -> str:
-    """The column with few different values, each in several rows; one with a telling name comes first."""
+def _label_column(path: Path, cells: dict[str, list[str | None]], text: str, findings: Findings) -> str | None:
+    """The column with few different values, each in several rows; one with a telling name comes first. None if there is none.
+
+    Raises CommentwiseError for a label queue with fewer than two different labels.
+    """
+    if is_queue(list(cells)):
+        labels = [value for value in cells["label"] if value]
+        if len(set(labels)) < 2:
+            raise CommentwiseError(
+                f"{path} is a label queue, and its column 'label' has {len(labels)} labels of {len(set(labels))} kinds: fill in more, of two kinds at least"
+            )
+        findings.lines.append(f"label: 'label', filled in in {len(labels):,} rows of the queue")
+        return "label"
     kinds = {
         column: len(different)
         for column, values in cells.items()
@@ -193,7 +215,10 @@ def _label_column(cells: dict[str, list[str | None]], text: str, findings: Findi
         and len(different) <= max(2, sum(value is not None for value in values) / 5)
     }
     if not kinds:
-        raise CommentwiseError("no column has a few values that repeat, as labels do: name it with --label")
+        findings.lines.append(
+            "label: no column has a few values that repeat, as labels do; name it with --label if one does"
+        )
+        return None
     ranked = sorted(kinds, key=lambda column: (_hint("label", column), -kinds[column]), reverse=True)
     best = ranked[0]
     findings.lines.append(f"label: {best!r}, with {kinds[best]} different values{_by_name('label', best)}")
@@ -206,7 +231,7 @@ def _by_name(kind: str, column: str) -> str:
     return ", and its name says so" if _hint(kind, column) else ""
 
 
-def _optional_columns(cells: dict[str, list[str | None]], used: set[str], findings: Findings) -> None:
+def _optional_columns(cells: dict[str, list[str | None]], used: set[str | None], findings: Findings) -> None:
     """The columns with ids and times; null where there is none."""
     free = {column: [value for value in values if value] for column, values in cells.items() if column not in used}
     ids = [

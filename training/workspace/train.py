@@ -3,6 +3,7 @@
   commentwise train reviews.csv
   commentwise train reviews.csv --dry-run                    # only say what was found
   commentwise train reviews.csv --text Review --label Rating --stars five
+  commentwise train reviews.csv --no-labels                  # clusters, and a queue of comments to label
 
 Asks where it is unsure; in a script, the flags answer. If the run fails, params.yaml is left as it was.
 """
@@ -20,6 +21,7 @@ from commentwise.training.choice import comparison
 from commentwise.training.params import change_params
 from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
+from commentwise.training.start import NONE, SAMPLE, UNLABELLED
 from commentwise.training.workspace.detect import Answers, Findings, detect
 from commentwise.training.workspace.dvc import run_dvc
 
@@ -40,11 +42,22 @@ def main() -> None:
     if delimiter is not None and len(delimiter) != 1:
         raise CommentwiseError(f"--delimiter is {delimiter!r}: name one character")
     options = Options(arguments.format, arguments.encoding, delimiter, arguments.quotes, columns)
-    answers = Answers(arguments.text, arguments.label, arguments.stars, options)
+    answers = Answers(arguments.text, arguments.label, arguments.stars, options, not arguments.no_labels)
     findings = _settled(arguments.file, answers)
     for line in findings.lines:
         print(f"train: {line}")
     values = findings.settings | {"data.path": _relative(arguments.file, project.root)}
+    if not findings.labelled:
+        print(f"train: without labels, {UNLABELLED}")
+        if not arguments.dry_run:
+            from commentwise.training.start.start import start
+
+            start(project, values, arguments.model or SAMPLE)
+        return
+    if arguments.model:
+        raise CommentwiseError(
+            f"--model {arguments.model} suggests labels, and {arguments.file} has some: leave it out, or add --no-labels"
+        )
     if arguments.dry_run:
         print("train: params.yaml would get")
         for name, value in values.items():
@@ -69,9 +82,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="commentwise train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="a file of labelled comments")
+    add("file", type=Path, metavar="FILE", help="a file of comments, with labels or without")
     add("--text", metavar="COLUMN", help="the column with the comments (default: found out)")
-    add("--label", metavar="COLUMN", help="the column with the labels (default: found out)")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--label", metavar="COLUMN", help="the column with the labels (default: found out)")
+    labels.add_argument("--no-labels", action="store_true", help=f"the file has no labels: {UNLABELLED}")
+    add(
+        "--model",
+        metavar="BUNDLE",
+        help=f"what suggests labels where there are none: a bundle, {NONE}, or {SAMPLE}, a model of the sample (default: {SAMPLE})",
+    )
     add(
         "--stars",
         choices=("three", "five"),
