@@ -45,6 +45,7 @@ GROUPS = {
     "Serving": (
         Command("serve", "serving.__main__", "serve a bundle over HTTP", "serve"),
         Command("score", "serving.batch.score", "score files of comments", "serve"),
+        Command("explain", "serving.explain", "show how much each word speaks for a label", "serve"),
         Command("keys", "serving.http.access", "create an API key for the server"),
     ),
     "Monitoring": (

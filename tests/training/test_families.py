@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from commentwise.errors import CommentwiseError
 from commentwise.models.encoders.loading import load_encoder
 from commentwise.models.engine import Engine
+from commentwise.models.graphs.parts import LinearParts
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.candidate import read_history, read_metrics, read_predictions
@@ -68,6 +69,12 @@ def test_a_linear_family_learns_any_label_set(
     with Engine(out / "model.onnx") as engine:
         rows = encode(load_tokenizer(out / "tokenizer.json", chosen.max_tokens), texts)
         np.testing.assert_allclose(softmax(engine.logits(rows)), predictions.probabilities, atol=1e-6)
+        # The graph is linear in its features, so that explanations are exact.
+        linear = LinearParts.of(out / "model.onnx")
+        assert linear
+        for row in rows[:20]:
+            parts, bias = linear.parts(row, [[position] for position in range(1, len(row) - 1)])
+            np.testing.assert_allclose(parts.sum(axis=0) + bias, engine.logits([row])[0], atol=1e-5)
 
 
 def test_training_a_linear_family_twice_gives_the_same_files(work: Path, checkpoint: Path) -> None:
