@@ -29,7 +29,18 @@ PIPELINE = """
 stages:
   ingest: {cmd: 'true', deps: [data/comments.jsonl], outs: [data/raw/comments.parquet]}
   prepare: {cmd: 'true', deps: [data/raw/comments.parquet], params: [prepare], outs: [data/prepared]}
+  evaluate: {cmd: 'true', deps: [data/prepared], metrics: [artifacts/evaluation/logreg/metrics.json: {cache: false}]}
+  select: {cmd: 'true', deps: [data/prepared], metrics: [artifacts/selection.json: {cache: false}]}
   export: {cmd: 'true', deps: [data/prepared], outs: [artifacts/bundle]}
+"""
+IGNORED = """
+/artifacts/*
+!/artifacts/evaluation
+!/artifacts/selection.json
+/mlflow.db
+/mlartifacts
+/build
+*.html
 """
 
 
@@ -61,7 +72,7 @@ class Lab:
         self.code("comments/normalize.py", "# the normalisation\n")
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
         subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], check=True)
-        Path(".gitignore").write_text("/artifacts\n/mlflow.db\n/mlartifacts\n/build\n/data/*.csv\n", encoding="utf-8")
+        Path(".gitignore").write_text(IGNORED, encoding="utf-8")
 
     @staticmethod
     def read() -> list[dict[str, Any]]:
@@ -110,3 +121,14 @@ class Lab:
         self._patch.setattr(sys, "argv", ["commentwise publish"])
         publish.main()
         self.commit(f"{message}: results")
+
+    def experiment(self, name: str, values: dict[str, Any]) -> None:
+        """Run the pipeline with other parameters, save it as a DVC experiment, and go back to the last commit."""
+        self.set(values)
+        self._patch.setenv("DVC_EXP_NAME", name)
+        self.run()
+        self._patch.delenv("DVC_EXP_NAME")
+        with Repo() as repo:
+            repo.experiments.save(name=name)
+            subprocess.run(["git", "checkout", "--quiet", "--", "."], check=True)
+            repo.checkout(force=True)

@@ -78,7 +78,7 @@ def _scores(comparison: Comparison, judged: Judged) -> Html:
     ]
     if moved := judged.relabelling:
         content.append(
-            f"{moved.relabelled:,} test comments have another label now. On {moved.comments:,} comments, the same bundle of "
+            f"Relabelled test comments: {moved.relabelled:,}. On {moved.comments:,} comments, the same bundle of "
             f"{comparison.before.title} has macro-F1 {moved.old_labels:.3f} with the old labels and {moved.new_labels:.3f} with the new."
         )
     content.append(_own_scores(comparison))

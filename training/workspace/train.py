@@ -18,6 +18,7 @@ from commentwise.comments.formats.dialect import QUOTES
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_text
 from commentwise.training.choice import comparison
+from commentwise.training.compare.champion import against_champion
 from commentwise.training.params import change_params
 from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
@@ -72,6 +73,7 @@ def main() -> None:
         raise
     print()
     comparison.show(project)
+    against_champion(project)
     print("\nnext:")
     for command in NEXT:
         print(f"  {command.format(text=values['data.columns.text'])}")

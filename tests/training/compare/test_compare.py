@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,9 @@ from commentwise.fileio import read_json
 from commentwise.models.bundle import Classifier
 from commentwise.training.compare import command
 from commentwise.training.compare.sides import opened
-from commentwise.training.data import prepare
 from commentwise.training.project import Project
 from tests.lab import Lab
-
-REMOVED, RELABELLED = 60, 50
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Version 1; 2 with overwritten data; 3 with another parameter; 4 with another preprocessing. Do not change it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("lab"))
-        lab = Lab(patch)
-        lab.publish("first")
-        rows = lab.read()[REMOVED:]
-        for row in rows[:RELABELLED]:
-            row["label"] = "negative" if row["label"] == "positive" else "positive"
-        lab.write(rows)
-        lab.publish("overwritten")
-        lab.set({"families.logreg.C": [0.5]})
-        lab.publish("less regular")
-        lab.code("comments/normalize.py", "# the normalisation, without capital letters\n")
-        patch.setattr(prepare, "normalize", lambda text: normalize(text).lower())
-        lab.publish("lower case")
-        yield lab
+from tests.training.compare.conftest import RELABELLED, REMOVED
 
 
 @pytest.fixture
@@ -138,6 +115,10 @@ def test_sides_are_named_by_alias_address_revision_or_workspace(lab: Lab) -> Non
     assert len(set(bundles.values())) == 1
     with opened(Project(), "workspace") as workspace, opened(Project(), "HEAD") as head, opened(Project(), "4") as last:
         assert workspace.bundle_id == head.bundle_id == last.bundle_id
+    with opened(Project(), "mild") as mild:
+        assert mild.title == "experiment mild"
+        assert mild.manifest["params"]["families"]["logreg"]["C"] == [0.001]
+        assert mild.split is not None
     with pytest.raises(CommentwiseError, match="'nobody' is neither 'workspace', a version, an alias, an experiment"):
         opened(Project(), "nobody").__enter__()
 
