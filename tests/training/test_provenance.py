@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from commentwise.training.project import Project
 from commentwise.training.provenance import MAX_SOURCES, data_facts
 from commentwise.training.registry.history_tables import data_line
@@ -21,7 +23,7 @@ def test_the_data_of_a_retraining_tell_what_they_were_made_from(tmp_path: Path) 
         table.to_parquet(project.part(part), index=False)
     table.to_parquet(project.raw, index=False)
     assert "made_from" not in data_facts(project, "few.csv")
-    table.assign(source=["few.csv"] * 20 + ["feedback"] * 9 + [None]).to_parquet(project.raw, index=False)
+    table.assign(source=pd.Series([*["few.csv"] * 20, *["feedback"] * 9, None])).to_parquet(project.raw, index=False)
     facts = data_facts(project, "data/retrain/a.jsonl")
     assert facts["made_from"] == {"few.csv": 20, "feedback": 9, "unknown": 1}
     assert data_line(Data(**facts)).startswith(
