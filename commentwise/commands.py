@@ -35,6 +35,7 @@ GROUPS = {
         Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
         Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
         Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),
+        Command("ui", "training.registry.ui", "show MLflow's pages, with every run", "train"),
     ),
     "Experiments": (
         Command("tune", "training.studies.tune", "search for better settings of the encoder", "train"),

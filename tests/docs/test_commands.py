@@ -15,7 +15,8 @@ import pytest
 from commentwise import cli
 from tests.docs.markdown import ROOT, blocks, files, spans, text_of
 
-DOCUMENTS = files("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "data/README.md")
+OWN = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "data/README.md")
+DOCUMENTS = files(*OWN, "training/workspace/template/README.md")
 OURS = re.compile(r"(commentwise|benchmarks)(\.|$)")
 INCOMPLETE = re.compile("arguments are required|expected one argument")
 EXTRAS = re.compile(r"(?:^\.|^commentwise)\[(.+)\]")
