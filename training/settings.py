@@ -174,6 +174,7 @@ class Settings(Section):
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     data: DataSettings
     prepare: PrepareSettings
+    candidates: Annotated[list[str], Field(min_length=1)]
     families: Families
     tune: TuneSettings
     evaluate: EvaluateSettings
@@ -190,6 +191,16 @@ class Settings(Section):
     def checkpoint(self) -> str:
         """The pre-trained encoder; all families use its tokenizer."""
         return self.of(BERT).checkpoint
+
+    @field_validator("candidates")
+    @classmethod
+    def _check_candidates(cls, value: list[str]) -> list[str]:
+        known = ", ".join(catalog.names())
+        if unknown := [name for name in value if name not in catalog.names()]:
+            raise ValueError(f"{unknown[0]!r} is not a family (known: {known})")
+        if len(set(value)) != len(value):
+            raise ValueError(f"{value} has a family twice: name each at most once (known: {known})")
+        return value
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

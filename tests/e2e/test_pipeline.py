@@ -88,6 +88,19 @@ def test_a_change_of_one_family_reruns_only_what_depends_on_it(project: Project)
     assert project.repro() == []
 
 
+def test_a_family_that_is_left_out_takes_no_part(project: Project) -> None:
+    project.set_params({"candidates": ["svm", "bert"]})
+    assert set(project.repro()) == {"select", "export"}
+    ranking = read(project, "artifacts/selection.json")["ranking"]
+    assert isinstance(ranking, list)
+    assert {entry["family"] for entry in ranking} == {"svm", "bert"}
+    assert not project.layout.candidate("logreg").exists()  # a clone does not have it
+    assert project.repro() == []
+    project.run("git", "reset", "--hard", "--quiet")
+    project.run("dvc", "checkout")
+    assert project.repro() == []
+
+
 @pytest.mark.slow
 def test_a_clone_pulls_everything_and_reruns_nothing(project: Project, tmp_path: Path) -> None:
     project.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
@@ -123,17 +136,13 @@ def test_reproduction_notices_another_result(project: Project) -> None:
 @pytest.mark.slow
 def test_a_family_is_added_in_the_three_documented_steps(project: Project) -> None:
     shutil.copyfile(Path(__file__).with_name("majority.py"), project.folder / "training/families/majority.py")
-    project.set_params({"families.majority": {"smoothing": 1.0}})
-    stages = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
-    line = "      majority: {train: python -m commentwise.training.train majority, code: training/families/majority.py, model: models/tokens.py}\n"
-    (project.folder / "dvc.yaml").write_text(
-        stages.replace("      bert: {", f"{line}      bert: {{", 1), encoding="utf-8"
-    )
+    families = ["logreg", "svm", "bert", "majority"]
+    project.set_params({"families.majority": {"smoothing": 1.0}, "candidates": families})
     assert {"train@majority", "evaluate@majority", "select"} <= set(project.repro())
     assert project.repro() == []
     ranking = read(project, "artifacts/selection.json")["ranking"]
     assert isinstance(ranking, list)
-    assert {entry["family"] for entry in ranking} == {"logreg", "svm", "bert", "majority"}
+    assert {entry["family"] for entry in ranking} == set(families)
     assert "majority" in project.module("commentwise.training.choice.comparison", COLUMNS="200")
     # It would be exported and served like any other.
     folder = project.folder / "majority-bundle"

@@ -238,7 +238,7 @@ def test_a_run_with_an_interrupted_upload_is_ignored(client: MlflowClient, capsy
     """After a kill between upload and registration, the next call creates one version with the complete run."""
     with mlflow.start_run(run_name="bundle-logreg"):
         mlflow.log_artifact(str(PROJECT.bundle / "manifest.json"), registry.BUNDLE_FOLDER)
-    run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle))
+    run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle), families.names())
     printed(capsys)
     assert client.get_model_version(MODEL, "1").run_id == run
 

@@ -6,6 +6,7 @@ Every step is identified by content, so the command can be interrupted and repea
 import argparse
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -66,7 +67,7 @@ def main() -> None:
     if reason != ALREADY:  # before the alias, whose history quotes it
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
     move_alias(client, version, alias)
-    if warning := _local_checkpoint(project):
+    if warning := _local_checkpoint(project, settings.candidates):
         print(f"warning: {warning}")
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
     if alias == CHALLENGER and (current := champion(client, version.name)):
@@ -78,12 +79,12 @@ def main() -> None:
 
 def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
     """Record the candidates, upload the bundle and its model card, and create a version; skip what exists already."""
-    for family in catalog.names():
+    for family in settings.candidates:
         record_candidate(client, project, family, settings)
     model, bundle = settings.publish.model, bundle_id(project.bundle)
     if version := version_of_bundle(client, model, bundle):
         return version
-    run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle)
+    run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle, settings.candidates)
     try:
         client.create_registered_model(model)
     except MlflowException as error:
@@ -114,7 +115,7 @@ def _uploaded_run(client: MlflowClient, bundle: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
+def _upload(client: MlflowClient, project: Project, bundle: str, families: Sequence[str]) -> str:
     manifest = read_json(project.bundle / MANIFEST)
     with mlflow.start_run(run_name=f"bundle-{manifest['family']}") as run:
         mlflow.log_artifacts(str(project.bundle), BUNDLE_FOLDER)
@@ -124,23 +125,23 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
         mlflow.log_text(
             model_card(manifest, read_json(project.selection), read_json(project.baselines)), "model_card.md"
         )
-        mlflow.log_text(json.dumps(candidate_facts(project), indent=2), "candidates.json")
-        for family in catalog.names():
+        mlflow.log_text(json.dumps(candidate_facts(project, families), indent=2), "candidates.json")
+        for family in families:
             mlflow.log_artifact(str(project.candidate(family) / "test.parquet"), f"candidates/{family}")
         # Set last: a run without this tag was interrupted, and is ignored.
         client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
     return str(run.info.run_id)
 
 
-def candidate_facts(project: Project) -> dict[str, Any]:
+def candidate_facts(project: Project, families: Sequence[str]) -> dict[str, Any]:
     """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family.
 
     A family that started from a checkpoint in a local folder also has the md5 of that folder.
     """
     facts: dict[str, Any] = {}
     local = is_local(read_json(project.bundle / MANIFEST)["checkpoint"])
-    for name, family in catalog.families().items():
-        evaluation = read_json(project.evaluated(name))
+    for name in families:
+        family, evaluation = catalog.families()[name], read_json(project.evaluated(name))
         facts[name] = {
             "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],
             "validation_macro_f1": evaluation["validation"]["scores"]["macro_f1"]["value"],
@@ -150,10 +151,10 @@ def candidate_facts(project: Project) -> dict[str, Any]:
     return facts
 
 
-def _local_checkpoint(project: Project) -> str:
+def _local_checkpoint(project: Project, families: Sequence[str]) -> str:
     """Why the version can be reproduced only here, or not at all; empty if its checkpoint can be had everywhere."""
     checkpoint = read_json(project.bundle / MANIFEST)["checkpoint"]
-    trained = {facts["local_checkpoint_md5"] for facts in candidate_facts(project).values()} - {None}
+    trained = {facts["local_checkpoint_md5"] for facts in candidate_facts(project, families).values()} - {None}
     if not trained:
         return ""
     folder = project.root / Path(checkpoint).expanduser()
