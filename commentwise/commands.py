@@ -32,6 +32,7 @@ GROUPS = {
     "Registry": (
         Command("publish", "training.registry.publish", "register the bundle; a better one becomes champion", "train"),
         Command("history", "training.registry.history", "show versions, experiments and past champions", "train"),
+        Command("compare", "training.compare.command", "say what changed between two versions or experiments", "train"),
         Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
         Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
         Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),

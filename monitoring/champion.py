@@ -84,9 +84,10 @@ def split_of(bundle: Path, data: Path, root: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="commentwise-") as folder:
         try:
-            from commentwise.training.registry.dvc_cache import restore_folder
+            from commentwise.training.data.stored import store
 
-            restore_folder(trained_on, root, Path(folder), "its comments")
+            with store(root) as kept:
+                kept.copy_folder(trained_on, Path(folder), "its comments")
         except (CommentwiseError, ImportError) as error:
             raise CommentwiseError(
                 f"{data} is not the split that {bundle} was trained on, and {error}; or name another folder with --data"

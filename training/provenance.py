@@ -29,6 +29,7 @@ CODE = (
 MAX_SOURCES = 8
 
 PACKAGES = (
+    "commentwise",
     "torch",
     "transformers",
     "accelerate",
@@ -93,19 +94,19 @@ def _made_from(raw: Path) -> dict[str, int]:
 
 def git_facts(folder: Path) -> dict[str, Any]:
     """The current commit (None outside of a repository), and the files of `CODE` that differ from it."""
-    commit = _git(folder, "rev-parse", "HEAD").strip()
-    changed = _git(folder, "status", "--porcelain", "--", *CODE).splitlines()
+    commit = git_output(folder, "rev-parse", "HEAD").strip()
+    changed = git_output(folder, "status", "--porcelain", "--", *CODE).splitlines()
     return {"commit": commit or None, "dirty": sorted(line[3:] for line in changed)}
 
 
 def author(folder: Path) -> str:
     """The author that git would give a commit in this folder, as `Name <address>`; without git, the login."""
-    return _git(folder, "var", "GIT_AUTHOR_IDENT").rpartition(" ")[0].rpartition(" ")[0] or getpass.getuser()
+    return git_output(folder, "var", "GIT_AUTHOR_IDENT").rpartition(" ")[0].rpartition(" ")[0] or getpass.getuser()
 
 
 def commit_date(folder: Path, commit: str | None) -> str | None:
     """The ISO time at which this commit was made; None if the repository does not have it."""
-    return (_git(folder, "show", "--no-patch", "--format=%cI", commit).strip() or None) if commit else None
+    return (git_output(folder, "show", "--no-patch", "--format=%cI", commit).strip() or None) if commit else None
 
 
 def environment_facts() -> dict[str, Any]:
@@ -123,7 +124,8 @@ def environment_facts() -> dict[str, Any]:
     }
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git_output(folder: Path, *arguments: str) -> str:
+    """What a git command prints; empty if it fails."""
     try:
         return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
     except (subprocess.CalledProcessError, FileNotFoundError):

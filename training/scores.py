@@ -75,17 +75,38 @@ def paired_bootstrap(
     `one` and `other` are predicted label indices of shape (rows,). The difference is positive if `one` is better; it is
     statistically significant if 0 is outside of the interval (Efron and Tibshirani 1993).
     """
+    return paired_differences(targets, one, other, labels, resamples, seed)["macro_f1"]
+
+
+def paired_differences(
+    targets: Targets, one: Targets, other: Targets, labels: int, resamples: int, seed: int
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """`paired_bootstrap` of every score in `SCORES`, and of the F1 of each label under `label_score` of its index."""
     cells, counts = np.unique(np.stack([targets, one, other]), axis=1, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(targets), counts / len(targets), size=resamples)
 
-    def scores(predicted: Targets, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(predicted: Targets, drawn: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         membership = np.zeros((len(counts), labels**2), dtype=np.int64)
         membership[np.arange(len(counts)), cells[0] * labels + predicted] = 1
-        return summary((drawn @ membership).reshape(-1, labels, labels))["macro_f1"]
+        confusions = (drawn @ membership).reshape(-1, labels, labels)
+        return all_scores(confusions)
 
-    differences = scores(cells[1], draws) - scores(cells[2], draws)
-    difference = scores(cells[1], counts[None]) - scores(cells[2], counts[None])
-    return float(difference[0]), _interval(differences)
+    ours, theirs = scores(cells[1], draws), scores(cells[2], draws)
+    our_value, their_value = scores(cells[1], counts[None]), scores(cells[2], counts[None])
+    return {
+        name: (float(our_value[name][0] - their_value[name][0]), _interval(ours[name] - theirs[name])) for name in ours
+    }
+
+
+def all_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """`summary`, and the F1 of each label under `label_score` of its index, from counts of shape (..., labels, labels)."""
+    by_label = per_label(counts)["f1"]
+    return summary(counts) | {label_score(index): by_label[..., index] for index in range(by_label.shape[-1])}
+
+
+def label_score(index: int) -> str:
+    """The name of the F1 of the label with this index."""
+    return f"f1_{index}"
 
 
 def calibration_error(probabilities: Probabilities, targets: Targets, bins: int) -> float:

@@ -20,10 +20,10 @@ from typing import Any
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.training.candidate import GRAPH, read_predictions
+from commentwise.training.data.stored import store
 from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import environment_facts, folder_md5, repository_root
-from commentwise.training.registry.dvc_cache import cached
 from commentwise.training.registry.tracking import connect
 from commentwise.training.registry.versions import downloaded, find_version, manifest_of
 from commentwise.training.settings import load_settings
@@ -119,7 +119,8 @@ def _rerun(project: Project, manifest: dict[str, Any], facts: dict[str, Any]) ->
 def _restore_raw(md5: str, root: Path, clone: Project) -> None:
     """Copy the raw comments with this md5 from DVC's cache or its remote into the clone."""
     clone.raw.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(cached(md5, root, "the raw comments"), clone.raw)
+    with store(root) as kept:
+        shutil.copyfile(kept.file(md5, "the raw comments"), clone.raw)
     clone.raw_rejects.touch()
 
 
