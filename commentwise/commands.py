@@ -36,6 +36,7 @@ GROUPS = {
         Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
         Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
         Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),
+        Command("ui", "training.registry.ui", "show MLflow's pages, with every run", "train"),
     ),
     "Experiments": (
         Command("experiments", "training.studies.sweep", "show the experiments of a sweep, the best first", "train"),

@@ -1,35 +1,55 @@
-"""Running DVC in this process."""
+"""Running DVC. As a program, `python -m commentwise.training.workspace.dvc` is `dvc` without its messages after Ctrl-C."""
 
 import logging
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from commentwise.errors import INTERRUPTED, CommentwiseError
+from commentwise.errors import INTERRUPTED, CommentwiseError, run_command
 
 
-def run_dvc(arguments: list[str]) -> None:
-    """Run a DVC command in the current folder.
+def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], object] | None = None) -> None:
+    """Run a DVC command in the project's folder; `show` gets the lines that it prints, instead of the terminal.
 
-    Raises CommentwiseError when it fails. Ctrl-C raises KeyboardInterrupt, or SystemExit where a stage was running, which
-    has said how to continue.
+    Raises CommentwiseError when it fails. On Ctrl-C the stage or DVC says how to continue, and SystemExit ends this
+    process too; with `show` it is KeyboardInterrupt.
     """
-    import dvc.cli
-
     # Stages call `python`, which must be the one that runs this.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    log, interruption = logging.getLogger("dvc.cli"), _Interruption()
-    log.addFilter(interruption)
-    try:
-        status = dvc.cli.main(arguments)
-    finally:
-        log.removeFilter(interruption)
-    if interruption.error:
-        raise interruption.error
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    out, errors = (subprocess.PIPE, subprocess.STDOUT) if show else (None, None)
+    command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
+    environment = os.environ | {"PATH": path}
+    with subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process:
+        # Ctrl-C reaches DVC, too, which ends when the stage has saved its state.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            if process.stdout and show:
+                for line in process.stdout:
+                    show(line.rstrip("\n"))
+            status = process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt if show else SystemExit(INTERRUPTED)
     if status:
         raise CommentwiseError(
             f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
         )
+
+
+def main() -> None:
+    """Run the DVC command on the command line, and exit with its status."""
+    import dvc.cli
+
+    interruption = _Interruption()
+    logging.getLogger("dvc.cli").addFilter(interruption)
+    status = dvc.cli.main(sys.argv[1:])
+    if interruption.error:
+        raise interruption.error
+    sys.exit(status)
 
 
 class _Interruption(logging.Filter):
@@ -47,7 +67,11 @@ class _Interruption(logging.Filter):
                 self.error = error
                 return False
             if str(error).endswith(f", exited with {INTERRUPTED}"):  # DVC ignores the signal while a stage runs
-                self.error = SystemExit(INTERRUPTED)
+                self.error = SystemExit(INTERRUPTED)  # the stage has said how to continue
                 return False
             error = error.__cause__ or error.__context__
         return True
+
+
+if __name__ == "__main__":
+    run_command(main)
