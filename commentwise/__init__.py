@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from commentwise.models.bundle import Classifier
     from commentwise.models.names import load
     from commentwise.serving.client import AsyncClient, Client
+    from commentwise.training.workspace.notebook import train
 
 # pandera and MLflow import PySpark if it is installed, and PySpark warns about pandas 3 at each import. Here, the filter
 # is set before any module of ours imports them.
@@ -20,13 +21,14 @@ warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", F
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load"]
+__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load", "train"]
 
 _MODULES = {
     "AsyncClient": "commentwise.serving.client",
     "Classifier": "commentwise.models.bundle",
     "Client": "commentwise.serving.client",
     "load": "commentwise.models.names",
+    "train": "commentwise.training.workspace.notebook",
 }
 
 

@@ -102,7 +102,8 @@ def data_line(data: Data | None) -> str:
     if data is None:
         return f"{UNKNOWN} (the bundle's artifacts are missing)"
     parts = ", ".join(f"{part} {rows:,}" for part, rows in data.rows.items())
-    return f"{data.source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
+    md5 = f" (md5 {short(data.source_md5)})" if data.source_md5 else ""
+    return f"{data.source}{md5} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
 
 
 def choice_line(record: VersionRecord) -> str:

@@ -37,6 +37,8 @@ class Data:
     prepared_md5: str | None
     rows: dict[str, int] = field(default_factory=dict)
     """Comments by part, as far as they are recorded."""
+    source_md5: str | None = None
+    """The md5 of a source that is a file; older versions lack it."""
 
 
 @dataclass(frozen=True)
