@@ -103,7 +103,9 @@ def data_line(data: Data | None) -> str:
         return f"{UNKNOWN} (the bundle's artifacts are missing)"
     parts = ", ".join(f"{part} {rows:,}" for part, rows in data.rows.items())
     made_from = ", ".join(f"{name} {rows:,}" for name, rows in data.made_from.items())
-    source = f"{data.source} (made from {made_from})" if made_from else data.source
+    about = [f"md5 {short(data.source_md5)}"] if data.source_md5 else []
+    about += [f"made from {made_from}"] if made_from else []
+    source = f"{data.source} ({'; '.join(about)})" if about else data.source
     return f"{source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
 
 

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from commentwise.errors import INTERRUPTED, CommentwiseError, run_command
@@ -22,22 +24,33 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
     out, errors = (subprocess.PIPE, subprocess.STDOUT) if show else (None, None)
     command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
     environment = os.environ | {"PATH": path}
-    with subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process:
-        # Ctrl-C reaches DVC, too, which ends when the stage has saved its state.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            if process.stdout and show:
-                for line in process.stdout:
-                    show(line.rstrip("\n"))
-            status = process.wait()
-        finally:
-            signal.signal(signal.SIGINT, before)
+    with (
+        subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process,
+        _ignored_interrupt(),
+    ):
+        if process.stdout and show:
+            for line in process.stdout:
+                show(line.rstrip("\n"))
+        status = process.wait()
     if status == INTERRUPTED:
         raise KeyboardInterrupt if show else SystemExit(INTERRUPTED)
     if status:
         raise CommentwiseError(
             f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
         )
+
+
+@contextmanager
+def _ignored_interrupt() -> Iterator[None]:
+    """Ignore Ctrl-C, which reaches DVC, too: it ends when the stage has saved its state."""
+    if threading.current_thread() is not threading.main_thread():  # which gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main() -> None:
