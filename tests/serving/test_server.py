@@ -67,6 +67,7 @@ def test_analyze(client: httpx.Client, classifier: Classifier) -> None:
     assert response.status_code == 200
     (expected,) = classifier.predict([text])
     assert response.json() == {
+        "label": "negative",
         "sentiment": "negative",
         "confidence": expected.probabilities["negative"],
         "probabilities": expected.probabilities,
