@@ -1,6 +1,7 @@
 """The server's pages in a real browser: they work behind a prefix and with API keys, and load nothing from elsewhere."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_comments_are_classified_and_explained(page: Page, tiny_bundle: Path) ->
     first.get_by_role("button", name="Explain").press("Enter")
     expect(first.locator(".words")).to_have_text(MARKUP)
     expect(first.locator(".words .for")).to_have_text(["bad"])
+    expect(first.locator(".strongest")).to_contain_text(re.compile(r"^bad \+\d\.\d\d · "))
     expect(first.locator(".explanation")).to_contain_text("leave-one-out")
 
 

@@ -6,8 +6,12 @@ import { ask, withAccess } from "./server.js";
 /** Texts per request; the server's own limit is in its /info. */
 let maxTexts = 1;
 
+/** Words that are listed with their weights. */
+const LISTED = 5;
+
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const signed = (weight) => `${weight < 0 ? "−" : "+"}${Math.abs(weight).toFixed(2)}`;
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 async function showModel() {
@@ -95,14 +99,15 @@ function explained(text, { label, method, words }) {
     "Speaks ", element("span", { class: "for" }, `for ${label}`), " or ", element("span", { class: "against" }, "against it"),
     `. Method: ${method}, the label's log-odds with the word, minus those without it.`,
   );
-  return element("div", { class: "explanation" }, line, key);
+  const first = [...words].sort((one, other) => Math.abs(other.weight) - Math.abs(one.weight)).slice(0, LISTED);
+  const listed = element("p", { class: "strongest quiet" }, first.map(({ text, weight }) => `${text} ${signed(weight)}`).join(" · "));
+  return element("div", { class: "explanation" }, line, listed, key);
 }
 
 /** Words with less than a tenth of the strongest weight have no colour. */
 function weighted({ text, weight }, share) {
-  const signed = `${weight < 0 ? "−" : "+"}${Math.abs(weight).toFixed(2)}`;
   const side = Math.abs(share) < 0.1 ? "" : share > 0 ? "for" : "against";
-  const shown = element("span", { class: side, title: signed }, text);
+  const shown = element("span", { class: side, title: signed(weight) }, text);
   shown.style.setProperty("--share", String(Math.abs(share)));
   return shown;
 }
