@@ -1,7 +1,7 @@
 """Clients of a Commentwise server, for synchronous code and for asyncio.
 
 >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
-...     client.analyze("best tutorial ever").sentiment
+...     client.analyze("best tutorial ever").label
 'positive'
 
 Needs the extra `client`. Requests to a server that is busy, starting or restarting are retried.
@@ -45,9 +45,10 @@ class ClientError(CommentwiseError):
 
 @dataclass(frozen=True)
 class Analysis:
-    """The sentiment of one comment. `probabilities` are calibrated."""
+    """The label of one comment. `probabilities` are calibrated."""
 
     sentiment: str
+    """The label, by its earlier name, which servers of every version send."""
     confidence: float
     probabilities: dict[str, float]
     unsure: bool = False
@@ -58,6 +59,11 @@ class Analysis:
     """True if the comment had more tokens."""
     language: str = UNDETERMINED
     """A BCP-47 tag: `und` where the comment does not tell, `mul` where it mixes English with another language."""
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.sentiment
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Client:
     """A synchronous client.
 
     >>> with Client("http://127.0.0.1:8000", api_key="...") as client:  # doctest: +SKIP
-    ...     [analysis.sentiment for analysis in client.analyze_many(["love it", "when is part 2?"])]
+    ...     [analysis.label for analysis in client.analyze_many(["love it", "when is part 2?"])]
     ['positive', 'neutral']
     """
 
@@ -95,11 +101,11 @@ class Client:
         self._http.close()
 
     def analyze(self, text: str) -> Analysis:
-        """The sentiment of one comment. Raises ClientError if the server refuses it or cannot be reached."""
+        """The label of one comment. Raises ClientError if the server refuses it or cannot be reached."""
         return _analysis(self._request("POST", "analyze", {"text": text}))
 
     def analyze_many(self, texts: Iterable[str], batch: int = BATCH) -> list[Analysis | Refusal]:
-        """The sentiment of each comment, or the reason for a refusal, in order, with `batch` comments per request.
+        """The label of each comment, or the reason for a refusal, in order, with `batch` comments per request.
 
         Raises ClientError if a whole request is refused or the server cannot be reached.
         """
@@ -138,7 +144,7 @@ class AsyncClient:
     """A client for asyncio.
 
     >>> async with AsyncClient("http://127.0.0.1:8000") as client:  # doctest: +SKIP
-    ...     (await client.analyze("love it")).sentiment
+    ...     (await client.analyze("love it")).label
     'positive'
     """
 
@@ -161,11 +167,11 @@ class AsyncClient:
         await self._http.aclose()
 
     async def analyze(self, text: str) -> Analysis:
-        """The sentiment of one comment. Raises ClientError if the server refuses it or cannot be reached."""
+        """The label of one comment. Raises ClientError if the server refuses it or cannot be reached."""
         return _analysis(await self._request("POST", "analyze", {"text": text}))
 
     async def analyze_many(self, texts: Iterable[str], batch: int = BATCH) -> list[Analysis | Refusal]:
-        """The sentiment of each comment, or the reason for a refusal, in order, with `batch` comments per request.
+        """The label of each comment, or the reason for a refusal, in order, with `batch` comments per request.
 
         Raises ClientError if a whole request is refused or the server cannot be reached.
         """

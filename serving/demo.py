@@ -34,7 +34,7 @@ def main() -> None:
     with running_server(bundle_folder(arguments.model)) as url:
         for text in arguments.texts:
             answer = analyze(url, text)
-            print(f"{answer['sentiment']:<10} {answer['confidence']:.2f}  {' '.join(text.split())}")
+            print(f"{answer['label']:<10} {answer['confidence']:.2f}  {' '.join(text.split())}")
 
 
 @contextmanager

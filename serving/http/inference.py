@@ -4,18 +4,20 @@ import asyncio
 import reprlib
 import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from fastapi import Depends, Request
 from tokenizers import Encoding
 
+from commentwise.models.explain import Explanation, leave_one_out, rows_without, units_of
+from commentwise.models.probabilities import softmax_of_one
 from commentwise.serving.http.context import RequestContext
 from commentwise.serving.http.refusals import Refusal, overloaded
 from commentwise.serving.log.feedback_store import FeedbackStore
 from commentwise.serving.log.recorder import PredictionLog
 from commentwise.serving.runtime.deployment import Deployment
 from commentwise.serving.runtime.metrics import Metrics
-from commentwise.serving.runtime.scheduler import InferenceFailed, Overloaded, WorkerLost
+from commentwise.serving.runtime.scheduler import Answer, InferenceFailed, Overloaded, WorkerLost
 from commentwise.serving.runtime.served import (
     CHARACTERS_AT_ONCE,
     Answered,
@@ -23,12 +25,24 @@ from commentwise.serving.runtime.served import (
     Classification,
     Classified,
     Cut,
+    Served,
     token_count,
 )
 from commentwise.serving.settings import Settings
 
 Old = TypeVar("Old")
 New = TypeVar("New")
+EXPLAINED_AT_ONCE = 8
+"""Maximum number of comments that one explanation has in the queue."""
+
+
+class Explained(NamedTuple):
+    """An explanation, and the bundle that it is about."""
+
+    bundle: Bundle
+    tokens: int
+    truncated: bool
+    explanation: Explanation
 
 
 class Inference:
@@ -79,12 +93,7 @@ class Inference:
         start = time.perf_counter()
         served = self.deployment.live
         with served.in_use():
-            accepted = await self._accepted(names, texts, served.bundle)
-            encoded = _filled(accepted, await served.encode(_kept(accepted), cut))
-            fitting = [
-                _fitting(name, encoding, cut, served.bundle) if isinstance(encoding, Encoding) else encoding
-                for name, encoding in zip(names, encoded, strict=True)
-            ]
+            accepted, fitting = await self._encoded(served, names, texts, cut)
             rows = _kept(fitting)
             read = [text for text, row in zip(accepted, fitting, strict=True) if not isinstance(row, Refusal)]
             context.texts = len(rows)
@@ -105,6 +114,62 @@ class Inference:
         ]
         self._record(context, classification.bundle, answered)
         return Classification(classification.bundle, answers)
+
+    async def explain(self, context: RequestContext, text: str, label: str | None, cut: Cut) -> Explained:
+        """Explain the probability of a label (default: the predicted one) by leaving out each word of a text.
+
+        The texts without a word go to the workers as all others do, a few at a time, so that other requests wait for
+        these few at most. They are neither logged nor counted as predictions. Raises Refusal where the text is refused or
+        has more words than a request may have texts, the bundle does not have the label, or an answer fails.
+        """
+        start = time.perf_counter()
+        served = self.deployment.live
+        bundle = served.bundle
+        if label is not None and label not in bundle.labels:
+            raise Refusal("Validation", f"label is {label!r}: it must be one of {', '.join(bundle.labels)}")
+        with served.in_use():
+            (accepted,), (encoding,) = await self._encoded(served, ["text"], [text], cut)
+            if isinstance(accepted, Refusal):
+                raise accepted
+            if isinstance(encoding, Refusal):
+                raise encoding
+            units = await asyncio.to_thread(units_of, text, accepted, bundle.manifest.normalize, encoding)
+            if len(units) > (limit := self.settings.max_batch):
+                raise Refusal("Validation", f"text has {len(units)} words and the limit is {limit}: shorten it")
+            rows = [encoding.ids, *rows_without(encoding.ids, units)]
+            context.texts = len(rows)
+            context.tokens = sum(map(len, rows))
+            context.seconds["tokenization"] = time.perf_counter() - start
+            answers = [
+                answer
+                for first in range(0, len(rows), EXPLAINED_AT_ONCE)
+                for answer in await self._answers(served, rows[first : first + EXPLAINED_AT_ONCE], context)
+            ]
+        whole, *without = [softmax_of_one(answer.logits, bundle.manifest.temperature) for answer in answers]
+        index = whole.index(max(whole)) if label is None else bundle.labels.index(label)
+        explanation = leave_one_out(text, units, bundle.labels[index], whole[index], [row[index] for row in without])
+        return Explained(bundle, len(encoding.ids), bool(encoding.overflowing), explanation)
+
+    async def _answers(self, served: Served, rows: list[list[int]], context: RequestContext) -> list[Answer]:
+        try:
+            answers = await served.answers(rows, context.deadline)
+        except Overloaded as error:
+            raise overloaded(error.retry_after) from None
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise _failure(answer)
+        return [answer for answer in answers if isinstance(answer, Answer)]
+
+    async def _encoded(
+        self, served: Served, names: Sequence[str], texts: Sequence[str], cut: Cut
+    ) -> tuple[list[str | Refusal], list[Encoding | Refusal]]:
+        """The texts, normalised, and their tokens; a text that is refused has its refusal in both."""
+        accepted = await self._accepted(names, texts, served.bundle)
+        encoded = _filled(accepted, await served.encode(_kept(accepted), cut))
+        return accepted, [
+            _fitting(name, encoding, cut, served.bundle) if isinstance(encoding, Encoding) else encoding
+            for name, encoding in zip(names, encoded, strict=True)
+        ]
 
     async def _accepted(self, names: Sequence[str], texts: Sequence[str], bundle: Bundle) -> list[str | Refusal]:
         """The texts, normalised as `bundle` was trained, or their refusals."""

@@ -33,7 +33,13 @@ _ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-_CLOSED_PAGE = ((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),)
+_CLOSED = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_PAGE = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)
+"""For the server's own pages, which load their files and answers from here and nothing from elsewhere."""
 
 
 class Traffic:
@@ -59,6 +65,7 @@ class Traffic:
         context = RequestContext(_request_id(headers.get(b"x-request-id", b"")))
         scope["state"]["context"] = context
         path = scope["path"]
+        page = path in self._table.pages and scope["method"] == "GET"
         route = self._table.find(path)
         if route is not None:
             context.error = route.error
@@ -69,13 +76,14 @@ class Traffic:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
                 context.seconds["total"] = time.perf_counter() - started
-                message["headers"] = [*message["headers"], *_headers(path, context)]
+                message["headers"] = [*message["headers"], *_headers(page, context)]
             elif not message.get("more_body"):
                 context.complete = True
             await send(message)
 
         try:
-            self._admit(scope, headers, context)
+            if not page:
+                self._admit(scope, headers, context)
             if route is not None:
                 context.deadline = time.monotonic() + self._seconds(headers.get(b"request-timeout"))
                 if route.predicts:
@@ -233,11 +241,10 @@ def _request_id(given: bytes) -> str:
     return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
-def _headers(path: str, context: RequestContext) -> Iterable[tuple[bytes, bytes]]:
+def _headers(page: bool, context: RequestContext) -> Iterable[tuple[bytes, bytes]]:
     yield b"x-request-id", context.request_id.encode("ascii")
     yield from _ALWAYS
-    if path not in ("/docs", "/redoc"):
-        yield from _CLOSED_PAGE
+    yield _PAGE if page else _CLOSED
     if context.texts:  # the headers of Text Embeddings Inference, in milliseconds
         yield b"x-compute-tokens", str(context.tokens).encode()
         for stage, name in _TIMES:

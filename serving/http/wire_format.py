@@ -40,6 +40,8 @@ class Route:
     """It is answered without FastAPI where the body is valid JSON."""
     probe: bool = False
     """It is a health check: open without an API key (--open-health), without rate limit, and not logged."""
+    page: bool = False
+    """It is a file of the server's pages: open without an API key, which a browser cannot send, and without rate limit."""
 
 
 @dataclass
@@ -96,6 +98,10 @@ class WireFormat:
         """Declare a GET route that is a health check."""
         return self._add("GET", path, errors, options, probe=True)
 
+    def page(self, path: str) -> Callable[[Function], Function]:
+        """Declare a GET route that returns a file of the server's pages, the same for everybody."""
+        return self._add("GET", path, (), {"include_in_schema": False}, page=True)
+
     def _add(
         self, method: Literal["GET", "POST"], path: str, errors: Sequence[int], options: dict[str, Any], **kind: bool
     ) -> Callable[[Function], Function]:
@@ -117,6 +123,7 @@ class RouteTable:
         """Raises ValueError where two formats declare the same route."""
         self.routes = [route for wire_format in formats for route in wire_format.routes]
         self.probes = frozenset(route.path for route in self.routes if route.probe)
+        self.pages = frozenset(route.path for route in self.routes if route.page)
         self._exact: dict[str, Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         seen = set()

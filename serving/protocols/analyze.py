@@ -19,8 +19,8 @@ EXAMPLE_TEXTS = [EXAMPLE_TEXT, "worst update ever"]
 class AnalyzeRequest(BaseModel):
     """One comment as `text`, or several as `texts`."""
 
-    text: str | None = Field(default=None, examples=[EXAMPLE_TEXT])
-    texts: list[str] | None = Field(default=None, examples=[EXAMPLE_TEXTS])
+    text: str | None = Field(default=None, description="one comment", examples=[EXAMPLE_TEXT])
+    texts: list[str] | None = Field(default=None, description="several comments", examples=[EXAMPLE_TEXTS])
     truncate: bool | None = Field(
         default=None, description="truncate texts that are too long; default: the server's setting"
     )
@@ -33,9 +33,10 @@ class AnalyzeRequest(BaseModel):
 
 
 class Analysis(BaseModel):
-    """One comment's sentiment."""
+    """One comment's label."""
 
-    sentiment: str = Field(description="the most probable label")
+    label: str = Field(description="the most probable label")
+    sentiment: str = Field(description="the same, by its earlier name")
     confidence: float = Field(description="its calibrated probability")
     probabilities: dict[str, float]
     unsure: bool = Field(description="whether the confidence is below unsure_below")
@@ -47,7 +48,7 @@ class Analysis(BaseModel):
 
 
 class Analyses(BaseModel):
-    """Several comments' sentiments, in order; a comment that fails has its error instead."""
+    """Several comments' labels, in order; a comment that fails has its error instead."""
 
     results: list[Analysis | ErrorBody]
     bundle_id: str
@@ -67,7 +68,7 @@ async def analyze(
     context: CurrentContext,
     inference: CurrentInference,
 ) -> Analysis | Analyses:
-    """The sentiment of one comment, or of several."""
+    """The label of one comment, or of several."""
     settings = inference.settings
     cut = Cut(settings.truncate if body.truncate is None else body.truncate)
     threshold = settings.unsure_below if body.unsure_below is None else body.unsure_below
@@ -96,6 +97,7 @@ def _analysis(
     if unsure := confidence < threshold:
         inference.metrics.unsure.inc()
     return Analysis(
+        label=answer.label,
         sentiment=answer.label,
         confidence=confidence,
         probabilities=classification.by_label(answer.probabilities),

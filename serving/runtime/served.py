@@ -162,23 +162,28 @@ class Served:
         `deadline` is on the clock of time.monotonic. Answers have a language where `texts` are given. When the caller is
         cancelled, jobs that only it waited for are dropped. Raises Overloaded when the queue has no room for all of them.
         """
-        read = [text[:MAX_READ] for text in texts] if texts else [""] * len(encodings)
         rows = [encoding.ids for encoding in encodings]
+        classified: list[Classified | Exception] = [
+            answer if isinstance(answer, Exception) else self._classified(encoding, answer)
+            for encoding, answer in zip(encodings, await self.answers(rows, deadline, texts), strict=True)
+        ]
+        return Classification(self.bundle, classified)
+
+    async def answers(
+        self, rows: Sequence[list[int]], deadline: float, texts: Sequence[str] | None = None
+    ) -> list[Answer | Exception]:
+        """The answers to rows of token ids, as `classify` gets them."""
+        read = [text[:MAX_READ] for text in texts] if texts else [""] * len(rows)
         keys: list[Key] = [(*row, text) if text else tuple(row) for row, text in zip(rows, read, strict=True)]
         new = sum(key not in self._cached and key not in self._pending for key in set(keys))
         self.scheduler.check_room(new, deadline)
         sources = [self._source(key, row, text, deadline) for key, row, text in zip(keys, rows, read, strict=True)]
         try:
-            answers = [await _answer(source) for source in sources]
+            return [await _answer(source) for source in sources]
         finally:
             for source in sources:
                 if isinstance(source, Job):
                     self.scheduler.release(source)
-        classified: list[Classified | Exception] = [
-            answer if isinstance(answer, Exception) else self._classified(encoding, answer)
-            for encoding, answer in zip(encodings, answers, strict=True)
-        ]
-        return Classification(self.bundle, classified)
 
     def _source(self, key: Key, row: list[int], text: str, deadline: float) -> Answer | Job:
         """The cached answer, or the job that computes it."""

@@ -20,8 +20,8 @@ import {", ".join(SHORT_NAMES)}
 assert {{module.OWNER for module in ({", ".join(SHORT_NAMES)})}} == {{"somebody else"}}
 """
 
-TEMPLATE = "commentwise/training/workspace/template"
-FILES = {"commentwise/py.typed", *(f"{TEMPLATE}/{path.name}" for path in (ROOT / TEMPLATE).iterdir())}
+FOLDERS = ("commentwise/serving/http/playground", "commentwise/training/workspace/template")
+FILES = {"commentwise/py.typed", *(f"{name}/{path.name}" for name in FOLDERS for path in (ROOT / name).iterdir())}
 
 
 def modules() -> set[str]:

@@ -50,14 +50,18 @@ def test_only_the_keys_give_access(server: Server) -> None:
     assert ask(server, "key-a", scheme="Basic").status_code == 401
 
 
-def test_only_health_checks_are_open(server: Server) -> None:
+def test_only_health_checks_and_pages_are_open(server: Server) -> None:
     def status(path: str) -> int:
         return httpx.get(f"{server.url}{path}", trust_env=False).status_code
 
     assert [status(path) for path in ("/health", "/health/live", "/ping", "/v2/health/live", "/v2/health/ready")] == [
         200
     ] * 5
-    assert [status(path) for path in ("/metrics", "/info", "/docs", "/openapi.json", "/v2", "/nowhere")] == [401] * 6
+    assert [status(path) for path in ("/", "/docs", "/playground/style.css")] == [200] * 3
+    assert [status(path) for path in ("/metrics", "/info", "/openapi.json", "/v2", "/nowhere", "/playground/")] == [
+        401
+    ] * 6
+    assert ask(server, None, "/").status_code == 401  # a prediction, at the address of a page
 
 
 def test_only_an_admin_s_key_reloads(server: Server) -> None:

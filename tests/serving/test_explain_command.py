@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from commentwise.models.bundle import Classifier
 from commentwise.serving.explain import rendered
 from tests.package.extras import ROOT
+from tests.registry import register
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,3 +49,13 @@ def test_an_unknown_label_is_one_line(tiny_bundle: Path) -> None:
     done = explain("good", "--model", str(tiny_bundle), "--label", "spam")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: the bundle {tiny_bundle} has no label 'spam', only negative, neutral, positive\n"
+
+
+def test_a_registered_bundle_is_explained_by_its_name(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", register(tmp_path, tiny_bundle))
+    for name in ("models:/commentwise@champion", "models:/commentwise/1"):
+        done = explain("good", "--model", name)
+        assert (done.returncode, done.stderr, done.stdout.split()[0]) == (0, "", "positive")

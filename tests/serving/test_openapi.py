@@ -11,7 +11,17 @@ import pytest
 from tests.serving.process import started
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-FORMATS = ("/", "/predict", "/analyze", "/invocations", "/v2/models/{model}/infer", "/health", "/info", "/metrics")
+FORMATS = (
+    "/",
+    "/predict",
+    "/analyze",
+    "/explain",
+    "/invocations",
+    "/v2/models/{model}/infer",
+    "/health",
+    "/info",
+    "/metrics",
+)
 
 
 @pytest.mark.slow
@@ -33,5 +43,5 @@ def test_document_has_every_format_with_examples(tiny_bundle: Path, tmp_path: Pa
     with started(tmp_path, "--model", str(tiny_bundle)) as server:
         paths = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()["paths"]
     assert [path for path in FORMATS if path not in paths] == []
-    for path in ("/predict", "/analyze", "/invocations"):
+    for path in ("/predict", "/analyze", "/explain", "/invocations"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"]

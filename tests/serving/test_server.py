@@ -67,6 +67,7 @@ def test_analyze(client: httpx.Client, classifier: Classifier) -> None:
     assert response.status_code == 200
     (expected,) = classifier.predict([text])
     assert response.json() == {
+        "label": "negative",
         "sentiment": "negative",
         "confidence": expected.probabilities["negative"],
         "probabilities": expected.probabilities,
@@ -290,7 +291,12 @@ def test_request_id_and_security_headers(client: httpx.Client) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert len(client.get("/info", headers={"X-Request-Id": "a b"}).headers["x-request-id"]) == 32
-    assert "content-security-policy" not in client.get("/docs").headers
+    for page in ("/", "/docs", "/playground/style.css"):
+        response = client.get(page)
+        assert response.status_code == 200
+        policy = response.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"} <= set(policy)
+    assert client.get("/redoc").status_code == 404  # it would load scripts from a network
 
 
 def test_log_has_the_request_without_its_text(server: Server, client: httpx.Client) -> None:
