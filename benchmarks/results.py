@@ -21,7 +21,6 @@ from benchmarks.run_facts import commit_facts, environment, machine_facts
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json, write_text
 from commentwise.training.candidate import read_predictions, read_resources
-from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import load_settings
@@ -71,6 +70,7 @@ def run(project: Project, name: str, params: dict[str, str | int | float]) -> Da
 
 def collect(project: Project, params: dict[str, str | int | float]) -> DatasetResult:
     """The figures of a project whose pipeline ran with these parameters."""
+    candidates = load_settings(project.params).candidates
     return {
         "command": "dvc exp run " + " ".join(f"-S {key}={value}" for key, value in params.items()),
         "machine": machine_facts(),
@@ -79,8 +79,10 @@ def collect(project: Project, params: dict[str, str | int | float]) -> DatasetRe
         "data": read_json(project.data_report),
         "selection": read_json(project.selection),
         "reference": read_json(project.baselines),
-        "families": {family: _family(project, family) for family in catalog.names()},
-        "bert_lead_on_test": {family: _lead_on_test(project, family) for family in LINEAR},
+        "families": {family: _family(project, family) for family in candidates},
+        "bert_lead_on_test": {
+            family: _lead_on_test(project, family) for family in LINEAR if {family, ENCODER} <= set(candidates)
+        },
         "export": read_json(project.export_report),
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+SCALE = ("very negative", "negative", "neutral", "positive", "very positive")
+RATINGS = range(1, 11)
 _WHOLE_NUMBER = re.compile(r"(-?)0*(\d+)(?:\.0*)?")
 
 
@@ -65,3 +67,20 @@ def folded_label(text: str) -> str:
     if not number:
         return folded
     return number[2] if number[2] == "0" else f"{number[1]}{number[2]}"
+
+
+def are_ordinal(labels: Sequence[str]) -> bool:
+    """Whether the names of the labels tell that they are steps of a scale, in order, as in `SCALE` or `RATINGS`.
+
+    There must be at least three: with two, the scores of ordinal labels say nothing that accuracy does not. Numbers from 0
+    upwards may be ids of classes, which have no order.
+
+    >>> are_ordinal(["negative", "neutral", "positive"]), are_ordinal(["1", "2", "3", "4", "5"])
+    (True, True)
+    >>> are_ordinal(["neutral", "negative", "positive"]), are_ordinal(["0", "1", "2"]), are_ordinal(["spam", "ham"])
+    (False, False, False)
+    """
+    names = [folded_label(label) for label in labels]
+    return len(names) >= 3 and any(
+        names == [step for step in scale if step in names] for scale in (SCALE, tuple(map(str, RATINGS)))
+    )

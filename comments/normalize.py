@@ -23,6 +23,8 @@ _UNSPACED = (
     "\u3005-\u3007\u3031-\u3035\u3041-\u309f\u30a1-\u30fa\u30fc-\u318f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7ff\uf900-\ufaff\uff01-\uffdc\U00020000-\U0003ffff"
 )
+UNSPACED = re.compile(f"[{_UNSPACED}]")
+"""A character of these scripts."""
 _SPACED = rf"(?:[^\W{_UNSPACED}]|[{MARKS}\u200c\u200d])"
 """A letter, digit, underscore or mark of the other scripts; the joiners belong to Indic and Persian words."""
 _LETTER = re.compile(rf"[\w{MARKS}]")

@@ -5,6 +5,8 @@
 'positive'
 """
 
+import os
+import sys
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
     from commentwise.models.bundle import Classifier
     from commentwise.models.names import load
     from commentwise.serving.client import AsyncClient, Client
+    from commentwise.training.workspace.notebook import train
+
+# A command is starting: the tool, or `python -m commentwise.…`, while Python still looks for the module.
+if os.path.basename(sys.argv[0] if sys.argv else "") in ("commentwise", "-m"):
+    from commentwise.errors import end_on_ctrl_c
+
+    end_on_ctrl_c(True)
 
 # pandera and MLflow import PySpark if it is installed, and PySpark warns about pandas 3 at each import. Here, the filter
 # is set before any module of ours imports them.
@@ -20,13 +29,14 @@ warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", F
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load"]
+__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load", "train"]
 
 _MODULES = {
     "AsyncClient": "commentwise.serving.client",
     "Classifier": "commentwise.models.bundle",
     "Client": "commentwise.serving.client",
     "load": "commentwise.models.names",
+    "train": "commentwise.training.workspace.notebook",
 }
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from commentwise import __version__
 from commentwise.commands import COMMANDS, GROUPS, Command
-from commentwise.errors import CommentwiseError, run_command
+from commentwise.errors import CommentwiseError, end_on_ctrl_c, run_command
 
 
 def main() -> None:
@@ -58,6 +58,7 @@ def _command(name: str) -> Command:
 
 def _run(command: Command, arguments: list[str]) -> None:
     sys.argv = [f"commentwise {command.name}", *arguments]
+    end_on_ctrl_c(True)
     try:
         module = import_module(f"commentwise.{command.module}")
     except ModuleNotFoundError as error:
@@ -67,4 +68,6 @@ def _run(command: Command, arguments: list[str]) -> None:
             f"`commentwise {command.name}` needs the extra {command.extra!r}: pip install 'commentwise[{command.extra}]' "
             f"({error.name} is not installed)"
         ) from None
+    finally:
+        end_on_ctrl_c(False)
     module.main()

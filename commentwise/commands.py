@@ -32,11 +32,14 @@ GROUPS = {
     "Registry": (
         Command("publish", "training.registry.publish", "register the bundle; a better one becomes champion", "train"),
         Command("history", "training.registry.history", "show versions, experiments and past champions", "train"),
+        Command("compare", "training.compare.command", "say what changed between two versions or experiments", "train"),
         Command("lineage", "training.registry.lineage", "show the code, data and parameters behind a version", "train"),
         Command("reproduce", "training.registry.reproduce", "train a version again and compare the results", "train"),
         Command("rollback", "training.registry.rollback", "make an earlier version champion again", "train"),
+        Command("ui", "training.registry.ui", "show MLflow's pages, with every run", "train"),
     ),
     "Experiments": (
+        Command("experiments", "training.studies.sweep", "show the experiments of a sweep, the best first", "train"),
         Command("tune", "training.studies.tune", "search for better settings of the encoder", "train"),
         Command("seeds", "training.studies.seeds", "measure how far scores vary with the seed", "train"),
         Command("adapt", "training.studies.adapt", "adapt an encoder to the language of the comments", "train"),
@@ -44,11 +47,18 @@ GROUPS = {
     "Serving": (
         Command("serve", "serving.__main__", "serve a bundle over HTTP", "serve"),
         Command("score", "serving.batch.score", "score files of comments", "serve"),
+        Command("explain", "serving.explain", "show how much each word speaks for a label", "serve"),
         Command("keys", "serving.http.access", "create an API key for the server"),
     ),
     "Monitoring": (
         Command(
             "reference", "monitoring.signals.reference", "record the bundle's answers to held-out comments", "monitor"
+        ),
+        Command(
+            "why",
+            "monitoring.report.why",
+            "say why accuracy fell: data, parameters, code or production",
+            "train,monitor",
         ),
         Command("drift", "monitoring.report.page", "compare recent predictions with the reference", "monitor"),
         Command(

@@ -8,8 +8,9 @@ describes the rest. Nothing in it is unpickled.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,12 @@ from commentwise.comments.normalize import NORMALIZATION_VERSION, VERSIONS, norm
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import file_hash, read_json
 from commentwise.models.engine import Engine
+from commentwise.models.explain import Explanation, exact, leave_one_out, rows_without, units_of
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
+
+if TYPE_CHECKING:
+    from commentwise.models.graphs.parts import LinearParts
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -171,6 +176,37 @@ class Classifier:
             for row, tokens in zip(self._probabilities(rows), rows, strict=True)
         ]
 
+    def explain(self, text: str, label: str | None = None) -> Explanation:
+        """Explain the probability of `label` (default: the predicted one) by the weights of the text's words.
+
+        Linear graphs are explained exactly, if the package onnx is installed, and others by leaving out one word at a
+        time; the explanation names its method, and models/explain.py describes both. Raises CommentwiseError for a label
+        that the bundle does not have.
+        """
+        labels = self.manifest.labels
+        if label is not None and label not in labels:
+            raise CommentwiseError(f"the bundle {self.folder} has no label {label!r}, only {', '.join(labels)}")
+        normalized = self.manifest.normalize(text)
+        encoding = self.tokenizer.encode(normalized)
+        units = units_of(text, normalized, self.manifest.normalize, encoding)
+        (whole,) = self._probabilities([encoding.ids])
+        index = int(whole.argmax()) if label is None else labels.index(label)
+        chosen, probability = labels[index], float(whole[index])
+        if self._linear:
+            parts, bias = self._linear.parts(encoding.ids, [unit.tokens for unit in units])
+            return exact(text, units, chosen, probability, parts[:, index], bias[index])
+        without = self._probabilities(rows_without(encoding.ids, units))[:, index]
+        return leave_one_out(text, units, chosen, probability, without.tolist())
+
+    @cached_property
+    def _linear(self) -> "LinearParts | None":
+        """The parts of the logits of a linear graph; None for other graphs, and without the package onnx."""
+        try:
+            from commentwise.models.graphs.parts import LinearParts
+        except ImportError:
+            return None
+        return LinearParts.of(self.folder / self.graph)
+
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return encode(self.tokenizer, texts, self.manifest.normalization_version)
 
@@ -223,6 +259,11 @@ def verify_files(folder: Path) -> Manifest:
 def bundle_id(folder: Path) -> str:
     """The id of the bundle's content: sha256 of its manifest, which holds the hashes of all its files."""
     return file_hash(folder / MANIFEST)
+
+
+def is_bundle(folder: Path, identifier: str) -> bool:
+    """True if the folder holds the bundle with this id."""
+    return (folder / MANIFEST).is_file() and bundle_id(folder) == identifier
 
 
 def data_file(graph: Path) -> Path:

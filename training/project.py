@@ -112,6 +112,11 @@ class Project:
         return self.root / "artifacts/export.json"
 
     @property
+    def report(self) -> Path:
+        """The page about data, choice, quality and origin of the last run."""
+        return self.root / "artifacts/report.html"
+
+    @property
     def seeds_report(self) -> Path:
         """The report of `commentwise seeds`."""
         return self.root / "reports/seeds.json"

@@ -14,6 +14,8 @@ Targets = NDArray[np.int64]
 Logits = NDArray[np.floating]
 Probabilities = NDArray[np.float64]
 SCORES = ("accuracy", "macro_f1", "macro_recall")
+ORDINAL_SCORES = ("mae", "quadratic_kappa")
+"""The scores that only ordinal labels have."""
 
 
 def confusion(targets: Targets, predicted: Targets, labels: int) -> NDArray[np.int64]:
@@ -39,14 +41,40 @@ def per_label(counts: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def summary(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Accuracy, macro-F1 and macro recall, each of shape (...,), from counts of shape (..., labels, labels)."""
+def summary(counts: NDArray[np.int64], ordinal: bool = False) -> dict[str, NDArray[np.float64]]:
+    """Accuracy, macro-F1 and macro recall, each of shape (...,), from counts of shape (..., labels, labels).
+
+    Ordinal labels also have the scores of `ordinal_scores`.
+    """
     scores = per_label(counts)
     hits = np.trace(counts, axis1=-2, axis2=-1)
     return {
         "accuracy": _ratio(hits, counts.sum(axis=(-2, -1))),
         "macro_f1": np.asarray(scores["f1"].mean(axis=-1)),
         "macro_recall": np.asarray(scores["recall"].mean(axis=-1)),
+    } | (ordinal_scores(counts) if ordinal else {})
+
+
+def ordinal_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Scores of labels that are steps of a scale, each of shape (...,), from counts of shape (..., labels, labels).
+
+    `mae` is the mean absolute error in steps. `quadratic_kappa` is the kappa with quadratic weights (Cohen 1968): 1 where
+    all predictions are right, 0 where they agree with the targets as often as by chance. It is also 0 where it is not
+    defined, because all targets and predictions are one label.
+
+    >>> scores = ordinal_scores(np.array([[2, 0, 0], [0, 1, 1], [0, 0, 2]]))
+    >>> round(float(scores["mae"]), 3), round(float(scores["quadratic_kappa"]), 3)
+    (0.167, 0.889)
+    """
+    steps = np.arange(counts.shape[-1])
+    distance = np.abs(steps[:, None] - steps)
+    rows = counts.sum(axis=(-2, -1))
+    by_chance = counts.sum(axis=-1)[..., :, None] * counts.sum(axis=-2)[..., None, :]
+    weighted = (distance**2 * by_chance).sum(axis=(-2, -1))
+    observed = rows * (distance**2 * counts).sum(axis=(-2, -1))
+    return {
+        "mae": _ratio((distance * counts).sum(axis=(-2, -1)), rows),
+        "quadratic_kappa": _ratio(weighted - observed, weighted),
     }
 
 
@@ -59,12 +87,18 @@ def macro_f1(targets: Targets, predicted: Targets, labels: int) -> float:
     return float(summary(confusion(targets, predicted, labels))["macro_f1"])
 
 
-def bootstrap_intervals(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """95% percentile intervals (Efron 1979) of each score in `SCORES`, from counts of shape (labels, labels)."""
-    rows = counts.sum()
-    draws = np.random.default_rng(seed).multinomial(rows, counts.ravel() / rows, size=resamples)
-    scores = summary(draws.reshape(resamples, *counts.shape))
-    return {name: _interval(scores[name]) for name in SCORES}
+def bootstrap_intervals(
+    counts: NDArray[np.int64], resamples: int, seed: int, ordinal: bool = False
+) -> dict[str, tuple[float, float]]:
+    """95% percentile intervals (Efron 1979) of each score of `summary`, from counts of shape (labels, labels)."""
+    scores = summary(_resampled(counts, resamples, seed), ordinal)
+    return {name: _interval(values) for name, values in scores.items()}
+
+
+def label_intervals(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, list[tuple[float, float]]]:
+    """95% percentile intervals of each label's precision, recall and F1, from counts of shape (labels, labels)."""
+    scores = per_label(_resampled(counts, resamples, seed))
+    return {name: [_interval(column) for column in values.T] for name, values in scores.items()}
 
 
 def paired_bootstrap(
@@ -75,17 +109,38 @@ def paired_bootstrap(
     `one` and `other` are predicted label indices of shape (rows,). The difference is positive if `one` is better; it is
     statistically significant if 0 is outside of the interval (Efron and Tibshirani 1993).
     """
+    return paired_differences(targets, one, other, labels, resamples, seed)["macro_f1"]
+
+
+def paired_differences(
+    targets: Targets, one: Targets, other: Targets, labels: int, resamples: int, seed: int
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """`paired_bootstrap` of every score in `SCORES`, and of the F1 of each label under `label_score` of its index."""
     cells, counts = np.unique(np.stack([targets, one, other]), axis=1, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(targets), counts / len(targets), size=resamples)
 
-    def scores(predicted: Targets, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(predicted: Targets, drawn: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         membership = np.zeros((len(counts), labels**2), dtype=np.int64)
         membership[np.arange(len(counts)), cells[0] * labels + predicted] = 1
-        return summary((drawn @ membership).reshape(-1, labels, labels))["macro_f1"]
+        confusions = (drawn @ membership).reshape(-1, labels, labels)
+        return all_scores(confusions)
 
-    differences = scores(cells[1], draws) - scores(cells[2], draws)
-    difference = scores(cells[1], counts[None]) - scores(cells[2], counts[None])
-    return float(difference[0]), _interval(differences)
+    ours, theirs = scores(cells[1], draws), scores(cells[2], draws)
+    our_value, their_value = scores(cells[1], counts[None]), scores(cells[2], counts[None])
+    return {
+        name: (float(our_value[name][0] - their_value[name][0]), _interval(ours[name] - theirs[name])) for name in ours
+    }
+
+
+def all_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """`summary`, and the F1 of each label under `label_score` of its index, from counts of shape (..., labels, labels)."""
+    by_label = per_label(counts)["f1"]
+    return summary(counts) | {label_score(index): by_label[..., index] for index in range(by_label.shape[-1])}
+
+
+def label_score(index: int) -> str:
+    """The name of the F1 of the label with this index."""
+    return f"f1_{index}"
 
 
 def calibration_error(probabilities: Probabilities, targets: Targets, bins: int) -> float:
@@ -130,6 +185,13 @@ def label_indices(values: Sequence[str], labels: Sequence[str]) -> Targets:
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     zeros = np.zeros(np.shape(numerator))
     return np.asarray(np.divide(numerator, denominator, out=zeros, where=np.asarray(denominator) > 0))
+
+
+def _resampled(counts: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.int64]:
+    """Counts of as many rows, drawn with replacement: shape (resamples, labels, labels)."""
+    rows = counts.sum()
+    draws = np.random.default_rng(seed).multinomial(rows, counts.ravel() / rows, size=resamples)
+    return draws.reshape(resamples, *counts.shape)
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

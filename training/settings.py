@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
-from commentwise.comments.labels import label_text
+from commentwise.comments.labels import are_ordinal, label_text
 from commentwise.errors import CommentwiseError
 from commentwise.training.data.times import check_time_format
 from commentwise.training.families import catalog
@@ -171,9 +171,11 @@ class Settings(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     labels: Annotated[list[Label], Field(min_length=2)]
+    ordinal: bool | None
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     data: DataSettings
     prepare: PrepareSettings
+    candidates: Annotated[list[str], Field(min_length=1)]
     families: Families
     tune: TuneSettings
     evaluate: EvaluateSettings
@@ -190,6 +192,21 @@ class Settings(Section):
     def checkpoint(self) -> str:
         """The pre-trained encoder; all families use its tokenizer."""
         return self.of(BERT).checkpoint
+
+    @field_validator("candidates")
+    @classmethod
+    def _check_candidates(cls, value: list[str]) -> list[str]:
+        known = ", ".join(catalog.names())
+        if unknown := [name for name in value if name not in catalog.names()]:
+            raise ValueError(f"{unknown[0]!r} is not a family (known: {known})")
+        if len(set(value)) != len(value):
+            raise ValueError(f"{value} has a family twice: name each at most once (known: {known})")
+        return value
+
+    @property
+    def is_ordinal(self) -> bool:
+        """Whether the labels are steps of a scale, in order: as `ordinal` says, or told from their names."""
+        return are_ordinal(self.labels) if self.ordinal is None else self.ordinal
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

@@ -1,9 +1,10 @@
-"""Stage train@family: train one family in this process.
+"""Stage train@family: train one family.
 
-A family with distributed training has its own module for `accelerate launch`, such as commentwise.training.bert.
+A family with distributed training is trained by the processes that `accelerate launch` starts as accelerate_config.yaml says.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from commentwise.errors import run_command
 from commentwise.training.candidate import read_part, write_resources
 from commentwise.training.families import catalog
 from commentwise.training.families.family import Task
+from commentwise.training.launch import launch
 from commentwise.training.project import PARTS, Project
 from commentwise.training.resources import Stopwatch
 from commentwise.training.settings import Settings, load_settings
@@ -25,6 +27,8 @@ def main() -> None:
     project = Project()
     settings = load_settings(project.params)
     family, out, stopwatch = catalog.families()[name], project.candidate(name), Stopwatch()
+    if family.launched:
+        sys.exit(launch(project.root, family.launched))
     with Console(stderr=True).status(f"{name}: training"):
         metrics = family.train(read_task(project, settings), settings.of(family), out)
     write_resources(project.resources(name), out, stopwatch.resources("cpu"))

@@ -19,7 +19,7 @@ from commentwise.fileio import write_text
 
 START = "<!-- benchmarks: written by `python -m benchmarks.report` -->"
 END = "<!-- /benchmarks -->"
-README_SECTIONS = ("engines", "limit", "servers")
+README_SECTIONS = ("engines",)
 """Names of the sections whose answers appear in the README."""
 
 

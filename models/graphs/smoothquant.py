@@ -5,7 +5,7 @@ channels of an encoder's activations are far larger than the rest, so a single i
 Dividing each channel by a factor and multiplying the weights that read it by the same factor has no effect in fp32.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,14 +28,19 @@ Row = Sequence[int]
 def smooth(graph: Path, out: Path, calibration: Sequence[Row]) -> None:
     """Smooth every product of activations and weights in an fp32 graph, and write the result to `out`.
 
-    `calibration` holds the token ids of comments; they give the max absolute value of each channel.
+    Weights that are shared by products of different activations (ALBERT's layers) stay as they are, and so do these
+    activations, since a weight can make up for one division only. `calibration` holds the token ids of comments; they give the max absolute value of each channel.
     """
     model = onnx.load(graph)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    readers: dict[str, list[NodeProto]] = defaultdict(list)
+    readers: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
         if node.op_type == "MatMul" and node.input[1] in weights:
-            readers[node.input[0]].append(node)
+            readers.setdefault(node.input[0], []).append(node)
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    readers = {
+        activation: nodes for activation, nodes in readers.items() if all(uses[node.input[1]] == 1 for node in nodes)
+    }
     with TemporaryDirectory(dir=out.parent) as scratch:
         max_values = _max_values(model, list(readers), calibration, Path(scratch) / "watched.onnx")
     for activation, nodes in readers.items():
@@ -50,6 +55,8 @@ def _max_values(
 
     The graph is run from the file `scratch`, because a graph over 2 GB cannot be run from memory.
     """
+    if not names:
+        return {}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)

@@ -21,6 +21,8 @@ from commentwise.training.project import PARTS
 TEST_SHARE, VALIDATION_SHARE = 0.35, 0.15
 """Parts of the recent comments. The test part is large, since the gate must detect the gain on it."""
 MIN_RECENT = 40
+FEEDBACK = "feedback"
+"""The source of comments that were labelled by feedback."""
 
 Comment = dict[str, Any]
 ALL_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
@@ -37,7 +39,8 @@ def recent_comments(
     with opened(prediction_log) as connection:
         settled = settle(read_feedback(connection))
     print(f"retrain: feedback: {settled}", flush=True)
-    given = [*settled.comments, *(row for path in files for row in labelled_rows(path))]
+    given = [{**row, "source": FEEDBACK} for row in settled.comments]
+    given += [{**row, "source": row.get("source") or path.name} for path in files for row in labelled_rows(path)]
     known = {text_hash(normalize(text)) for text in current_split(project)["text"]}
     recent: dict[str, Comment] = {}
     for row in given:
@@ -59,9 +62,10 @@ def current_split(project: MonitoredProject) -> pd.DataFrame:
     return table[[column for column in ALL_COLUMNS if column in table]]
 
 
-def as_source(split: pd.DataFrame, recent: Sequence[Comment]) -> str:
+def as_source(split: pd.DataFrame, base: str, recent: Sequence[Comment]) -> str:
     """The comments of the current split and the recent ones, with their parts, as JSON lines for ingest.
 
+    The former get the source `base` unless they have one, so that the data themselves tell what they were made from.
     Values are written as they are: ingest reads times in several forms, and warns of those that it cannot read.
     """
     rows = (
@@ -69,7 +73,10 @@ def as_source(split: pd.DataFrame, recent: Sequence[Comment]) -> str:
         for row in recent
     )
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return split.to_json(orient="records", lines=True, force_ascii=False, date_format="iso") + "".join(lines)
+    sources = split["source"].fillna(base) if "source" in split else base
+    return split.assign(source=sources).to_json(
+        orient="records", lines=True, force_ascii=False, date_format="iso"
+    ) + "".join(lines)
 
 
 def part_of(text: str) -> str:

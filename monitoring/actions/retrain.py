@@ -11,7 +11,6 @@ the same settings.
 """
 
 import fcntl
-import getpass
 import hashlib
 import json
 import shutil
@@ -30,10 +29,13 @@ from commentwise.monitoring.actions.export_feedback import write_lines
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.actions.recent_comments import as_source, current_split, part_of, recent_comments
 from commentwise.monitoring.actions.working_tree import keep, put_back, set_source
+from commentwise.monitoring.champion import find_champion
 from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import LogSettings, read
 from commentwise.monitoring.signals import reference
 from commentwise.training.choice.gate import decide
+from commentwise.training.data.sources import source_name
+from commentwise.training.provenance import author
 from commentwise.training.settings import load_settings
 
 
@@ -121,9 +123,10 @@ def begin(settings: RetrainCommand, project: MonitoredProject) -> Retraining:
         retraining = read_state(files)
         print(f"retrain: continuing {retraining.id}, begun {retraining.when} by {retraining.who}", flush=True)
         return retraining
-    labels = load_settings(project.params).labels
-    recent = recent_comments(project, settings.prediction_log, settings.also, labels)
-    content = as_source(current_split(project), recent)
+    state_start(project)
+    params = load_settings(project.params)
+    recent = recent_comments(project, settings.prediction_log, settings.also, params.labels)
+    content = as_source(current_split(project), source_name(params.data), recent)
     name = hashlib.sha256((content + project.params.read_text(encoding="utf-8")).encode("utf-8")).hexdigest()[:12]
     refuse_repeated_loss(files, name)
     data = project.retraining_data / f"{name}.jsonl"
@@ -135,7 +138,7 @@ def begin(settings: RetrainCommand, project: MonitoredProject) -> Retraining:
     write_lines(files.recent, recent)
     retraining = Retraining(
         id=name,
-        who=getpass.getuser(),
+        who=author(project.root),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         why=settings.why,
         shadow=settings.shadow,
@@ -146,6 +149,22 @@ def begin(settings: RetrainCommand, project: MonitoredProject) -> Retraining:
     write_json(files.state, asdict(retraining))  # last: from here on it is continued after an interruption
     print(f"retrain: {name}: {len(recent):,} recent comments, {len(test):,} of them in the test part", flush=True)
     return retraining
+
+
+def state_start(project: MonitoredProject) -> None:
+    """Say so if the retraining starts from other results than the champion's.
+
+    Raises CommentwiseError if there is no champion for the gate to compare with.
+    """
+    champion = find_champion(project)
+    if champion is None:
+        raise CommentwiseError(f"no champion to compare with: publish {project.bundle} with `commentwise publish`")
+    if champion.folder != project.bundle:
+        print(
+            f"retrain: starts from the settings and the split of the working tree, not from those of {champion}: "
+            "to start from those, check out the commit that `commentwise lineage champion` names",
+            flush=True,
+        )
 
 
 def read_state(files: Files) -> Retraining:

@@ -13,7 +13,6 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import atomic_file
 from commentwise.monitoring.actions.process import run
 from commentwise.monitoring.project import MonitoredProject
-from commentwise.training.families import catalog
 from commentwise.training.params import change_params
 
 
@@ -50,7 +49,7 @@ def uncached_files(project: MonitoredProject) -> list[Path]:
     """
     stages = YAML(typ="safe").load(project.lock.read_text(encoding="utf-8"))["stages"]
     outs = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
-    resources = [project.resources(family).relative_to(project.root) for family in catalog.names()]
+    resources = [path.relative_to(project.root) for path in sorted(project.resources("*").parent.glob("*.json"))]
     own = [project.params.relative_to(project.root), project.lock.relative_to(project.root), *resources]
     files = [*own, *(Path(path) for path in sorted(outs - _ignored_by_git(project, outs)))]
     return [path for path in files if (project.root / path).is_file()]

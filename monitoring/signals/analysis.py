@@ -1,17 +1,21 @@
 """The complete analysis of the log's latest windows: drift, accuracy and summary."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from commentwise.errors import CommentwiseError
+from commentwise.models.bundle import is_bundle
 from commentwise.models.names import bundle_folder
 from commentwise.models.prediction_log import opened
+from commentwise.monitoring.champion import find_champion
+from commentwise.monitoring.project import MonitoredProject
 from commentwise.monitoring.settings import WindowSettings
 from commentwise.monitoring.signals.drift import FALSE_ALARM_RATE, Detector, Severity, Verdict, latest_run, power
 from commentwise.monitoring.signals.human_labels import read_feedback, settled_labels
 from commentwise.monitoring.signals.performance import Estimator, Score, baseline, realised
-from commentwise.monitoring.signals.reference import Reference, load_reference
-from commentwise.monitoring.signals.rows import joined, read_rows, windows_of
+from commentwise.monitoring.signals.reference import Reference, create, load_reference
+from commentwise.monitoring.signals.rows import joined, latest_bundle, read_rows, windows_of
 from commentwise.monitoring.signals.signal import measured
 from commentwise.monitoring.signals.summary import summary
 
@@ -79,10 +83,12 @@ class Analysis:
 def analyse(settings: WindowSettings) -> Analysis:
     """Analyse the log's latest windows.
 
-    Raises CommentwiseError when the reference or the log is missing, or the log does not fill a window yet.
+    Raises CommentwiseError when there is no log, no reference of the bundle that gave the latest answer, or the log
+    does not fill a window yet.
     """
-    reference = load_reference(settings.reference)
+    project = MonitoredProject()
     with opened(settings.prediction_log) as connection:
+        reference, bundle = reference_of(latest_bundle(connection), settings, project)
         rows = read_rows(connection, reference.bundle_id, reference.labels, settings.window * settings.windows)
         labels = settled_labels(read_feedback(connection))
     windows = windows_of(rows, settings.window)
@@ -90,7 +96,7 @@ def analyse(settings: WindowSettings) -> Analysis:
         raise CommentwiseError(
             f"the log holds {len(rows)} distinct comments of this bundle, fewer than a window of {settings.window}: wait, or give a smaller --window"
         )
-    verdicts = Detector(reference, bundle_folder(settings.bundle)).judge(windows)
+    verdicts = Detector(reference, bundle).judge(windows)
     estimator, before = Estimator(reference), baseline(reference)
     estimates = [estimator.estimate(verdict.rows) for verdict in verdicts]
     counted = [realised(verdict.rows, labels, reference.labels) for verdict in verdicts]
@@ -99,6 +105,33 @@ def analyse(settings: WindowSettings) -> Analysis:
     estimate = estimator.estimate(together)["accuracy"]
     text = summary(run, reference, before, estimate, realised(together, labels, reference.labels))
     return Analysis(reference, before, verdicts, estimates, counted, estimate, text)
+
+
+def reference_of(latest: str, settings: WindowSettings, project: MonitoredProject) -> tuple[Reference, Path]:
+    """The reference of the bundle with the id `latest`, created if it is missing, and the folder of that bundle.
+
+    That bundle is the one that is named, the project's, or the champion. Raises CommentwiseError if the reference is of
+    another bundle and none of these is the one with the id.
+    """
+    path = settings.reference
+    reference = load_reference(path) if path.is_file() else None
+    fits = reference is not None and reference.bundle_id == latest
+    bundle, champion = bundle_folder(settings.bundle) if settings.bundle else project.bundle, None
+    if not settings.bundle and not is_bundle(bundle, latest):
+        champion = find_champion(project)
+        if champion and champion.bundle_id == latest:
+            print(f"{champion} is fetched from the registry: {bundle} is another bundle", flush=True)
+            bundle = champion.folder
+    if not fits and is_bundle(bundle, latest):
+        create(bundle, project.prepared, path, project.root)
+    elif reference and not fits:
+        ids = f"the latest predictions are of bundle {latest[:12]} and the reference is of {reference.bundle_id[:12]}"
+        if champion and champion.bundle_id == reference.bundle_id:
+            way_out = f"serve that one, {champion}, with `commentwise serve --model models:/{champion.model}@champion`"
+        else:
+            way_out = "create the reference of the bundle in production with `commentwise reference --bundle FOLDER`"
+        raise CommentwiseError(f"{ids}: {way_out}")
+    return load_reference(path), bundle
 
 
 def power_curves(reference: Reference) -> tuple[list[int], dict[str, list[float]]]:

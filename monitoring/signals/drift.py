@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from commentwise.models.bundle import MANIFEST, bundle_id
+from commentwise.models.bundle import is_bundle
 from commentwise.monitoring.signals.reference import Reference
 from commentwise.monitoring.signals.resampling import Outcome, Resampled, holm
 from commentwise.monitoring.signals.rows import Floats, Rows
@@ -66,7 +66,7 @@ class Detector:
     """
 
     def __init__(self, reference: Reference, bundle: Path | None) -> None:
-        if bundle is not None and not _is_of(bundle, reference):
+        if bundle is not None and not is_bundle(bundle, reference.bundle_id):
             print(f"drift: embeddings are left out: {bundle} is not bundle {reference.bundle_id[:12]}", flush=True)
             bundle = None
         if reference.rows.languages is None:
@@ -148,7 +148,3 @@ def _tilted(confidences: Floats, loss: float) -> Floats:
         weights /= weights.sum()
         low, high = (middle, high) if weights @ confidences > target else (low, middle)
     return weights
-
-
-def _is_of(bundle: Path, reference: Reference) -> bool:
-    return (bundle / MANIFEST).is_file() and bundle_id(bundle) == reference.bundle_id

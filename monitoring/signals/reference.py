@@ -1,6 +1,6 @@
 """The reference: the bundle's answers to comments that it was not trained on, recorded when the bundle was built.
 
-  commentwise reference          # from artifacts/bundle and data/prepared
+  commentwise reference          # of the registry's champion; without one, of artifacts/bundle
 
 Windows of production are compared with it. Its comments have labels, so it also tells how accurate and how well
 calibrated the bundle was.
@@ -20,10 +20,10 @@ from commentwise.comments.traits import text_hash, traits_of, unknown_id
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import MANIFEST, TOKENIZER, Classifier, Manifest, bundle_id, verify_files
-from commentwise.models.names import bundle_folder
 from commentwise.models.tokens import load_tokenizer
+from commentwise.monitoring.champion import bundle_in_production, split_of
 from commentwise.monitoring.project import MonitoredProject
-from commentwise.monitoring.settings import Settings, read
+from commentwise.monitoring.settings import BUNDLE_HELP, Settings, read
 from commentwise.monitoring.signals.rows import TRAITS, Floats, Integers, Rows, make_rows
 from commentwise.training.project import HELD_OUT
 
@@ -53,11 +53,10 @@ class Reference:
 class ReferenceCommand(Settings):
     """Create the reference of a bundle."""
 
-    bundle: str = Field(
-        default=str(MonitoredProject().bundle), description="folder of the bundle, or models:/NAME@ALIAS in a registry"
-    )
+    bundle: str | None = Field(default=None, description=BUNDLE_HELP)
     data: Path = Field(
-        default=MonitoredProject().prepared, description="folder of the split that the bundle was trained on"
+        default=MonitoredProject().prepared,
+        description="folder of the split that the bundle was trained on; if it is another, DVC's cache is searched",
     )
     reference: Path = Field(default=MonitoredProject().reference, description="file to write")
 
@@ -65,15 +64,18 @@ class ReferenceCommand(Settings):
 def main() -> None:
     """Create the reference and print its size."""
     settings = read(ReferenceCommand, "reference")
-    create(bundle_folder(settings.bundle), settings.data, settings.reference)
+    project = MonitoredProject()
+    create(bundle_in_production(project, settings.bundle, "reference"), settings.data, settings.reference, project.root)
 
 
-def create(bundle: Path, data: Path, path: Path) -> None:
+def create(bundle: Path, data: Path, path: Path, root: Path = Path()) -> None:
     """Write the reference of `bundle`, from the held-out comments of the split in `data`, to `path`.
 
-    Raises CommentwiseError when there are fewer than MIN_ROWS of them, or the bundle was trained on another split.
+    If `data` is another split than the bundle was trained on, that one is read from the cache of the DVC repository
+    `root`. Raises CommentwiseError when it is not there, or has fewer than MIN_ROWS held-out comments.
     """
-    content = from_split(bundle, data)
+    with split_of(bundle, data, root) as split:
+        content = from_split(bundle, split)
     write_json(path, content)
     print(
         f"reference: {len(content['true']):,} comments and {len(content['vocabulary']):,} known words of bundle {content['bundle_id'][:12]} -> {path}",
@@ -83,16 +85,9 @@ def create(bundle: Path, data: Path, path: Path) -> None:
 
 def from_split(bundle: Path, data: Path) -> dict[str, Any]:
     """The content of a reference; see `create`."""
-    # These need pandas and git, which reading a reference does not.
-    from commentwise.training.candidate import read_part
-    from commentwise.training.provenance import folder_md5
+    from commentwise.training.candidate import read_part  # needs pandas, which reading a reference does not
 
     manifest = verify_files(bundle)
-    trained_on = manifest.data.get("prepared_md5")
-    if trained_on and trained_on != folder_md5(data):
-        raise CommentwiseError(
-            f"{data} is not the split that {bundle} was trained on: get both from one commit with `dvc checkout`"
-        )
     parts = [read_part(data, part, manifest.labels) for part in HELD_OUT]
     texts, targets = [text for part in parts for text in part.texts], np.concatenate([part.targets for part in parts])
     if len(texts) < MIN_ROWS:

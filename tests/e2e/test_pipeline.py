@@ -1,5 +1,6 @@
 """The main job in a repository of its own, command by command. The tests run in order and build on each other."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ STAGES = [
     *(f"{stage}@{family}" for stage in ("train", "evaluate") for family in ("logreg", "svm", "bert")),
     "select",
     "export",
+    "report",
 ]
 
 
@@ -45,6 +47,8 @@ def test_the_report_names_all_families_and_the_reason(project: Project) -> None:
     selection = read(project, "artifacts/selection.json")
     assert all(family in printed for family in ("logreg", "svm", "bert"))
     assert str(selection["reason"]) in printed
+    assert "the page about this run: artifacts/report.html" in printed
+    assert str(selection["reason"]) in (project.folder / "artifacts/report.html").read_text(encoding="utf-8")
 
 
 def test_publishing_twice_makes_one_version_and_one_run_per_candidate(project: Project) -> None:
@@ -64,6 +68,8 @@ def test_lineage_leads_back_to_code_and_data(project: Project) -> None:
     assert lineage["aliases"] == ["champion"]
     assert lineage["data"]["prepared_md5"] in lock
     assert lineage["data"]["raw_md5"] in lock
+    source = (project.folder / "data/few.jsonl").read_bytes()
+    assert lineage["data"]["source_md5"] == hashlib.md5(source).hexdigest()
     assert lineage["params"]["data"]["path"] == "data/few.jsonl"
     assert lineage["git"]["dirty"] == []
     assert lineage["git"]["commit"] in project.run("git", "log", "--format=%H")
@@ -83,8 +89,21 @@ def test_a_change_of_one_family_reruns_only_what_depends_on_it(project: Project)
     project.set_params({"families.logreg.C": [2]})
     ran = project.repro()
     assert {"train@logreg", "evaluate@logreg", "select"} <= set(ran)
-    assert set(ran) <= {"train@logreg", "evaluate@logreg", "select", "export"}
+    assert set(ran) <= {"train@logreg", "evaluate@logreg", "select", "export", "report"}
     project.run("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
+    assert project.repro() == []
+
+
+def test_a_family_that_is_left_out_takes_no_part(project: Project) -> None:
+    project.set_params({"candidates": ["svm", "bert"]})
+    assert set(project.repro()) == {"select", "export"}
+    ranking = read(project, "artifacts/selection.json")["ranking"]
+    assert isinstance(ranking, list)
+    assert {entry["family"] for entry in ranking} == {"svm", "bert"}
+    assert not project.layout.candidate("logreg").exists()  # a clone does not have it
+    assert project.repro() == []
+    project.run("git", "reset", "--hard", "--quiet")
+    project.run("dvc", "checkout")
     assert project.repro() == []
 
 
@@ -123,17 +142,13 @@ def test_reproduction_notices_another_result(project: Project) -> None:
 @pytest.mark.slow
 def test_a_family_is_added_in_the_three_documented_steps(project: Project) -> None:
     shutil.copyfile(Path(__file__).with_name("majority.py"), project.folder / "training/families/majority.py")
-    project.set_params({"families.majority": {"smoothing": 1.0}})
-    stages = (project.folder / "dvc.yaml").read_text(encoding="utf-8")
-    line = "      majority: {train: python -m commentwise.training.train majority, code: training/families/majority.py, model: models/tokens.py}\n"
-    (project.folder / "dvc.yaml").write_text(
-        stages.replace("      bert: {", f"{line}      bert: {{", 1), encoding="utf-8"
-    )
+    families = ["logreg", "svm", "bert", "majority"]
+    project.set_params({"families.majority": {"smoothing": 1.0}, "candidates": families})
     assert {"train@majority", "evaluate@majority", "select"} <= set(project.repro())
     assert project.repro() == []
     ranking = read(project, "artifacts/selection.json")["ranking"]
     assert isinstance(ranking, list)
-    assert {entry["family"] for entry in ranking} == {"logreg", "svm", "bert", "majority"}
+    assert {entry["family"] for entry in ranking} == set(families)
     assert "majority" in project.module("commentwise.training.choice.comparison", COLUMNS="200")
     # It would be exported and served like any other.
     folder = project.folder / "majority-bundle"

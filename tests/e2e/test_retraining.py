@@ -150,7 +150,10 @@ def test_after_a_kill_at_any_step_it_continues(project: Project) -> None:
 
 
 def test_the_winner_is_champion_understands_the_slang_and_has_its_reference(project: Project) -> None:
-    assert alias(project) == 2
+    lineage = json.loads(project.module("commentwise.training.registry.lineage", "champion", "--json"))
+    assert lineage["version"] == 2
+    made_from = lineage["data"]["made_from"]
+    assert (list(made_from), made_from["feedback"]) == (["data/few.jsonl", "feedback"], 240)
     bundle = project.folder / "artifacts/bundle"
     texts = [slang(number) for number in range(300, 360)]
     answers = Classifier(bundle).predict([text for text, _ in texts])

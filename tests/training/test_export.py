@@ -21,7 +21,7 @@ from commentwise.training.families.family import Graphs
 from commentwise.training.project import Project
 from commentwise.training.settings import Settings
 from commentwise.training.train import read_task
-from tests.training.conftest import WORDS, settings, write_parts
+from tests.training.conftest import WORDS, make_part, settings, write_parts
 
 LIMITS = settings().export
 PROJECT = Project()
@@ -76,7 +76,7 @@ def make_winner(family: str, chosen: Settings) -> None:
     shutil.copytree(out, "artifacts/winner")
     shutil.copyfile(f"artifacts/evaluation/{family}/metrics.json", "artifacts/winner/evaluation.json")
     Path("data/raw").mkdir()
-    Path("data/raw/comments.parquet").write_bytes(b"the raw comments")
+    make_part(9, WORDS).to_parquet("data/raw/comments.parquet", index=False)
 
 
 def run_export(chosen: Settings) -> dict[str, Any]:

@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.encoders.loading import load_encoder
 from commentwise.models.engine import Engine
+from commentwise.models.graphs.parts import LinearParts
 from commentwise.models.probabilities import softmax
 from commentwise.models.tokens import encode, load_tokenizer
 from commentwise.training.candidate import read_history, read_metrics, read_predictions
 from commentwise.training.families import catalog
+from commentwise.training.params import change_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
 from commentwise.training.settings import Settings
@@ -66,6 +69,12 @@ def test_a_linear_family_learns_any_label_set(
     with Engine(out / "model.onnx") as engine:
         rows = encode(load_tokenizer(out / "tokenizer.json", chosen.max_tokens), texts)
         np.testing.assert_allclose(softmax(engine.logits(rows)), predictions.probabilities, atol=1e-6)
+        # The graph is linear in its features, so that explanations are exact.
+        linear = LinearParts.of(out / "model.onnx")
+        assert linear
+        for row in rows[:20]:
+            parts, bias = linear.parts(row, [[position] for position in range(1, len(row) - 1)])
+            np.testing.assert_allclose(parts.sum(axis=0) + bias, engine.logits([row])[0], atol=1e-5)
 
 
 def test_training_a_linear_family_twice_gives_the_same_files(work: Path, checkpoint: Path) -> None:
@@ -201,24 +210,19 @@ def test_too_few_comments_for_the_folds_are_an_error(work: Path, checkpoint: Pat
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_the_previous_candidate_and_no_other_file(work: Path, checkpoint: Path) -> None:
+@pytest.mark.parametrize("stage", [["commentwise.training.bert", "--no-track"], ["commentwise.training.train", "bert"]])
+def test_ctrl_c_leaves_the_previous_candidate_one_line_and_no_process(
+    stage: list[str], work: Path, checkpoint: Path
+) -> None:
     write_parts(WORDS)
     out = work / "artifacts/candidates/bert"
     out.mkdir(parents=True)
     (out / "old").touch()
-    command = [
-        "-m",
-        "commentwise.training.bert",
-        "--no-track",
-        "--checkpoint",
-        str(checkpoint),
-        "--epochs",
-        "100000",
-        "--step-tokens",
-        "10",
-    ]
+    endless = {"families.bert.epochs": 100_000, "families.bert.step_tokens": 10}
+    change_params(work / "params.yaml", endless | {"families.bert.checkpoint": str(checkpoint)})
+    shutil.copyfile(ROOT / "accelerate_config.yaml", work / "accelerate_config.yaml")
     process = subprocess.Popen(
-        [sys.executable, *command],
+        [sys.executable, "-m", *stage],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -227,9 +231,13 @@ def test_ctrl_c_leaves_the_previous_candidate_and_no_other_file(work: Path, chec
     assert process.stdout is not None
     while "epoch 1 of" not in (line := process.stdout.readline()):
         assert line, process.communicate()
+    started = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "interrupted: run the same command again to continue"
+    line = "interrupted: run the same command again to continue"
+    assert [each for each in errors.splitlines() if "rror" in each or "interrupted" in each] == [line]
+    assert errors.splitlines()[-1] == line
+    assert not [child for child in started if child.is_running()]
     assert [path.name for path in out.parent.iterdir()] == ["bert"]
     assert [path.name for path in out.iterdir()] == ["old"]

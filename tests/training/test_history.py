@@ -146,6 +146,7 @@ def test_the_history_fits_80_columns_and_shows_where_versions_were_served(
     assert facts["versions"][0]["author"] == "Jane Doe <jane@example.org>"
     assert facts["versions"][2]["test"]["macro_f1"] == {"value": 0.5, "low": 0.4, "high": 0.6}
     assert {each["name"] for each in facts["experiments"]} == {"logreg", "svm", "bert"}
+    assert {each["author"] for each in facts["experiments"]} == {"Jane Doe <jane@example.org>"}
     assert facts["champions"][-1]["since"] == "2026-11-26T12:00:00+00:00"
 
 

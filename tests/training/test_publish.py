@@ -1,7 +1,10 @@
 """Publishing to a real MLflow store: which version becomes champion or challenger, and the reason."""
 
+import re
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -12,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json, write_json
 from commentwise.models.bundle import bundle_id
+from commentwise.models.names import bundle_folder
 from commentwise.training.candidate import write_resources
 from commentwise.training.families import catalog as families
 from commentwise.training.project import Project
@@ -60,7 +64,7 @@ def write_trained() -> None:
     for part in ("train", "validation", "test"):
         make_part(90, WORDS).to_parquet(f"data/prepared/{part}.parquet", index=False)
     Path("data/raw").mkdir()
-    Path("data/raw/comments.parquet").write_bytes(b"raw")
+    make_part(270, WORDS).to_parquet(PROJECT.raw, index=False)
     for family in families.names():
         write_family(family)
     write_json(PROJECT.selection, {"reason": "it is the best"})
@@ -105,9 +109,17 @@ def alias(client: MlflowClient, name: str) -> str | None:
         return None
 
 
+def published(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """The lines that publishing prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["commentwise publish", *arguments])
+        publish.main()
+    return capsys.readouterr().out.splitlines()
+
+
 def printed(capsys: pytest.CaptureFixture[str]) -> str:
-    publish.main()
-    return capsys.readouterr().out.splitlines()[-1]
+    """The line with the decision."""
+    return next(line for line in published(capsys) if line.startswith("publish: version "))
 
 
 def test_the_first_version_is_champion_and_publishing_it_again_changes_nothing(
@@ -135,8 +147,7 @@ def test_a_local_checkpoint_limits_reproduction_and_publishing_says_so(
 ) -> None:
     folder = Path("build/larger")
     train_from(folder)
-    publish.main()
-    line = capsys.readouterr().out.splitlines()[-2]
+    line = published(capsys)[-2]
     assert line.startswith("warning: this version can be reproduced only where the folder 'build/larger' with md5 ")
     md5 = folder_md5(folder)
     with registry.downloaded(client.get_model_version(MODEL, "1"), "candidates.json") as path:
@@ -147,13 +158,11 @@ def test_a_local_checkpoint_limits_reproduction_and_publishing_says_so(
         "bert": md5,
     }
     (folder / "config.json").write_text('{"changed": true}', encoding="utf-8")
-    publish.main()
-    assert f"has changed since the training (it had md5 {md5})" in capsys.readouterr().out
+    assert f"has changed since the training (it had md5 {md5})" in published(capsys)[-2]
     subprocess.run(["git", "init", "--quiet"], check=True)
     (folder / "config.json").write_text("{}", encoding="utf-8")
     subprocess.run(["git", "add", folder], check=True)
-    publish.main()
-    assert "warning" not in capsys.readouterr().out
+    assert not [line for line in published(capsys) if line.startswith("warning")]
 
 
 def test_a_worse_version_is_challenger_and_a_better_one_champion(
@@ -195,19 +204,41 @@ def test_a_champion_of_another_split_gets_a_warning(client: MlflowClient, capsys
     assert "may have seen some of these comments" in printed(capsys)
 
 
-def test_a_champion_with_other_labels_is_an_error(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loser_ends_with_the_champion_and_the_command_that_serves_it(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    champion = bundle_id(PROJECT.bundle)
+    published(capsys)
+    make_bundle(1, strength=-6.0)
+    line = published(capsys)[-1]
+    assert line.startswith("publish: champion is still version 1, and artifacts/bundle holds version 2: ")
+    (command,) = re.findall("`(.*)`", line)
+    name = shlex.split(command)[-1]
+    assert command == f"commentwise serve --model {name}"
+    assert bundle_id(bundle_folder(name, tmp_path / "store")) == champion
+
+
+def test_a_champion_with_other_labels_is_replaced_by_the_command_in_the_error(
+    client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_bundle(0, labels=["bad", "so-so", "good"])
     printed(capsys)
     make_bundle(1)
-    with pytest.raises(CommentwiseError, match=r"champion version 1 has the labels \['bad', 'so-so', 'good'\]"):
-        publish.main()
+    with pytest.raises(
+        CommentwiseError, match=r"champion version 1 has the labels \['bad', 'so-so', 'good'\]"
+    ) as refused:
+        published(capsys)
+    (command,) = re.findall("`commentwise publish (.*)`", str(refused.value))
+    line = published(capsys, *shlex.split(command))[-1]
+    assert line.startswith("publish: version 2 of 'commentwise' is champion: champion version 1 has the labels")
+    assert client.get_model_version(MODEL, "2").tags[registry.PREVIOUS_TAG] == "1"  # `commentwise rollback` goes back
 
 
 def test_a_run_with_an_interrupted_upload_is_ignored(client: MlflowClient, capsys: pytest.CaptureFixture[str]) -> None:
     """After a kill between upload and registration, the next call creates one version with the complete run."""
     with mlflow.start_run(run_name="bundle-logreg"):
         mlflow.log_artifact(str(PROJECT.bundle / "manifest.json"), registry.BUNDLE_FOLDER)
-    run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle))
+    run = publish._upload(client, PROJECT, bundle_id(PROJECT.bundle), families.names())
     printed(capsys)
     assert client.get_model_version(MODEL, "1").run_id == run
 

@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 
 from commentwise.errors import CommentwiseError
+from commentwise.training.data import stored
 from commentwise.training.provenance import folder_md5
 from commentwise.training.registry import reproduce
 
 RAW = b"the raw comments"
 MD5 = hashlib.md5(RAW, usedforsecurity=False).hexdigest()
+
+
+def cached(root: Path) -> Path:
+    """The raw comments in the cache of the repository in `root`."""
+    with stored.store(root) as kept:
+        return kept.file(MD5, "the raw comments")
 
 
 def store(folder: Path) -> None:
@@ -35,21 +42,30 @@ def repository(tmp_path: Path) -> Path:
 
 def test_the_raw_comments_come_from_a_shared_cache(repository: Path, tmp_path: Path) -> None:
     store(tmp_path / "shared")
-    assert reproduce._cached(MD5, repository).read_bytes() == RAW
+    assert cached(repository).read_bytes() == RAW
 
 
 def test_the_raw_comments_come_from_the_remote(repository: Path, tmp_path: Path) -> None:
     store(tmp_path / "remote")
     with (repository / ".dvc" / "config.local").open("a", encoding="utf-8") as config:
         config.write(f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n")
-    cached = reproduce._cached(MD5, repository)
-    assert cached.is_relative_to(tmp_path / "shared")
-    assert cached.read_bytes() == RAW
+    assert cached(repository).is_relative_to(tmp_path / "shared")
+    assert cached(repository).read_bytes() == RAW
 
 
 def test_raw_comments_that_are_nowhere_are_an_error_with_the_places(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(CommentwiseError, match=f"md5 {MD5} are neither in DVC's cache .*/shared.* nor in its remote"):
-        reproduce._cached(MD5, repository)
+        cached(repository)
+
+
+def test_a_folder_comes_from_the_cache_with_its_subfolders(repository: Path, tmp_path: Path) -> None:
+    folder = repository / "split"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "train.parquet").write_bytes(RAW)
+    subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "split"], cwd=repository, check=True)
+    with stored.store(repository) as kept:
+        kept.copy_folder(folder_md5(folder), tmp_path / "restored", "the split")
+    assert (tmp_path / "restored" / "below" / "train.parquet").read_bytes() == RAW
 
 
 def checkpoint(root: Path, content: str = "weights") -> str:

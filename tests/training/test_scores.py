@@ -2,17 +2,26 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 from commentwise.models.probabilities import softmax
 from commentwise.training.calibration import fit_temperature
 from commentwise.training.scores import (
+    ORDINAL_SCORES,
     SCORES,
     Targets,
     bootstrap_intervals,
     calibration_error,
     confusion,
     label_indices,
+    label_intervals,
     macro_f1,
     paired_bootstrap,
     per_label,
@@ -44,12 +53,15 @@ def test_scores_equal_those_of_scikit_learn(target_labels: list[int], predicted_
     rng = np.random.default_rng(3)
     targets, predicted = rng.choice(target_labels, 200), rng.choice(predicted_labels, 200)
     counts = confusion(targets, predicted, 4)
-    scores = summary(counts)
+    scores = summary(counts, ordinal=True)
     options = {"labels": range(4), "zero_division": 0}
     assert scores["accuracy"] == pytest.approx(accuracy_score(targets, predicted))
     assert scores["macro_f1"] == pytest.approx(f1_score(targets, predicted, average="macro", **options))
     assert scores["macro_recall"] == pytest.approx(recall_score(targets, predicted, average="macro", **options))
     assert macro_f1(targets, predicted, 4) == scores["macro_f1"]
+    assert scores["mae"] == pytest.approx(mean_absolute_error(targets, predicted))
+    kappa = cohen_kappa_score(targets, predicted, weights="quadratic", labels=range(4))
+    assert scores["quadratic_kappa"] == pytest.approx(np.nan_to_num(kappa))  # scikit-learn has no kappa of one label
     by_label = precision_recall_fscore_support(targets, predicted, **options)
     for name, expected in zip(("precision", "recall", "f1"), by_label[:3], strict=True):
         assert per_label(counts)[name] == pytest.approx(expected)
@@ -57,21 +69,26 @@ def test_scores_equal_those_of_scikit_learn(target_labels: list[int], predicted_
 
 def test_scores_of_stacked_matrices_equal_those_of_each_matrix() -> None:
     matrices = np.stack([confusion(*sample(50, 3, seed), 3) for seed in range(4)])
-    for name in SCORES:
-        assert summary(matrices)[name].tolist() == [summary(matrix)[name] for matrix in matrices]
+    for name in (*SCORES, *ORDINAL_SCORES):
+        assert summary(matrices, True)[name].tolist() == [summary(matrix, True)[name] for matrix in matrices]
 
 
 def test_intervals_equal_those_of_resampled_rows() -> None:
     targets, predicted = sample(300, 3, 5)
-    intervals = bootstrap_intervals(confusion(targets, predicted, 3), 4000, 1)
+    counts = confusion(targets, predicted, 3)
+    intervals = bootstrap_intervals(counts, 4000, 1, ordinal=True)
     rng = np.random.default_rng(2)
     drawn = rng.integers(0, len(targets), (4000, len(targets)))
-    resampled = summary(np.stack([confusion(targets[rows], predicted[rows], 3) for rows in drawn]))
-    assert list(intervals) == list(SCORES)
+    resampled = np.stack([confusion(targets[rows], predicted[rows], 3) for rows in drawn])
+    assert list(bootstrap_intervals(counts, 100, 1)) == list(SCORES)
+    assert list(intervals) == [*SCORES, *ORDINAL_SCORES]
     for name, (low, high) in intervals.items():
-        expected = np.quantile(resampled[name], [0.025, 0.975])
-        assert (low, high) == pytest.approx(expected, abs=0.01)
-        assert low < summary(confusion(targets, predicted, 3))[name] < high
+        expected = np.quantile(summary(resampled, ordinal=True)[name], [0.025, 0.975])
+        assert (low, high) == pytest.approx(expected, abs=0.012)
+        assert low < summary(counts, ordinal=True)[name] < high
+    for name, ranges in label_intervals(counts, 4000, 1).items():
+        expected = np.quantile(per_label(resampled)[name], [0.025, 0.975], axis=0).T
+        assert np.array(ranges) == pytest.approx(expected, abs=0.025)
 
 
 def test_the_seed_determines_the_intervals() -> None:

@@ -1,11 +1,14 @@
 """Selection: the leader wins, unless a cheaper candidate is shown to be no worse; the reason says which it was."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.training.candidate import Predictions
-from commentwise.training.choice.select import Ranked, choose
+from commentwise.training.choice.select import Ranked, choose, drop_left_out
+from commentwise.training.project import Project
 from commentwise.training.scores import macro_f1
 from tests.training.conftest import settings
 
@@ -66,6 +69,24 @@ def test_a_leader_that_is_the_cheapest_wins() -> None:
 
 def test_of_equal_candidates_the_cheapest_wins() -> None:
     assert run(bert=(60, 0), svm=(60, 0), logreg=(60, 0))["winner"] == "svm"
+
+
+def test_a_single_candidate_wins() -> None:
+    selection = run(svm=(60, 0))
+    assert selection["winner"] == "svm"
+    assert selection["reason"] == "svm wins with 0.900 validation macro-F1: it is the only candidate"
+
+
+def test_what_an_earlier_run_with_more_families_left_is_deleted(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for family in ("svm", "bert"):
+        project.candidate(family).mkdir(parents=True)
+        project.evaluated(family).parent.mkdir(parents=True)
+    (project.candidates / ".gitignore").write_text("/svm\n/bert\n", encoding="utf-8")
+    drop_left_out(project, ["svm"])
+    assert sorted(path.name for path in project.candidates.iterdir()) == [".gitignore", "svm"]
+    assert [path.name for path in project.evaluation.iterdir()] == ["svm"]
+    drop_left_out(Project(tmp_path / "new"), ["svm"])
 
 
 def test_predictions_for_different_rows_are_an_error() -> None:

@@ -15,7 +15,7 @@ Change = dict[str, Any]
 
 # A change of params.yaml, and the parts of the message: key, value, allowed values.
 BAD: dict[str, tuple[Change, list[str]]] = {
-    "unknown key": ({"sede": 1}, ["sede is not a setting", "known: seed, labels, max_tokens, data, prepare"]),
+    "unknown key": ({"sede": 1}, ["sede is not a setting", "known: seed, labels, ordinal, max_tokens, data, prepare"]),
     "unknown nested key": (
         {"families__bert__epoch": 2},
         ["families.bert.epoch is not a setting", "known: checkpoint, epochs, patience"],
@@ -56,6 +56,12 @@ BAD: dict[str, tuple[Change, list[str]]] = {
     "share of rejects": ({"data__max_rejected": 1.1}, ["data.max_rejected = 1.1", "less than or equal to 1"]),
     "few resamples": ({"evaluate__resamples": 99}, ["evaluate.resamples = 99", "greater than or equal to 100"]),
     "model name with a slash": ({"publish__model": "a/b"}, ["publish.model = 'a/b'", "should match pattern"]),
+    "no candidate": ({"candidates": []}, ["candidates = []", "at least 1 item"]),
+    "unknown candidate": (
+        {"candidates": ["svm", "brt"]},
+        ["candidates: 'brt' is not a family", "known: bert, logreg, svm"],
+    ),
+    "candidate twice": ({"candidates": ["svm", "svm"]}, ["candidates: ['svm', 'svm'] has a family twice"]),
     "one label": ({"labels": ["positive"]}, ["labels = ['positive']", "at least 2 items"]),
     "labels twice": ({"labels": ["a", "b", "a"]}, ["labels must be distinct", "['a', 'b', 'a']"]),
     "blank label": ({"labels": ["a", " "]}, ["labels must be", "not blank", "['a', ' ']"]),

@@ -49,8 +49,7 @@ def baselines(project: Project, settings: Settings) -> dict[str, Any]:
     held_out = {name: features.transform(parts[name].texts) for name in HELD_OUT}
     frequent = int(np.bincount(parts["train"].targets).argmax())
     majority = {
-        name: _scores(parts[name].targets, np.full(len(parts[name].targets), frequent), len(settings.labels))
-        for name in HELD_OUT
+        name: _scores(parts[name].targets, np.full(len(parts[name].targets), frequent), settings) for name in HELD_OUT
     }
     return {f"always {settings.labels[frequent]}": majority} | {
         f"{family} on words and characters": _best(family, train, held_out, parts, settings)
@@ -70,15 +69,16 @@ def _best(
         )
         classifier.fit(train, parts["train"].targets)
         scores = {
-            name: _scores(parts[name].targets, classifier.predict(features), len(settings.labels))
+            name: _scores(parts[name].targets, classifier.predict(features), settings)
             for name, features in held_out.items()
         }
         results.append({"C": classifier.C, **scores})
     return max(results, key=lambda result: result["validation"]["macro_f1"])
 
 
-def _scores(targets: Any, predicted: Any, labels: int) -> dict[str, float]:
-    return {name: float(value) for name, value in summary(confusion(targets, predicted, labels)).items()}
+def _scores(targets: Any, predicted: Any, settings: Settings) -> dict[str, float]:
+    counts = confusion(targets, predicted, len(settings.labels))
+    return {name: float(value) for name, value in summary(counts, settings.is_ordinal).items()}
 
 
 if __name__ == "__main__":

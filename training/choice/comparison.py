@@ -1,4 +1,4 @@
-"""Print the comparison of the candidates, the winner and the reason."""
+"""Print the comparison of the candidates, the winner, the reason, and the path of the page that has more."""
 
 import argparse
 from typing import Any
@@ -9,7 +9,10 @@ from rich.table import Table
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import read_json
 from commentwise.training.candidate import read_resources
-from commentwise.training.project import Project
+from commentwise.training.project import HELD_OUT, Project
+
+ORDINAL = {"mae": "test MAE, steps", "quadratic_kappa": "test kappa"}
+"""Headings of the scores that only ordinal labels have."""
 
 
 def main() -> None:
@@ -23,18 +26,32 @@ def show(project: Project) -> None:
     if not project.selection.is_file():
         raise CommentwiseError(f"{project.selection} is missing: run `commentwise run`, or get it back with `dvc pull`")
     selection, baselines = read_json(project.selection), read_json(project.baselines)
+    metrics = {ranked["family"]: read_json(project.evaluated(ranked["family"])) for ranked in selection["ranking"]}
+    ordinal = {
+        name: heading for name, heading in ORDINAL.items() if name in metrics[selection["winner"]]["test"]["scores"]
+    }
     table = Table(title="The same split for all; 95% intervals")
-    for heading in ("family", "validation macro-F1", "test macro-F1", "test accuracy", "ECE", "operations", "seconds"):
+    for heading in (
+        "family",
+        "validation macro-F1",
+        "test macro-F1",
+        "test accuracy",
+        *ordinal.values(),
+        "ECE",
+        "operations",
+        "seconds",
+    ):
         table.add_column(heading, justify="left" if heading == "family" else "right")
     for ranked in selection["ranking"]:
         family = ranked["family"]
-        metrics = read_json(project.evaluated(family))
+        validation, test = (metrics[family][part] for part in HELD_OUT)
         table.add_row(
             f"[bold]{family}[/] (winner)" if family == selection["winner"] else family,
-            _score(metrics["validation"]["scores"]["macro_f1"]),
-            _score(metrics["test"]["scores"]["macro_f1"]),
-            _score(metrics["test"]["scores"]["accuracy"]),
-            f"{metrics['test']['ece']:.3f}, calibrated {metrics['test']['ece_calibrated']:.3f}",
+            _score(validation["scores"]["macro_f1"]),
+            _score(test["scores"]["macro_f1"]),
+            _score(test["scores"]["accuracy"]),
+            *(_score(test["scores"][name]) for name in ordinal),
+            f"{test['ece']:.3f}, calibrated {test['ece_calibrated']:.3f}",
             f"{ranked['operations']:,}",
             _seconds(read_resources(project.resources(family), project.candidate(family))),
         )
@@ -47,6 +64,8 @@ def show(project: Project) -> None:
         )
     console.print(f"\n{selection['reason']}.", highlight=False)
     _print_export(console, read_json(project.export_report))
+    if project.report.is_file():
+        console.print(f"\nthe page about this run: {project.report}", highlight=False, soft_wrap=True)
 
 
 def _print_export(console: Console, report: dict[str, Any]) -> None:

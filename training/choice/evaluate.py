@@ -27,7 +27,7 @@ from commentwise.training.scores import (
     reliability,
     summary,
 )
-from commentwise.training.settings import EvaluateSettings, Settings, load_settings
+from commentwise.training.settings import Settings, load_settings
 
 MIN_LANGUAGE_COMMENTS = 30
 """Comments of a part in one language that give it scores of its own: with fewer, the interval is too wide to say anything."""
@@ -51,14 +51,12 @@ def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any
 
     The temperature is fitted on the validation part, so that the test part measures calibration on unseen comments.
     """
-    labels, options = settings.labels, settings.evaluate
+    labels = settings.labels
     candidate = project.candidate(family)
     parts = {part: read_predictions(candidate, part, labels) for part in HELD_OUT}
     temperature = fit_temperature(parts["validation"].logits, parts["validation"].targets)
     metrics: dict[str, Any] = {"temperature": temperature}
-    metrics |= {
-        part: describe(predictions, temperature, labels, options, settings.seed) for part, predictions in parts.items()
-    }
+    metrics |= {part: describe(predictions, temperature, settings) for part, predictions in parts.items()}
     test = parts["test"]
     calibrated = softmax(test.logits, temperature)
     with atomic_folder(project.evaluated(family).parent) as folder:
@@ -70,44 +68,41 @@ def evaluate(project: Project, family: str, settings: Settings) -> dict[str, Any
                 for target, predicted in zip(test.targets, test.predicted, strict=True)
             ],
         )
-        _write_csv(folder / "reliability.csv", reliability(calibrated, test.targets, options.bins))
+        _write_csv(folder / "reliability.csv", reliability(calibrated, test.targets, settings.evaluate.bins))
         _write_csv(folder / "learning.csv", _learning_curve(candidate))
     return metrics
 
 
-def describe(
-    predictions: Predictions, temperature: float, labels: Sequence[str], options: EvaluateSettings, seed: int
-) -> dict[str, Any]:
+def describe(predictions: Predictions, temperature: float, settings: Settings) -> dict[str, Any]:
     """Scores with 95% intervals, scores by label and language, confusion counts, and calibration error before and after scaling."""
+    labels, bins = settings.labels, settings.evaluate.bins
     counts = confusion(predictions.targets, predictions.predicted, len(labels))
     by_label = per_label(counts)
     return {
         "comments": len(predictions.targets),
-        "scores": _scores(counts, options.resamples, seed),
+        "scores": scores_of(counts, settings),
         "labels": {
             label: {name: float(values[number]) for name, values in by_label.items()}
             | {"comments": int(counts[number].sum())}
             for number, label in enumerate(labels)
         },
-        "languages": _by_language(predictions, len(labels), options.resamples, seed),
+        "languages": _by_language(predictions, settings),
         "confusion": counts.tolist(),
-        "ece": calibration_error(predictions.probabilities, predictions.targets, options.bins),
-        "ece_calibrated": calibration_error(
-            softmax(predictions.logits, temperature), predictions.targets, options.bins
-        ),
+        "ece": calibration_error(predictions.probabilities, predictions.targets, bins),
+        "ece_calibrated": calibration_error(softmax(predictions.logits, temperature), predictions.targets, bins),
     }
 
 
-def _scores(counts: NDArray[np.int64], resamples: int, seed: int) -> dict[str, dict[str, float]]:
+def scores_of(counts: NDArray[np.int64], settings: Settings) -> dict[str, dict[str, float]]:
     """Each score with its 95% interval, from counts of shape (labels, labels)."""
-    intervals = bootstrap_intervals(counts, resamples, seed)
+    intervals = bootstrap_intervals(counts, settings.evaluate.resamples, settings.seed, settings.is_ordinal)
     return {
         name: {"value": float(value), "low": intervals[name][0], "high": intervals[name][1]}
-        for name, value in summary(counts).items()
+        for name, value in summary(counts, settings.is_ordinal).items()
     }
 
 
-def _by_language(predictions: Predictions, labels: int, resamples: int, seed: int) -> dict[str, Any]:
+def _by_language(predictions: Predictions, settings: Settings) -> dict[str, Any]:
     """The scores of every language with `MIN_LANGUAGE_COMMENTS`, the most frequent one first."""
     languages = np.array(predictions.languages, dtype=np.str_)
     names, totals = np.unique(languages, return_counts=True)
@@ -115,8 +110,8 @@ def _by_language(predictions: Predictions, labels: int, resamples: int, seed: in
     for index in np.argsort(-totals, kind="stable"):
         if totals[index] >= MIN_LANGUAGE_COMMENTS:
             rows = languages == names[index]
-            counts = confusion(predictions.targets[rows], predictions.predicted[rows], labels)
-            found[str(names[index])] = {"comments": int(totals[index]), "scores": _scores(counts, resamples, seed)}
+            counts = confusion(predictions.targets[rows], predictions.predicted[rows], len(settings.labels))
+            found[str(names[index])] = {"comments": int(totals[index]), "scores": scores_of(counts, settings)}
     return found
 
 

@@ -217,8 +217,8 @@ def _choose_cascade(project: Project, candidate: Path, settings: Settings) -> Ca
             read_predictions(project.candidate(name), "validation", settings.labels),
             float(read_json(project.evaluated(name))["temperature"]),
         )
-        for name, family in catalog.families().items()
-        if family.answers_first
+        for name in settings.candidates
+        if catalog.families()[name].answers_first
     }
     encoder = read_predictions(candidate, "validation", settings.labels)
     return choose_cascade(encoder, first, settings.export.max_f1_loss, settings.evaluate.resamples, settings.seed)

@@ -6,6 +6,7 @@ cheapest of these wins. A difference that is not significant is no proof of equa
 """
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,6 @@ from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import atomic_folder, write_json
 from commentwise.training.candidate import Predictions, read_metrics, read_predictions
 from commentwise.training.data.sources import source_name
-from commentwise.training.families import catalog
 from commentwise.training.project import Project
 from commentwise.training.provenance import data_facts
 from commentwise.training.registry.tracking import EXPERIMENT, connect, record_candidate
@@ -38,6 +38,7 @@ def main() -> None:
     """Select the winner of the project's candidates."""
     project = Project()
     settings = load_settings(project.params)
+    drop_left_out(project, settings.candidates)
     ranking = rank(connect(project), project, settings)
     predictions = {
         ranked.family: read_predictions(project.candidate(ranked.family), "validation", settings.labels)
@@ -52,12 +53,23 @@ def main() -> None:
     print(f"select: {selection['reason']}")
 
 
+def drop_left_out(project: Project, candidates: Collection[str]) -> None:
+    """Delete the candidates and evaluations of other families, which an earlier run with more families left.
+
+    DVC keeps outputs of stages that no longer exist, and would count them among this stage's dependencies. They stay in its
+    cache.
+    """
+    for folder in (*project.candidates.glob("*/"), *project.evaluation.glob("*/")):
+        if folder.name not in candidates:
+            shutil.rmtree(folder)
+
+
 def rank(client: MlflowClient, project: Project, settings: Settings) -> list[Ranked]:
     """Record the candidates in MLflow and rank them, best first, by validation macro-F1 on the project's data.
 
     Raises CommentwiseError when MLflow does not answer, or does not return every candidate.
     """
-    families = catalog.names()
+    families = settings.candidates
     model_ids = {record_candidate(client, project, family, settings): family for family in families}
     digest = data_facts(project, source_name(settings.data))["prepared_md5"]
     experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -159,6 +171,8 @@ def _reason(
             f"{winner.family} wins: {leads}, but {winner.family} needs {winner.operations:,} operations per comment instead of "
             f"{leader.operations:,} and loses {loss(winner.family)}, shown to be less than {allowed}"
         )
+    if len(ranking) == 1:
+        return f"{leader.family} wins with {leader.macro_f1:.3f} validation macro-F1: it is the only candidate"
     cheaper = [ranked for ranked in ranking[1:] if ranked.operations < leader.operations]
     if not cheaper:
         return f"{leader.family} wins: it {leads.removeprefix(leader.family + ' ')}, and no candidate is cheaper"

@@ -21,9 +21,10 @@ class Bert(Family[BertSettings]):
     name = "bert"
     settings_type = BertSettings
     reproducible = False
+    launched = "commentwise.training.bert"
 
     def train(self, task: Task, settings: BertSettings, out: Path) -> dict[str, Any]:
-        """Fine-tune in this process. `accelerate launch -m commentwise.training.bert` trains with several."""
+        """Fine-tune in this process. The stage trains with `launched`, in one process or several."""
         from accelerate import Accelerator
 
         from commentwise.training.finetune.fine_tune import fine_tune

@@ -6,7 +6,7 @@ To add a family:
    its instances. `train` writes a candidate with `write_results`. The defaults of the other methods suit a family whose
    candidate is one ONNX graph.
 2. Add a section of the same name to `families` in params.yaml.
-3. Add a line to `candidates` in dvc.yaml.
+3. Add its name to `candidates` in params.yaml.
 
 Evaluation, selection, export, tracking, publishing and reproduction then include the family. Import heavy libraries
 inside the methods, because every command imports the modules of all families to read the settings.
@@ -76,6 +76,8 @@ class Family(ABC, Generic[S]):
     """The family is cheap enough to be the first stage of a cascade, in front of an encoder."""
     reproducible: ClassVar[bool] = True
     """Training twice gives the same graph, bit for bit."""
+    launched: ClassVar[str | None] = None
+    """The module that `accelerate launch` runs to train it with one process or several; None: it is trained in the stage's process."""
 
     @abstractmethod
     def train(self, task: Task, settings: S, out: Path) -> dict[str, Any]:

@@ -2,14 +2,21 @@
 
 from typing import Any
 
-SCORES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "macro_recall": "macro recall"}
+SCORES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "macro_recall": "macro recall",
+    "mae": "mean absolute error in steps",
+    "quadratic_kappa": "quadratic weighted kappa",
+}
+"""The name of each score in words; the last two are those of ordinal labels."""
 
 
 def model_card(manifest: dict[str, Any], selection: dict[str, Any], baselines: dict[str, Any]) -> str:
     """The model card as Markdown, from a bundle's manifest, selection.json and baselines.json."""
     test = manifest["metrics"]["test"]
     sections = [
-        f"# Sentiment of comments: {manifest['family']}",
+        f"# Labels of comments: {manifest['family']}",
         f"Classifies a comment as one of: {', '.join(manifest['labels'])}.",
         "## Intended use",
         "Summaries of many comments, sorting and filtering. Not for decisions about individual people: single predictions are often wrong, "
@@ -41,7 +48,7 @@ def _data(data: dict[str, Any]) -> str:
 
 
 def _scores(test: dict[str, Any]) -> str:
-    rows = [f"| {title} | {_with_interval(test['scores'][name])} |" for name, title in SCORES.items()]
+    rows = [f"| {SCORES[name]} | {_with_interval(score)} |" for name, score in test["scores"].items()]
     return "\n".join([f"| {test['comments']:,} comments | value (95% interval) |", "|---|---|", *rows])
 
 
@@ -73,6 +80,7 @@ def _lineage(manifest: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"- code: commit {git['commit']}{changed}",
+            *([f"- source file: md5 {data['source_md5']}"] if data.get("source_md5") else []),
             f"- raw data: md5 {data['raw_md5']}",
             f"- split: md5 {data['prepared_md5']}",
             f"- checkpoint: {manifest['checkpoint']}",

@@ -102,7 +102,11 @@ def data_line(data: Data | None) -> str:
     if data is None:
         return f"{UNKNOWN} (the bundle's artifacts are missing)"
     parts = ", ".join(f"{part} {rows:,}" for part, rows in data.rows.items())
-    return f"{data.source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
+    made_from = ", ".join(f"{name} {rows:,}" for name, rows in data.made_from.items())
+    about = [f"md5 {short(data.source_md5)}"] if data.source_md5 else []
+    about += [f"made from {made_from}"] if made_from else []
+    source = f"{data.source} ({'; '.join(about)})" if about else data.source
+    return f"{source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
 
 
 def choice_line(record: VersionRecord) -> str:
@@ -115,9 +119,8 @@ def scores_line(test: dict[str, Any] | None) -> str:
     """The scores on the test part with their intervals."""
     if test is None:
         return UNKNOWN
-    return (
-        f"{', '.join(f'{title} {score(test[name])}' for name, title in SCORES.items())}; {test['comments']:,} comments"
-    )
+    scores = ", ".join(f"{title} {score(test[name])}" for name, title in SCORES.items() if name in test)
+    return f"{scores}; {test['comments']:,} comments"
 
 
 def served_line(served: Served) -> str:

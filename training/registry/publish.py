@@ -6,6 +6,7 @@ Every step is identified by content, so the command can be interrupted and repea
 import argparse
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,33 +48,43 @@ from commentwise.training.scores import paired_bootstrap
 from commentwise.training.settings import Settings, load_settings
 
 ALREADY = "it already was"
+OTHER_LABELS = "--other-labels"
 
 
 def main() -> None:
     """Publish the project's bundle."""
-    argparse.ArgumentParser(prog="commentwise publish", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="commentwise publish", description=__doc__)
+    parser.add_argument(
+        OTHER_LABELS, action="store_true", help="replace a champion with other labels, which cannot be compared"
+    )
+    arguments = parser.parse_args()
     project = Project()
     settings = load_settings(project.params)
     verify_files(project.bundle)
     client = connect(project)
     version = register(client, project, settings)
-    alias, reason = judge(client, project, version, settings)
+    alias, reason = judge(client, project, version, settings, arguments.other_labels)
     if reason != ALREADY:  # before the alias, whose history quotes it
         client.set_model_version_tag(version.name, version.version, DECISION_TAG, reason)
     move_alias(client, version, alias)
-    if warning := _local_checkpoint(project):
+    if warning := _local_checkpoint(project, settings.candidates):
         print(f"warning: {warning}")
     print(f"publish: version {version.version} of {version.name!r} is {alias}: {reason}")
+    if alias == CHALLENGER and (current := champion(client, version.name)):
+        print(
+            f"publish: champion is still version {current.version}, and {project.bundle} holds version {version.version}: "
+            f"`commentwise serve --model models:/{version.name}@{CHAMPION}` serves the champion"
+        )
 
 
 def register(client: MlflowClient, project: Project, settings: Settings) -> ModelVersion:
     """Record the candidates, upload the bundle and its model card, and create a version; skip what exists already."""
-    for family in catalog.names():
+    for family in settings.candidates:
         record_candidate(client, project, family, settings)
     model, bundle = settings.publish.model, bundle_id(project.bundle)
     if version := version_of_bundle(client, model, bundle):
         return version
-    run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle)
+    run_id = _uploaded_run(client, bundle) or _upload(client, project, bundle, settings.candidates)
     try:
         client.create_registered_model(model)
     except MlflowException as error:
@@ -104,7 +115,7 @@ def _uploaded_run(client: MlflowClient, bundle: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
+def _upload(client: MlflowClient, project: Project, bundle: str, families: Sequence[str]) -> str:
     manifest = read_json(project.bundle / MANIFEST)
     with mlflow.start_run(run_name=f"bundle-{manifest['family']}") as run:
         mlflow.log_artifacts(str(project.bundle), BUNDLE_FOLDER)
@@ -114,23 +125,23 @@ def _upload(client: MlflowClient, project: Project, bundle: str) -> str:
         mlflow.log_text(
             model_card(manifest, read_json(project.selection), read_json(project.baselines)), "model_card.md"
         )
-        mlflow.log_text(json.dumps(candidate_facts(project), indent=2), "candidates.json")
-        for family in catalog.names():
+        mlflow.log_text(json.dumps(candidate_facts(project, families), indent=2), "candidates.json")
+        for family in families:
             mlflow.log_artifact(str(project.candidate(family) / "test.parquet"), f"candidates/{family}")
         # Set last: a run without this tag was interrupted, and is ignored.
         client.set_tag(run.info.run_id, BUNDLE_TAG, bundle)
     return str(run.info.run_id)
 
 
-def candidate_facts(project: Project) -> dict[str, Any]:
+def candidate_facts(project: Project, families: Sequence[str]) -> dict[str, Any]:
     """The values that `commentwise reproduce` compares: scores, and the hash of the graph of a reproducible family.
 
     A family that started from a checkpoint in a local folder also has the md5 of that folder.
     """
     facts: dict[str, Any] = {}
     local = is_local(read_json(project.bundle / MANIFEST)["checkpoint"])
-    for name, family in catalog.families().items():
-        evaluation = read_json(project.evaluated(name))
+    for name in families:
+        family, evaluation = catalog.families()[name], read_json(project.evaluated(name))
         facts[name] = {
             "test_macro_f1": evaluation["test"]["scores"]["macro_f1"]["value"],
             "validation_macro_f1": evaluation["validation"]["scores"]["macro_f1"]["value"],
@@ -140,10 +151,10 @@ def candidate_facts(project: Project) -> dict[str, Any]:
     return facts
 
 
-def _local_checkpoint(project: Project) -> str:
+def _local_checkpoint(project: Project, families: Sequence[str]) -> str:
     """Why the version can be reproduced only here, or not at all; empty if its checkpoint can be had everywhere."""
     checkpoint = read_json(project.bundle / MANIFEST)["checkpoint"]
-    trained = {facts["local_checkpoint_md5"] for facts in candidate_facts(project).values()} - {None}
+    trained = {facts["local_checkpoint_md5"] for facts in candidate_facts(project, families).values()} - {None}
     if not trained:
         return ""
     folder = project.root / Path(checkpoint).expanduser()
@@ -162,10 +173,13 @@ def _local_checkpoint(project: Project) -> str:
     )
 
 
-def judge(client: MlflowClient, project: Project, version: ModelVersion, settings: Settings) -> tuple[str, str]:
+def judge(
+    client: MlflowClient, project: Project, version: ModelVersion, settings: Settings, other_labels: bool = False
+) -> tuple[str, str]:
     """The alias for the project's version, champion or challenger, and the reason.
 
-    Raises CommentwiseError if the champion has other labels, because the two cannot be compared.
+    Raises CommentwiseError if the champion has other labels, because the two cannot be compared, unless `other_labels`
+    says that it is to be replaced.
     """
     current = champion(client, version.name)
     if current is None:
@@ -176,9 +190,11 @@ def judge(client: MlflowClient, project: Project, version: ModelVersion, setting
     with downloaded(current, BUNDLE_FOLDER) as folder:
         incumbent = Classifier(folder)
         if incumbent.manifest.labels != settings.labels:
+            labels = f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}"
+            if other_labels:
+                return CHAMPION, f"{labels}, so they were not compared, and {OTHER_LABELS} replaces it"
             raise CommentwiseError(
-                f"champion version {current.version} has the labels {incumbent.manifest.labels} and this bundle {settings.labels}: "
-                "publish under another name (publish.model), or delete the alias 'champion' first"
+                f"{labels}: publish under another name (publish.model), or replace the champion with `commentwise publish {OTHER_LABELS}`"
             )
         champion_predicted = incumbent.probabilities(test.texts).argmax(axis=1)
     predicted = Classifier(project.bundle).probabilities(test.texts).argmax(axis=1)

@@ -37,6 +37,10 @@ class Data:
     prepared_md5: str | None
     rows: dict[str, int] = field(default_factory=dict)
     """Comments by part, as far as they are recorded."""
+    made_from: dict[str, int] = field(default_factory=dict)
+    """Raw comments by the source that they name, if they do: those of a retraining do."""
+    source_md5: str | None = None
+    """The md5 of a source that is a file; older versions lack it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def _experiment(run: Run) -> Experiment:
         run=run.info.run_id,
         name=f"{name}, {tags[DVC_TAG]}" if DVC_TAG in tags else name,
         started=_time(run.info.start_time),
-        author=tags.get(LOGIN_TAG),
+        author=tags.get(AUTHOR_TAG) or tags.get(LOGIN_TAG),
         commit=tags.get(COMMIT_TAG),
         data=_data([entry.dataset for entry in run.inputs.dataset_inputs] if run.inputs else []),
         scores=_evaluation(run) if CANDIDATE_TAG in tags else {},

@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from commentwise.errors import CommentwiseError, first_line, run_command
+from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import file_hash, read_json
 from commentwise.training.candidate import GRAPH, read_predictions
+from commentwise.training.data.stored import store
 from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import environment_facts, folder_md5, repository_root
@@ -118,28 +119,9 @@ def _rerun(project: Project, manifest: dict[str, Any], facts: dict[str, Any]) ->
 def _restore_raw(md5: str, root: Path, clone: Project) -> None:
     """Copy the raw comments with this md5 from DVC's cache or its remote into the clone."""
     clone.raw.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_cached(md5, root), clone.raw)
+    with store(root) as kept:
+        shutil.copyfile(kept.file(md5, "the raw comments"), clone.raw)
     clone.raw_rejects.touch()
-
-
-def _cached(md5: str, root: Path) -> Path:
-    """The file with this md5 in DVC's cache, wherever that is configured to be; fetched from the remote if necessary."""
-    from dvc.repo import Repo
-    from dvc_data.hashfile.hash_info import HashInfo
-
-    with Repo(str(root)) as repo:
-        cached, reason = Path(repo.cache.local.oid_to_path(md5)), "it has no such file"
-        if not cached.is_file():
-            try:
-                repo.cloud.pull([HashInfo("md5", md5)])
-            except Exception as error:  # each kind of storage raises its own
-                reason = first_line(error)
-    if not cached.is_file():
-        raise CommentwiseError(
-            f"the raw comments with md5 {md5} are neither in DVC's cache ({cached.parents[3]}) nor in its remote ({reason}): "
-            "run `dvc push` where they are, or `dvc remote add -d` here"
-        )
-    return cached
 
 
 def _params(root: Path, clone: Path, manifest: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,16 @@ from commentwise.training.data.sources import source_name
 from commentwise.training.families import catalog
 from commentwise.training.families.family import Family
 from commentwise.training.project import HELD_OUT, Project
-from commentwise.training.provenance import data_facts, environment_facts, folder_md5, git_facts, repository_root
+from commentwise.training.provenance import (
+    author,
+    data_facts,
+    environment_facts,
+    folder_md5,
+    git_facts,
+    repository_root,
+)
 from commentwise.training.registry import problems
+from commentwise.training.registry.versions import AUTHOR_TAG
 from commentwise.training.settings import Settings
 
 EXPERIMENT = "commentwise"
@@ -131,7 +139,7 @@ def study_run(project: Project, name: str, key: str) -> Iterator[LiveRun]:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{key}'", max_results=1)
-    tags = {STUDY_TAG: key, "git.commit": str(git_facts(project.root)["commit"])}
+    tags = {STUDY_TAG: key, AUTHOR_TAG: author(project.root), "git.commit": str(git_facts(project.root)["commit"])}
     with mlflow.start_run(runs[0].info.run_id if runs else None, run_name=name, tags=tags) as run:
         yield LiveRun(run)
 
@@ -222,6 +230,7 @@ def dataset(project: Project, part: str, data: dict[str, Any]) -> Any:
 def _tags(project: Project, family: Family[Any]) -> dict[str, str]:
     git = git_facts(project.root)
     tags = {FAMILY_TAG: family.name, "git.commit": str(git["commit"]), "git.dirty": ", ".join(git["dirty"]) or "no"}
+    tags |= {AUTHOR_TAG: author(project.root)}
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags["dvc.experiment"] = experiment
     return tags

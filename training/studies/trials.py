@@ -3,20 +3,13 @@
 import hashlib
 import json
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
-
-import psutil
+from typing import Any
 
 from commentwise.errors import CommentwiseError
 from commentwise.training.candidate import ENCODER
 from commentwise.training.families.bert import BERT
+from commentwise.training.launch import launch
 from commentwise.training.params import write_params
 from commentwise.training.project import Project
 from commentwise.training.provenance import folder_md5
@@ -75,32 +68,6 @@ def study_key(project: Project, settings: Settings, *more: object) -> str:
 
 
 def _train(project: Project, params: Path, out: Path, parent_run: str) -> None:
-    launcher = ["accelerate.commands.launch", "--quiet", "--config_file", "accelerate_config.yaml"]
     files = ["--params", str(params.resolve()), "--out", str(out.resolve())]
-    stage = ["commentwise.training.bert", *files, "--parent-run", parent_run]
-    command = [sys.executable, "-m", *launcher, "-m", *stage]
-    with _children_end_first():
-        status = subprocess.Popen(command, cwd=project.root).wait()
-    if status:
+    if launch(project.root, "commentwise.training.bert", *files, "--parent-run", parent_run):
         raise TrialFailed(f"training with {params} failed: see the message above")
-
-
-@contextmanager
-def _children_end_first() -> Iterator[None]:
-    """On SIGTERM, wait until the child processes have saved their state before this process ends."""
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        for child in psutil.Process().children(recursive=True):
-            child.terminate()
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    children: list[psutil.Process] = []
-    try:
-        yield
-    except BaseException:
-        children = psutil.Process().children(recursive=True)
-        raise
-    finally:
-        psutil.wait_procs(children)
-        signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,7 @@ import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ NAMES = {
     "published_at": ("published_at", "date", "time", "timestamp", "created_at", "created", "published"),
 }
 """Words in the names of columns, most telling first."""
+OPTIONAL = ("video_id", "part", "language", "parent_id", "like_count", "author", "fetched_at", "source")
+"""Optional columns that are recognised by their exact name alone."""
 TIME_FORMATS = ("auto", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M")
 SENTIMENT = ("negative", "neutral", "positive")
 _WORDS = {word: label for label in SENTIMENT for word in (label, label[:3])}
@@ -99,6 +101,8 @@ def detect(path: Path, answers: Answers) -> Findings:
         "data.header": list(options.columns) if options.columns else None,
         "data.splits": {},
     }
+    # What an earlier file needed must not stick. Only limits stay: data.max_characters and data.max_rejected.
+    findings.settings |= {f"data.columns.{name}": name for name in OPTIONAL}
     findings.lines.append(
         f"{source.format}, {encoding}, columns {', '.join(map(repr, columns))}; looked at {len(rows):,} rows{_bad(rows)}"
     )
@@ -119,6 +123,7 @@ def detect(path: Path, answers: Answers) -> Findings:
             )
         findings.settings[f"data.columns.{name}"] = column
     _optional_columns(cells, {text, label}, findings)
+    findings.settings |= {f"data.columns.{name}": None for name in OPTIONAL if name in (text, label)}
     if label:
         _labels(cells[label], answers.stars, findings)
     _traits([value or "" for value in cells[text]], findings)
@@ -284,12 +289,23 @@ def _labels(values: Sequence[str | None], stars: str | None, findings: Findings)
         for folded, count in sorted(counts.items(), key=lambda item: -item[1])
     )
     findings.lines.append(f"label values: {shown}")
-    meaning = ", ".join(f"{value} -> {label}" for value, label in mapped.items())
+    meaning = ", ".join(f"{value} -> {label}" for value, label in _meanings(spellings, mapped, labels).items())
     findings.lines.append(f"labels: {', '.join(labels)}{f' ({meaning})' if meaning else ''}")
     if few := [value for value, count in counts.items() if count < FEW]:
         findings.lines.append(
             f"warning: {', '.join(map(repr, few))} in fewer than {FEW} rows: collect more of it, or map it to another label in data.label_map"
         )
+
+
+def _meanings(
+    spellings: Mapping[str, Counter[str]], mapped: Mapping[str, str], labels: Sequence[str]
+) -> dict[str, str]:
+    """The label of each value that is written in another way, by its most frequent spelling."""
+    by_folded = {folded_label(label): label for label in labels}
+    meanings = {
+        found.most_common(1)[0][0]: mapped.get(folded, by_folded.get(folded)) for folded, found in spellings.items()
+    }
+    return {value: label for value, label in meanings.items() if label is not None and value != label}
 
 
 def _sentiments(values: set[str], stars: str | None) -> dict[str, str]:

@@ -1,25 +1,90 @@
-"""Running DVC in this process."""
+"""Running DVC. As a program, `python -m commentwise.training.workspace.dvc` is `dvc` without its messages after Ctrl-C."""
 
+import logging
 import os
+import signal
+import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from commentwise.errors import CommentwiseError
-
-INTERRUPTED = 252
-"""DVC's exit status after Ctrl-C."""
+from commentwise.errors import INTERRUPTED, CommentwiseError, run_command
 
 
-def run_dvc(arguments: list[str]) -> None:
-    """Run a DVC command in the current folder. Raises CommentwiseError when it fails, and KeyboardInterrupt on Ctrl-C."""
-    import dvc.cli
+def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], object] | None = None) -> None:
+    """Run a DVC command in the project's folder; `show` gets the lines that it prints, instead of the terminal.
 
+    Raises CommentwiseError when it fails. On Ctrl-C the stage or DVC says how to continue, and SystemExit ends this
+    process too; with `show` it is KeyboardInterrupt.
+    """
     # Stages call `python`, which must be the one that runs this.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    status = dvc.cli.main(arguments)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    out, errors = (subprocess.PIPE, subprocess.STDOUT) if show else (None, None)
+    command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
+    environment = os.environ | {"PATH": path}
+    with (
+        subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process,
+        _ignored_interrupt(),
+    ):
+        if process.stdout and show:
+            for line in process.stdout:
+                show(line.rstrip("\n"))
+        status = process.wait()
     if status == INTERRUPTED:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt if show else SystemExit(INTERRUPTED)
     if status:
         raise CommentwiseError(
             f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
         )
+
+
+@contextmanager
+def _ignored_interrupt() -> Iterator[None]:
+    """Ignore Ctrl-C, which reaches DVC, too: it ends when the stage has saved its state."""
+    if threading.current_thread() is not threading.main_thread():  # which gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def main() -> None:
+    """Run the DVC command on the command line, and exit with its status."""
+    import dvc.cli
+
+    interruption = _Interruption()
+    logging.getLogger("dvc.cli").addFilter(interruption)
+    status = dvc.cli.main(sys.argv[1:])
+    if interruption.error:
+        raise interruption.error
+    sys.exit(status)
+
+
+class _Interruption(logging.Filter):
+    """Keeps Ctrl-C out of DVC's log, as the `error` that it is to end this process with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True for other records."""
+        error = record.exc_info[1] if record.exc_info else None
+        while error:
+            if isinstance(error, KeyboardInterrupt):
+                self.error = error
+                return False
+            if str(error).endswith(f", exited with {INTERRUPTED}"):  # DVC ignores the signal while a stage runs
+                self.error = SystemExit(INTERRUPTED)  # the stage has said how to continue
+                return False
+            error = error.__cause__ or error.__context__
+        return True
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -14,6 +14,7 @@ STAGES = {
     "evaluate": "choice.evaluate",
     "select": "choice.select",
     "export": "choice.export",
+    "report": "report.__main__",
 }
 """The module of each stage, below commentwise.training."""
 

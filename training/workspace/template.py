@@ -49,22 +49,18 @@ def params() -> str:
     return re.sub(r"(?m)^  path: \S+", f"  path: {DATA}", text, count=1)
 
 
+def all_candidates() -> list[str]:
+    """The families that a new project trains."""
+    return list(read_params(FOLDER / "params.yaml")["candidates"])
+
+
 def pipeline() -> str:
     """The repository's dvc.yaml with stages that depend on the version of Commentwise instead of its code."""
     content = read_params(FOLDER / "pipeline.yaml")
-    for families in content["vars"]:
-        for family in families.get("candidates", {}).values():
-            family.pop("code")
-            family.pop("model")
-            family["train"] = _command(family["train"])
     for stage in content["stages"].values():
         body: dict[str, Any] = stage.get("do", stage)
-        body["cmd"] = _command(body["cmd"])
+        body["cmd"] = _STAGE.sub(r"commentwise stage \1", body["cmd"])
         body["deps"] = [name for name in body["deps"] if name.startswith(_RESULTS)]
         body["params"] = [*body["params"], {VERSION: ["version"]}]
     content["plots"] = [plot for plot in content["plots"] if "benchmarks/" not in str(plot)]
     return f"# The pipeline, written by `commentwise init` and `commentwise migrate`.\n{dumped(content)}"
-
-
-def _command(command: str) -> str:
-    return _STAGE.sub(r"commentwise stage \1", command)

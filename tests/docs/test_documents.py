@@ -2,68 +2,35 @@
 
 import importlib.util
 import re
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from commentwise import commands as command_table
+from tests.docs.markdown import DOCUMENTS, FENCED, ROOT, SPAN, blocks, files, prose, spans, text_of
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = frozenset(command_table.COMMANDS)
 HISTORY = ("CHANGELOG.md", "benchmarks/results/")
 """Documents that name commands as they were at the time."""
 
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
-_SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 _COMMAND = re.compile(r"(?<![\w/.:@=-])commentwise ([a-z][a-z-]*)")
 _MODULE = re.compile(r"(?<=[\s\"])-m(?:\", \"| )([a-z_]\w*(?:\.\w+)*)")
 
 
-def files(*patterns: str) -> list[str]:
-    """Names of the files in the repository, ignored ones left out."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return sorted({name for name in listed if (ROOT / name).is_file()})
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-DOCUMENTS = files("*.md")
 SCRIPTS = files("Makefile", ".ci", ".github/*.yml", "deploy", "dvc.yaml", "params.yaml", ":!*.json")
 CURRENT = [name for name in (*DOCUMENTS, *SCRIPTS) if not name.startswith(HISTORY)]
-
-
-def prose(text: str) -> str:
-    """Markdown without its code."""
-    return _SPAN.sub("", _INDENTED.sub("", _FENCED.sub("", text)))
-
-
-def code(text: str) -> Iterator[str]:
-    """Markdown's code: blocks other than Python, and spans."""
-    for language, block in _FENCED.findall(text):
-        if language != "python":
-            yield block
-    rest = _FENCED.sub("", text)
-    yield from _INDENTED.findall(rest)
-    yield from _SPAN.findall(_INDENTED.sub("", rest))
 
 
 def commands(name: str) -> set[str]:
     """The subcommands of `commentwise` that a file names: in its code, or elsewhere in backticks."""
     text = text_of(name)
-    pieces = code(text) if name.endswith(".md") else _SPAN.findall(text)
+    pieces = [*blocks(text), *spans(text)] if name.endswith(".md") else SPAN.findall(text)
     return {command for piece in pieces for command in _COMMAND.findall(piece)}
 
 
 def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives a document's headings."""
-    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", text), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
