@@ -11,6 +11,9 @@ import pytest
 
 from tests.package.extras import ROOT
 
+SAMPLE = "data/sample/comments.jsonl"
+"""The template of projects has a link to it."""
+NOT_PACKED = ("data/", "docs/", "extension/", "benchmarks/")
 SHORT_NAMES = ("comments", "models", "training", "serving", "monitoring")
 BUILD = """
 import sys
@@ -41,7 +44,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
         check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).exists() and not name.startswith(("data/", "docs/", "extension/", "benchmarks/")):
+        if (ROOT / name).exists() and (name == SAMPLE or not name.startswith(NOT_PACKED)):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, source / name, follow_symlinks=False)
     wheel, sdist = _build(source, folder / "first")

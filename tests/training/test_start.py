@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from commentwise.errors import CommentwiseError
 from commentwise.models.bundle import MANIFEST, Classifier
@@ -58,7 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with open("data/comments.csv", "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "text"])
-        texts = [FORMULA, *sample_texts(400), FORMULA, ""]
+        texts = [FORMULA, *(f"{text}\x1b[2J" for text in sample_texts(400)), FORMULA, ""]
         writer.writerows([f"c{number}", text] for number, text in enumerate(texts))
     return tmp_path / "own"
 
@@ -91,6 +92,8 @@ def test_a_file_without_labels_becomes_clusters_and_a_queue(
     said = capsys.readouterr().out
     assert "no column has a few values that repeat, as labels do; name it with --label if one does" in said
     assert "1 copies" in said
+    assert "\x1b" not in said
+    assert max(map(cell_len, said[said.index("  1. ") : said.index("clusters: ")].splitlines())) <= 80
     assert "1 text is missing (row 403)" in said
     assert (project / "params.yaml").read_text(encoding="utf-8") == before
     rows = read_queue()

@@ -15,6 +15,7 @@ from commentwise.training.families import catalog
 from commentwise.training.params import change_params
 from commentwise.training.project import PARTS, Project
 from commentwise.training.settings import load_settings
+from commentwise.training.start import NONE
 from commentwise.training.train import read_task
 from commentwise.training.workspace import template
 
@@ -46,10 +47,13 @@ def _is_intact(bundle: Path) -> bool:
 
 def _train(project: Project) -> None:
     """Run the stages of one family in `project`, which is empty."""
+    source = template.FOLDER / "sample.jsonl"
+    if not source.is_file():  # a package built without the folder data
+        raise CommentwiseError(f"{source} is missing: name another model, or {NONE}, with --model")
     write_text(project.params, template.params())
     change_params(project.params, {"data.path": COMMENTS})
     (project.root / COMMENTS).parent.mkdir(parents=True)
-    shutil.copyfile(template.FOLDER / "sample.jsonl", project.root / COMMENTS)
+    shutil.copyfile(source, project.root / COMMENTS)
     settings = load_settings(project.params)
     table = ingest(project, settings).table
     prepared, _, _ = prepare(table, settings)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from rich.text import Text
 
 from commentwise.comments.copies import copy_key
 from commentwise.comments.labels import folded_label
@@ -66,8 +67,9 @@ def start(project: Project, values: dict[str, Any], model: str) -> None:
     kept = labelled_rows(queue)
     comments = _comments(project, settings)
     clusters = cluster(comments["normal"].tolist(), settings.seed)
-    _show_clusters(project.root / CLUSTERS, clusters, comments["text"].tolist())
-    suggestions = None if model == NONE else _suggestions(project, model, comments["normal"].tolist())
+    _show_clusters(project.root / CLUSTERS, clusters, comments)
+    bundle = None if model == NONE else sample_bundle(project) if model == SAMPLE else model
+    suggestions = _suggestions(bundle, model, comments["normal"].tolist()) if bundle else None
     left_out = _labelled(kept, comments)
     order = in_order(clusters, suggestions.probabilities if suggestions else None, left_out, settings.seed)
     rows = [
@@ -77,7 +79,7 @@ def start(project: Project, values: dict[str, Any], model: str) -> None:
         for comment_id, text in [comments[["comment_id", "text"]].iloc[index]]
     ]
     write_queue(queue, kept, rows)
-    _show_queue(kept, len(rows), suggestions is not None)
+    _show_queue(kept, len(rows), bundle)
 
 
 def _comments(project: Project, settings: Settings) -> pd.DataFrame:
@@ -107,7 +109,9 @@ def _labelled(kept: Sequence[Row], comments: pd.DataFrame) -> set[int]:
     return set(np.flatnonzero(known).tolist())
 
 
-def _show_clusters(path: Path, clusters: Clusters, texts: Sequence[str]) -> None:
+def _show_clusters(path: Path, clusters: Clusters, comments: pd.DataFrame) -> None:
+    # Normalised texts have no control characters, which a terminal would obey.
+    texts, shown = comments["text"].tolist(), comments["normal"].tolist()
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["cluster", "comments", "words", "central_1", "central_2", "central_3"])
@@ -116,16 +120,18 @@ def _show_clusters(path: Path, clusters: Clusters, texts: Sequence[str]) -> None
             writer.writerow([number + 1, size, " ".join(words), *(guarded(texts[index]) for index in central)])
             print(_line(f"{number + 1:3}. {size:,} comments: {', '.join(words)}"))
             for index in central:
-                print(_line(f"       {' '.join(texts[index].split())}"))
+                print(_line(f"       {shown[index]}"))
     print(f"clusters: {len(clusters.words)}, with their telling words and central comments, in {CLUSTERS}")
 
 
 def _line(text: str) -> str:
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+    """The text, cut to the width of the screen: some letters take two columns."""
+    line = Text(text)
+    line.truncate(WIDTH, overflow="ellipsis")
+    return line.plain
 
 
-def _suggestions(project: Project, model: str, texts: Sequence[str]) -> Suggestions:
-    bundle = sample_bundle(project) if model == SAMPLE else model
+def _suggestions(bundle: str | Path, model: str, texts: Sequence[str]) -> Suggestions:
     classifier = load(bundle)
     labels = classifier.manifest.labels
     print(f"suggestions: by {bundle}")
@@ -145,19 +151,17 @@ def _suggestions(project: Project, model: str, texts: Sequence[str]) -> Suggesti
     return suggestions
 
 
-def _show_queue(kept: Sequence[Row], rows: int, suggested: bool) -> None:
+def _show_queue(kept: Sequence[Row], rows: int, bundle: str | Path | None) -> None:
     if kept:
         print(f"queue: {len(kept):,} labelled rows were kept, at the top{_agreement(kept)}")
     _say(
         f"queue: {rows:,} comments to label in {QUEUE}, "
-        + (
-            "half of them of all clusters, then those that the model is least sure of"
-            if suggested
-            else "of all clusters"
-        )
+        + ("half of them of all clusters, then those that the model is least sure of" if bundle else "of all clusters")
     )
     print("\nnext: fill in the column label (rows may stay empty), then")
     print(f"  commentwise train {QUEUE}")
+    if bundle:
+        print(f"until then, a server with the model that made the suggestions:\n  commentwise serve --model {bundle}")
 
 
 def _agreement(kept: Sequence[Row]) -> str:
