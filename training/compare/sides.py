@@ -10,8 +10,6 @@ from typing import Any
 
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from commentwise.errors import CommentwiseError
@@ -22,7 +20,7 @@ from commentwise.training.params import read_params
 from commentwise.training.project import PARTS, Project
 from commentwise.training.provenance import folder_md5, git_output
 from commentwise.training.registry.tracking import connect
-from commentwise.training.registry.versions import BUNDLE_FOLDER, downloaded, find_version
+from commentwise.training.registry.versions import BUNDLE_FOLDER, aliased, downloaded, find_version
 from commentwise.training.settings import load_settings
 
 WORKSPACE = "workspace"
@@ -103,14 +101,7 @@ def _version(project: Project, name: str) -> ModelVersion | None:
         raise CommentwiseError(f"{name!r} names no version: write models:/NAME@ALIAS or models:/NAME/3")
     if name.isdigit() and len(name) < 7:  # longer, it may be a git revision
         return find_version(client, model, name)
-    return _aliased(client, model, name)
-
-
-def _aliased(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
-    try:
-        return client.get_model_version_by_alias(model, alias)
-    except MlflowException:
-        return None
+    return aliased(client, model, name)
 
 
 def _title(version: ModelVersion, name: str) -> str:
