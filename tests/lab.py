@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
+from commentwise.comments.normalize import normalize
 from commentwise.training import train
 from commentwise.training.choice import baselines, evaluate, export, select
 from commentwise.training.data import ingest, prepare
@@ -24,6 +25,7 @@ from tests.checkpoints import SAMPLE, write_checkpoint
 ROOT = Path(__file__).parents[1]
 FAMILY = "logreg"
 ROWS = 500
+REMOVED, RELABELLED = 60, 50
 DATA = Path("data/comments.jsonl")
 PIPELINE = """
 stages:
@@ -132,3 +134,28 @@ class Lab:
             repo.experiments.save(name=name)
             subprocess.run(["git", "checkout", "--quiet", "--", "."], check=True)
             repo.checkout(force=True)
+
+
+def build(folder: Path) -> Path:
+    """Write a lab with four versions and two experiments into an empty folder.
+
+    Version 1; 2 with overwritten data: the first `REMOVED` rows are missing, the next `RELABELLED` have another label; 3 with
+    another parameter; 4 with another preprocessing. Version 1 is champion.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        lab = Lab(patch)
+        lab.publish("first")
+        rows = lab.read()[REMOVED:]
+        for row in rows[:RELABELLED]:
+            row["label"] = "negative" if row["label"] == "positive" else "positive"
+        lab.write(rows)
+        lab.publish("overwritten")
+        lab.set({"families.logreg.C": [0.5]})
+        lab.publish("less regular")
+        lab.code("comments/normalize.py", "# the normalisation, without capital letters\n")
+        patch.setattr(prepare, "normalize", lambda text: normalize(text).lower())
+        lab.publish("lower case")
+        lab.experiment("mild", {"families.logreg.C": [0.001], "seed": 7})
+        lab.experiment("strong", {"families.logreg.C": [20]})
+    return folder

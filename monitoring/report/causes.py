@@ -75,7 +75,7 @@ def _moved(comparison: Comparison) -> dict[str, bool]:
     return {
         "data": any(change.name == "raw_md5" for change in comparison.source),
         "parameters": bool(comparison.params),
-        "code": bool(comparison.code.by_subject() or comparison.environment or comparison.code.unknown),
+        "code": bool(comparison.code.files or comparison.environment or comparison.code.doubt),
     }
 
 
@@ -133,7 +133,8 @@ def _code(comparison: Comparison, part: str, effect: bool) -> Cause:
         facts.append(f"Preprocessing changed the text of {comparison.preprocessed:,} comments.")
     if not part:
         return Cause("code", SAME, ["All that a result depends on is the same, and so are the packages."])
-    verdict = UNKNOWN if comparison.code.unknown else _verdict(part, effect)
+    certain = comparison.code.files or comparison.environment
+    verdict = _verdict(part, effect) if certain else UNKNOWN
     return Cause("code", verdict, [*facts, part])
 
 

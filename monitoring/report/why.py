@@ -95,7 +95,7 @@ def show(console: Console, comparison: Comparison, found: list[Cause]) -> None:
     for number, cause in enumerate(found, start=1):
         console.print(f"\n{number}. {cause.title}", style="bold", markup=False)
         for fact in cause.facts:
-            console.print(Padding(Text(fact), (0, 0, 0, 3)))
+            console.print(Padding(Text(fact), (0, 0, 0, 3), expand=False))
     for note in comparison.notes:
         console.print(f"note: {note}", markup=False)
 

@@ -1,5 +1,6 @@
 """The workspace's new bundle against the champion, in a few lines."""
 
+from commentwise.errors import CommentwiseError
 from commentwise.training.compare.difference import compare, sentences
 from commentwise.training.compare.sides import WORKSPACE, opened
 from commentwise.training.project import Project
@@ -13,7 +14,11 @@ def against_champion(project: Project) -> None:
     if champion(connect(project), load_settings(project.params).publish.model) is None:
         return
     print(f"\nagainst the champion (more: `commentwise compare {CHAMPION}`):")
-    with opened(project, CHAMPION) as before, opened(project, WORKSPACE) as after:
-        comparison = compare(project, before, after)
+    try:
+        with opened(project, CHAMPION) as before, opened(project, WORKSPACE) as after:
+            comparison = compare(project, before, after)
+    except CommentwiseError as error:  # the training itself is done
+        print(f"  not compared: {error}")
+        return
     for line in [*sentences(comparison), *(f"note: {note}" for note in comparison.notes)]:
         print(f"  {line}")

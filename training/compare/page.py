@@ -165,10 +165,8 @@ def _rows(rows: RowChanges) -> Iterator[object]:
 def _code(comparison: Comparison) -> Html:
     code = comparison.code
     content: list[object] = []
-    if code.unknown:
-        content.append(f"Not known: {code.unknown}.")
-    for title, files in code.uncommitted.items():
-        content.append(f"Not committed when {title} was made, so their content is not kept: {', '.join(files)}.")
+    if code.doubt:
+        content.append(f"Not known for certain: {code.doubt}.")
     if code.files:
         subjects = ((subject, ", ".join(files)) for subject, files in code.by_subject().items())
         content.append(table(("decides", "files that changed"), subjects))

@@ -2,15 +2,16 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from commentwise.training.studies import sweep
-from tests.lab import FAMILY, Lab
+from tests.lab import FAMILY
 
 
 def test_experiments_fit_80_columns_with_what_changed_and_the_best_first(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["commentwise experiments", "--json"])
     sweep.main()
