@@ -27,7 +27,7 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
         subprocess.Popen(
             command,
             cwd=root,
-            env=os.environ | {"PATH": path},
+            env=os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {}),
             text=True,
             stdout=pipe,
             stderr=subprocess.STDOUT if show else None,
