@@ -23,7 +23,7 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     out, errors = (subprocess.PIPE, subprocess.STDOUT) if show else (None, None)
     command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
-    environment = os.environ | {"PATH": path}
+    environment = os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {})
     with (
         subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process,
         _ignored_interrupt(),

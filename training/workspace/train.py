@@ -30,6 +30,7 @@ from commentwise.training.settings import load_settings
 from commentwise.training.start import NONE, SAMPLE, UNLABELLED
 from commentwise.training.workspace.detect import Answers, Findings, detect
 from commentwise.training.workspace.dvc import run_dvc
+from commentwise.training.workspace.live import stage_table
 from commentwise.training.workspace.source import bring, keep, place
 from commentwise.training.workspace.template import all_candidates
 
@@ -73,7 +74,8 @@ def main() -> None:
         for name, value in changes(project, arguments.file, findings, candidates).items():
             print(f"  {name}: {value}")
         return
-    train_on(project, arguments.file, findings, candidates)
+    with stage_table() as show:
+        train_on(project, arguments.file, findings, candidates, show)
     print()
     comparison.show(project)
     against_champion(project)
