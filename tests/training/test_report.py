@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import datetime, tzinfo
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json, write_json
+from commentwise.training import pages
 from commentwise.training.candidate import Part, read_part, read_predictions, write_results
 from commentwise.training.choice.baselines import baselines
 from commentwise.training.choice.evaluate import evaluate
@@ -145,6 +147,13 @@ def test_the_page_is_about_the_labels_of_the_run(work: Path, name: str, capsys: 
     for score in test["scores"].values():
         assert f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" in text
     assert ("quadratic kappa" in text) == ("MAE, steps" in text) == (name == "stars") == settings.is_ordinal
+    accuracy, macro_f1 = (
+        f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+        for score in (test["scores"][key] for key in ("accuracy", "macro_f1"))
+    )
+    assert f"language en 200 {accuracy} {macro_f1} length up to " in text
+    if name == "topics":  # some of the twenty do not occur among comments of one length
+        assert "] – length " in text
     for label, facts in test["labels"].items():
         assert f"{label} {facts['comments']} {facts['precision']:.3f} [" in text
     # Errors: each label was taken for the next one, the hostile comment with the highest confidence.
@@ -155,6 +164,8 @@ def test_the_page_is_about_the_labels_of_the_run(work: Path, name: str, capsys: 
     for actual, predicted in kinds:
         assert f"{actual} taken for {predicted}: " in text
     assert f"{WRONG} of 200 test comments, by kind" in text
+    first, second = settings.labels[:2]
+    assert re.search(rf"{first} taken for {second}: \d 0\.\d\d {re.escape(HOSTILE)}", text)
     assert text.index("What it gets wrong") < text.index(HOSTILE) < text.index("What is served, and how fast")
     # What is served, and where it comes from.
     assert "int8.onnx cpu 1,512 1.0" in text
@@ -173,9 +184,17 @@ def test_comments_and_labels_are_escaped_and_nothing_is_loaded(work: Path) -> No
     ).replace("https://example.org/x.png", "")
 
 
-def test_the_same_results_give_the_same_bytes(work: Path) -> None:
+class Later(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Later":
+        return cls(2099, 1, 1, tzinfo=tz)
+
+
+def test_the_same_results_give_the_same_bytes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(LABELS["spam"])
-    assert written() == written()
+    first = written()
+    monkeypatch.setattr(pages, "datetime", Later)
+    assert written() == first
 
 
 def test_results_of_another_split_are_an_error(work: Path) -> None:

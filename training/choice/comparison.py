@@ -58,8 +58,12 @@ def show(project: Project) -> None:
     console = Console(width=None if Console().is_terminal else 150)
     console.print(table)
     for name, facts in baselines.items():
+        test = facts["test"]
+        distances = "".join(
+            f", {heading.removeprefix('test ')} {test[each]:.3f}" for each, heading in ordinal.items() if each in test
+        )
         console.print(
-            f"baseline: {name}: test macro-F1 {facts['test']['macro_f1']:.3f}, accuracy {facts['test']['accuracy']:.3f}",
+            f"baseline: {name}: test macro-F1 {test['macro_f1']:.3f}, accuracy {test['accuracy']:.3f}{distances}",
             highlight=False,
         )
     console.print(f"\n{selection['reason']}.", highlight=False)

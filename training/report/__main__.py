@@ -30,7 +30,7 @@ def report(results: Results) -> str:
         quality.matrix(results),
         quality.confidence(results),
         quality.learning(results),
-        quality.slices(results),
+        quality.groups(results),
         quality.errors(results),
         sections.serving(results),
         sections.lineage(results),

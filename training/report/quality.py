@@ -5,7 +5,7 @@ import numpy as np
 from commentwise.training.pages import Html, marked, markup, score_text, section, table
 from commentwise.training.registry.card import SCORES
 from commentwise.training.report.charts import learning_chart, reliability_chart
-from commentwise.training.report.results import Confused, Results, errors_by_kind, scores_by_length
+from commentwise.training.report.results import Confused, Results, errors_by_kind, slices
 from commentwise.training.report.sections import narrow
 from commentwise.training.scores import label_intervals
 
@@ -13,6 +13,7 @@ KINDS, EXAMPLES = 12, 5
 """Kinds of errors on the page, and comments of each kind."""
 MAX_CHARACTERS = 400
 """Of a comment on the page."""
+SLICE_SCORES = ("accuracy", "macro_f1")
 
 
 def scores(results: Results) -> Html:
@@ -77,27 +78,31 @@ def learning(results: Results) -> Html:
     return section("How it was learnt", Html(f'<div class="plots">{charts}</div>')) if charts else Html()
 
 
-def slices(results: Results) -> Html:
+def groups(results: Results) -> Html:
     """Accuracy and macro-F1 of groups of test comments."""
     test = results.test
     overall = test["scores"]["accuracy"]["value"]
-    groups = [("language", test["languages"]), ("length", scores_by_length(results))]
-    rows = [["all comments", "", f"{test['comments']:,}", *_slice_scores(test["scores"], overall)]] + [
-        [kind, name, f"{facts['comments']:,}", *_slice_scores(facts["scores"], overall)]
-        for kind, slices in groups
-        for name, facts in slices.items()
+    rows: list[list[object]] = [
+        ["all comments", "", f"{test['comments']:,}", *(score_text(**test["scores"][name]) for name in SLICE_SCORES)]
     ]
+    for each in slices(results):
+        accuracy, macro_f1 = (score_text(**each.scores[name]) for name in SLICE_SCORES)
+        worse = each.scores["accuracy"]["high"] < overall
+        rows.append(
+            [
+                each.kind,
+                each.name,
+                f"{each.comments:,}",
+                marked(accuracy, "warn") if worse else accuracy,
+                macro_f1 if each.complete else "–",
+            ]
+        )
     return section(
         "Where it is better and worse",
-        "Languages with few test comments are left out. Orange: the whole interval is below the accuracy of all comments.",
+        "Languages with few test comments are left out; macro-F1 is left out where a label does not occur. Orange: the whole interval is "
+        "below the accuracy of all comments.",
         table(["by", "group", "comments", "accuracy", "macro-F1"], rows, numbers={2, 3, 4}),
     )
-
-
-def _slice_scores(found: dict[str, dict[str, float]], overall: float) -> list[object]:
-    accuracy = score_text(**found["accuracy"])
-    worse = found["accuracy"]["high"] < overall
-    return [marked(accuracy, "warn") if worse else accuracy, score_text(**found["macro_f1"])]
 
 
 def errors(results: Results) -> Html:

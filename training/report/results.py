@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
@@ -91,20 +92,35 @@ def read_results(project: Project, settings: Settings) -> Results:
     )
 
 
-def scores_by_length(results: Results) -> dict[str, dict[str, Any]]:
-    """Scores of test comments in groups of similar length, the shortest first: `comments` and `scores`, as of languages."""
+@dataclass(frozen=True)
+class Slice:
+    """A group of test comments with something in common."""
+
+    kind: str
+    name: str
+    comments: int
+    scores: dict[str, dict[str, float]]
+    """As in the evaluation."""
+    complete: bool
+    """Whether every label occurs. If not, macro-F1 is low for that reason alone."""
+
+
+def slices(results: Results) -> list[Slice]:
+    """The languages with scores of their own, and groups of similar length, the shortest first."""
+    languages = np.array(results.predictions.languages, dtype=np.str_)
     lengths = np.array([len(text) for text in results.texts])
     limits = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_GROUPS + 1)[1:], method="higher"))
-    group = np.searchsorted(limits, lengths)
-    found = {}
-    for index, limit in enumerate(limits):
-        rows = group == index
-        counts = confusion(
-            results.predictions.targets[rows], results.predictions.predicted[rows], len(results.settings.labels)
-        )
-        name = f"{limits[index - 1] + 1:,} to {limit:,} characters" if index else f"up to {limit:,} characters"
-        found[name] = {"comments": int(rows.sum()), "scores": scores_of(counts, results.settings)}
-    return found
+    groups = [("language", name, languages == name) for name in results.test["languages"]]
+    for low, high in zip([-1, *limits], limits, strict=False):
+        name = f"{low + 1:,} to {high:,} characters" if low >= 0 else f"up to {high:,} characters"
+        groups.append(("length", name, (lengths > low) & (lengths <= high)))
+    return [_slice(results, kind, name, rows) for kind, name, rows in groups]
+
+
+def _slice(results: Results, kind: str, name: str, rows: NDArray[np.bool_]) -> Slice:
+    targets, labels = results.predictions.targets[rows], len(results.settings.labels)
+    scores = scores_of(confusion(targets, results.predictions.predicted[rows], labels), results.settings)
+    return Slice(kind, name, len(targets), scores, len(np.unique(targets)) == labels)
 
 
 @dataclass(frozen=True)

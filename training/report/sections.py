@@ -103,16 +103,15 @@ def serving(results: Results) -> Html:
     machine = export["machine"]
     rows = [_variant(variant, export["devices"]) for variant in export["variants"]]
     trained = export["torch_fp32_comments_per_second"]
+    heads = ["file", "serves", "comments per second", "MB", "test macro-F1", "labels as fp32"]
+    if any(variant["refused_because"] for variant in export["variants"]):
+        heads.append("not served because")
     notes = [f"{file} could not be made: {reason}." for file, reason in export["dropped"].items()]
     return section(
         "What is served, and how fast",
         f"Comments per second on {machine['cores']} {'core' if machine['cores'] == 1 else 'cores'} ({machine['processor']}), when the bundle was made."
         + (f" In the library that trained it, in batches: {trained:,.0f}." if trained else ""),
-        table(
-            ["file", "serves", "comments per second", "MB", "test macro-F1", "labels as fp32", "why not"],
-            rows,
-            numbers={2, 3, 4, 5},
-        ),
+        table(heads, [row[: len(heads)] for row in rows], numbers={2, 3, 4, 5}),
         *notes,
     )
 
