@@ -101,6 +101,19 @@ def test_characters_are_those_that_the_tokens_spell(tmp_path: Path, opset: int) 
         np.testing.assert_array_equal(engine.batch_logits(unseen), engine.logits(unseen))
 
 
+def test_padding_spells_nothing(tmp_path: Path) -> None:
+    spelling = spelling_table(
+        ["ab", "cd"]
+    )  # every token is as long as the longest, and padding must not be the last one
+    weights = np.array([[1.0, 2.0]])
+    characters = Characters(spelling, [(ord("b"), ord("c")), (ord("a"), ord("b"))], np.ones(2), weights)
+    graph = linear_graph([(0,)], np.ones(1), np.zeros((1, 1)), np.zeros(1), characters)
+    onnx.save(graph, tmp_path / "model.onnx")
+    with Engine(tmp_path / "model.onnx") as engine:
+        logits = engine.batch_logits([[0], [0, 1], [1, 1, 1, 1]])[:, 0]
+    np.testing.assert_allclose(logits, [2, 3 / np.sqrt(2), 0], atol=1e-6)
+
+
 def test_tokens_spell_the_text_as_the_tokenizer_reads_it() -> None:
     tokenizer = tokenizer_from_text(tokenizer_json("embedded"), 32)
     spelled = spellings(tokenizer)
