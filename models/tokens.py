@@ -9,6 +9,11 @@ from tokenizers import Tokenizer
 from commentwise.comments.normalize import NORMALIZATION_VERSION, normalizer
 from commentwise.errors import CommentwiseError
 
+BOUNDARY = "\u2581"
+"""Stands before each word in the spelling of a comment, as in SentencePiece's vocabularies."""
+MAX_SPELLED = 24
+"""Characters of a token that are spelled. Some vocabularies have tokens such as 100 dashes."""
+
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     """Read a tokenizer.json; sequences are truncated to `max_tokens`, special tokens included, and never padded.
@@ -50,3 +55,29 @@ def encode(
     """Normalise texts and return their token ids: one list per text, special tokens included."""
     normalize = normalizer(normalization_version)
     return [encoding.ids for encoding in tokenizer.encode_batch([normalize(text) for text in texts])]
+
+
+def spellings(tokenizer: Tokenizer) -> list[str]:
+    """Return the characters of each token of the vocabulary, by token id.
+
+    The spellings of a comment's tokens are the comment as the tokenizer reads it: BOUNDARY stands before each word, and in
+    place of each special token. Tokens of a vocabulary that marks the spaces itself are spelled as they are.
+
+    >>> from tokenizers.models import WordPiece
+    >>> spellings(Tokenizer(WordPiece({"good": 0, "##ness": 1}, unk_token="[UNK]")))
+    ['▁good', 'ness']
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    continuing = model.get("continuing_subword_prefix")
+    whole_words = model["type"] in ("WordPiece", "WordLevel")
+    special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+    vocabulary = tokenizer.get_vocab()
+    spelled = [""] * (max(vocabulary.values()) + 1)
+    for piece, token in vocabulary.items():
+        if token in special:
+            spelled[token] = BOUNDARY
+        elif continuing and piece.startswith(continuing) and piece != continuing:
+            spelled[token] = piece.removeprefix(continuing)[:MAX_SPELLED]
+        else:
+            spelled[token] = ((BOUNDARY if whole_words else "") + piece)[:MAX_SPELLED]
+    return spelled

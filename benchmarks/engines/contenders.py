@@ -99,7 +99,7 @@ def make_contenders(subject: Subject) -> tuple[dict[str, Contender], dict[str, s
 
 def linear_contender(graph: Path, temperature: float, subject: Subject) -> Contender:
     """A linear candidate, run as its bundle would run it."""
-    return _graph("fp32", "linear model of word pieces", subject, graph, temperature)
+    return _graph("fp32", "linear model", subject, graph, temperature)
 
 
 def _pipeline(subject: Subject) -> Contender:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import psutil
 import pytest
@@ -83,6 +84,23 @@ def test_training_a_linear_family_twice_gives_the_same_files(work: Path, checkpo
         train("svm", small(checkpoint), Path(name))
     for file in ("model.onnx", "test.parquet"):
         assert Path("one", file).read_bytes() == Path("two", file).read_bytes()
+
+
+def test_characters_can_be_left_out(work: Path, checkpoint: Path) -> None:
+    write_parts(WORDS)
+    quick = {"families__svm__folds": 2, "families__svm__C": [0.1]}
+    facts, graphs = [], []
+    for characters in (0, 1, 5):
+        facts.append(train("svm", small(checkpoint, **quick, families__svm__characters=characters), Path("out")))
+        graphs.append(onnx.load("out/model.onnx").graph)
+    counters = [[node for node in graph.node if node.op_type == "TfIdfVectorizer"] for graph in graphs]
+    assert [len(nodes) for nodes in counters] == [1, 2, 2]
+    assert max(attribute.i for attribute in counters[2][1].attribute if attribute.name == "max_gram_length") == 5
+    for costs in ("operations", "parameters"):
+        assert facts[0][costs] < facts[1][costs] < facts[2][costs]
+    assert facts[0]["operations"] == (32 + 31) * len(WORDS)
+    with pytest.raises(CommentwiseError, match=r"families\.svm\.characters_min_df = 5000: no n-gram"):
+        train("svm", small(checkpoint, **quick, families__svm__characters_min_df=5000), Path("none"))
 
 
 @pytest.mark.parametrize("labels", [TWO, WORDS, TWENTY], ids=["2", "3", "20"])

@@ -1,7 +1,7 @@
 """Stage baselines: scores to compare the candidates with: the most frequent label, and word and character TF-IDF.
 
-TF-IDF of words and characters cannot be served, because all families share one signature with token ids as inputs. Its
-lead over the linear families is the cost of that signature.
+The linear families count n-grams of the tokens and of the characters that these spell, because all families share one
+signature with token ids as inputs. The lead of TF-IDF of the text's own words and characters is the cost of that signature.
 """
 
 from typing import Any
