@@ -11,15 +11,9 @@ again to resume an interrupted run.
 
 import argparse
 import os
-import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-
-from commentwise.training.finetune.interrupt import end_at_once
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, end_at_once)  # during the imports, which take seconds
 
 # Read when torch is imported. Idle threads should sleep: spinning threads starve others on a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -125,5 +119,4 @@ def _peak_device_bytes(device: torch.device) -> int | None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_command(main)

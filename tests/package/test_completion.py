@@ -67,4 +67,4 @@ def test_a_script_knows_every_command(shell: str) -> None:
 
 def test_flags_are_those_that_the_help_describes() -> None:
     assert completion.flags("run") == ["--help", "--set-param", "--force"]
-    assert completion.flags("publish") == ["--help"]
+    assert completion.flags("publish") == ["--help", "--other-labels"]

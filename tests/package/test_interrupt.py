@@ -31,6 +31,7 @@ sys.meta_path.insert(0, Finder)
 STAGES = """
 stages:
   ingest: {cmd: python -m commentwise.training.data.ingest, outs: [data/raw]}
+  bert: {cmd: python -m commentwise.training.train bert, outs: [artifacts/candidates/bert]}
 """
 
 
@@ -101,8 +102,9 @@ def test_during_the_imports_of_a_command(at: str, command: list[str], project: P
     [
         ("dvc.repo", "ingest"),
         ("commentwise.training.data.ids", "ingest"),
+        ("transformers", "bert"),
     ],
-    ids=["in DVC", "in a stage"],
+    ids=["in DVC", "in a stage", "in a training that accelerate has launched"],
 )
 def test_during_the_pipeline(at: str, stage: str, project: Path) -> None:
     assert interrupted(project, at, "commentwise", "run", stage) == LINE

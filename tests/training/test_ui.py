@@ -1,5 +1,6 @@
 """`commentwise ui`: MLflow's real server, on the runs of the project."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from commentwise.serving.demo import free_port
 from tests.package.extras import ROOT
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.mark.slow
@@ -27,20 +28,21 @@ def test_the_address_opens_on_the_runs(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     address = urlsplit(process.stdout.readline().removeprefix("ui: ").strip())
-    base = f"http://{address.netloc}"
-    with httpx.Client(base_url=base, trust_env=False) as client:
+    try:
+        with httpx.Client(base_url=f"http://{address.netloc}", trust_env=False) as client:
 
-        def answers() -> bool:
-            assert process.poll() is None
-            try:
-                return client.get("/").is_success
-            except httpx.HTTPError:
-                return False
+            def answers() -> bool:
+                assert process.poll() is None
+                try:
+                    return client.get("/").is_success
+                except httpx.HTTPError:
+                    return False
 
-        until(answers)
-        identifier = address.fragment.split("/")[2]
-        found = client.get("/ajax-api/2.0/mlflow/experiments/get", params={"experiment_id": identifier}).json()
-        assert found["experiment"]["name"] == "commentwise"
-        assert address.fragment == f"/experiments/{identifier}/runs"
-    process.send_signal(signal.SIGINT)
-    process.communicate()
+            until(answers, patience=3 * PATIENCE)
+            identifier = address.fragment.split("/")[2]
+            found = client.get("/ajax-api/2.0/mlflow/experiments/get", params={"experiment_id": identifier}).json()
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate()
+    assert found["experiment"]["name"] == "commentwise"
+    assert address.fragment == f"/experiments/{identifier}/runs"

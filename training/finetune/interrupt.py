@@ -1,18 +1,11 @@
 """Deferring SIGINT and SIGTERM, so that training stops between two steps."""
 
-import os
 import signal
 import sys
 from types import FrameType
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Handle a signal where nothing can be lost, as during imports, whose traceback would tell nobody anything."""
-    print("interrupted: run the same command again to continue", file=sys.stderr, flush=True)
-    os._exit(128 + number)
 
 
 class Interrupt:

@@ -34,7 +34,8 @@ def main() -> None:
     print(f"ui: {base}/#/experiments/{experiment.experiment_id}/runs", flush=True)
     if not served:
         server = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--host", HOST]
-        os.execv(sys.executable, [*server, "--port", str(port)])
+        # One user needs one worker, and each takes seconds to start.
+        os.execv(sys.executable, [*server, "--port", str(port), "--workers", "1"])
 
 
 if __name__ == "__main__":
