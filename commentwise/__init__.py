@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from commentwise.models.bundle import Classifier
     from commentwise.models.names import load
     from commentwise.serving.client import AsyncClient, Client
+    from commentwise.training.workspace.notebook import train
 
 # A command is starting: the tool, or `python -m commentwise.…`, while Python still looks for the module.
 if os.path.basename(sys.argv[0] if sys.argv else "") in ("commentwise", "-m"):
@@ -28,13 +29,14 @@ warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", F
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load"]
+__all__ = ["AsyncClient", "Classifier", "Client", "__version__", "load", "train"]
 
 _MODULES = {
     "AsyncClient": "commentwise.serving.client",
     "Classifier": "commentwise.models.bundle",
     "Client": "commentwise.serving.client",
     "load": "commentwise.models.names",
+    "train": "commentwise.training.workspace.notebook",
 }
 
 

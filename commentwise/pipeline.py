@@ -11,7 +11,9 @@ import argparse
 
 from commentwise.training.choice import comparison
 from commentwise.training.project import Project
+from commentwise.training.settings import load_settings
 from commentwise.training.workspace.dvc import run_dvc
+from commentwise.training.workspace.source import keep
 
 COMPARED = {"select", "export"}
 """Stages after which there is something new to compare."""
@@ -28,10 +30,20 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("-f", "--force", action="store_true", help="run stages even if their inputs did not change")
     arguments = parser.parse_args()
+    project = Project()
+    if not arguments.set_param:
+        _keep_source(project)
     run_dvc(dvc_arguments(arguments.targets, arguments.set_param, arguments.force))
+    if arguments.set_param:  # the run has set it, maybe another file
+        _keep_source(project)
     if not arguments.targets or COMPARED & set(arguments.targets):
         print()
-        comparison.show(Project())
+        comparison.show(project)
+
+
+def _keep_source(project: Project) -> None:
+    for line in keep(project, load_settings(project.params).data):
+        print(f"run: {line}", flush=True)
 
 
 def dvc_arguments(targets: list[str], params: list[str], force: bool) -> list[str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import commentwise
@@ -39,6 +40,10 @@ def test_an_example_runs(
 ) -> None:
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts/bundle").symlink_to(tiny_bundle)
+    sample = pd.read_json(PAGE.parents[1] / "data/sample/comments.jsonl", lines=True).head(400)
+    sample.rename(columns={"text": "Review", "label": "Rating"})[["Review", "Rating"]].to_csv(
+        tmp_path / "reviews.csv", index=False
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from commentwise.errors import CommentwiseError
@@ -45,9 +46,15 @@ def change_params(path: Path, values: dict[str, Any]) -> None:
         *parents, key = name.split(".")
         for parent in parents:
             section = section[parent]
-        section[key] = value
+        section[key] = _in_one_line(value) if isinstance(value, list) else value
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         yaml.dump(params, stream)
+
+
+def _in_one_line(values: list[Any]) -> CommentedSeq:
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
 def editor() -> YAML:

@@ -66,12 +66,15 @@ def folder_md5(folder: Path) -> str:
 def data_facts(project: Project, source: str) -> dict[str, Any]:
     """The source of the project's data, its md5 as computed by DVC, and the rows of each part.
 
+    `source_md5` is what md5sum says about a source that is a local file; None for a folder and a data set of the hub.
     `made_from` has the raw comments by the source that they name, if they do; a retraining's comments do.
     """
     import pyarrow.parquet
 
+    file = project.root / source
     facts = {
         "source": source,
+        "source_md5": file_hash(file, "md5") if file.is_file() else None,
         "raw_md5": file_hash(project.raw, "md5"),
         "prepared_md5": folder_md5(project.prepared),
         "rows": {part: pyarrow.parquet.read_metadata(project.part(part)).num_rows for part in PARTS},

@@ -1,5 +1,6 @@
 """The main job in a repository of its own, command by command. The tests run in order and build on each other."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -64,6 +65,8 @@ def test_lineage_leads_back_to_code_and_data(project: Project) -> None:
     assert lineage["aliases"] == ["champion"]
     assert lineage["data"]["prepared_md5"] in lock
     assert lineage["data"]["raw_md5"] in lock
+    source = (project.folder / "data/few.jsonl").read_bytes()
+    assert lineage["data"]["source_md5"] == hashlib.md5(source).hexdigest()
     assert lineage["params"]["data"]["path"] == "data/few.jsonl"
     assert lineage["git"]["dirty"] == []
     assert lineage["git"]["commit"] in project.run("git", "log", "--format=%H")

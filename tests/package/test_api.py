@@ -52,7 +52,7 @@ def test_each_name_needs_its_extra_alone(tiny_bundle: Path, tmp_path: Path) -> N
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__", "load"]
+    assert sorted(commentwise.__all__) == ["AsyncClient", "Classifier", "Client", "__version__", "load", "train"]
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         commentwise.nothing  # noqa: B018
 

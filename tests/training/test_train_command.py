@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from commentwise.errors import CommentwiseError
+from commentwise.training.choice import comparison
+from commentwise.training.params import change_params, read_params, write_params
+from commentwise.training.settings import load_settings
 from commentwise.training.workspace import train
-from commentwise.training.workspace.detect import Answers, Findings, detect
+from commentwise.training.workspace.detect import STARS, Answers, Findings, detect
 from commentwise.training.workspace.init import init
 
 TEXTS = ["a lovely clip", "what a waste, honestly", "where is the link", "café “best” of all", "don’t like it"]
@@ -156,7 +159,7 @@ def test_a_failing_run_leaves_the_settings_as_they_were(
     before = (project / "params.yaml").read_text(encoding="utf-8")
     seen: list[Any] = []
 
-    def fail(arguments: list[str]) -> None:
+    def fail(*_: object) -> None:
         seen.append((project / "params.yaml").read_text(encoding="utf-8"))
         raise error
 
@@ -174,3 +177,96 @@ def test_a_dry_run_changes_nothing(
     run(monkeypatch, "--stars", "three", "--dry-run")
     assert (project / "params.yaml").read_text(encoding="utf-8") == before
     assert "data.path: data/comments.csv" in capsys.readouterr().out
+
+
+@pytest.fixture
+def trained(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose pipeline does nothing."""
+    monkeypatch.setattr(train, "run_dvc", lambda *_: None)
+    monkeypatch.setattr(comparison, "show", lambda _: None)
+    return project
+
+
+@pytest.mark.parametrize(
+    ("flags", "candidates", "first_look"),
+    [
+        ([], ["logreg", "svm", "bert"], ""),
+        (["--family", "svm"], ["svm"], "a first look, without logreg and bert"),
+        (["--family", "bert", "--family", "svm"], ["bert", "svm"], "a first look, without logreg:"),
+        (
+            ["--quick"],
+            ["logreg", "svm"],
+            "a first look, without bert: `commentwise train data/comments.csv` compares all",
+        ),
+    ],
+)
+def test_families_are_chosen_for_one_training(
+    flags: list[str],
+    candidates: list[str],
+    first_look: str,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change_params(trained / "params.yaml", {"candidates": ["logreg"]})
+    run(monkeypatch, "--stars", "three", *flags)
+    assert load_settings(trained / "params.yaml").candidates == candidates
+    printed = capsys.readouterr().out
+    assert first_look in printed
+    assert ("a first look" in printed) == bool(first_look)
+
+
+def test_nothing_of_an_earlier_file_sticks(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = read_params(trained / "params.yaml")["data"]
+    stuck = {
+        "labels": ["1", "2", "3", "4", "5"],
+        "data": fresh
+        | {
+            "hub": "a/b",
+            "hub_config": "c",
+            "format": "tsv",
+            "encoding": "cp1252",
+            "delimiter": ";",
+            "quotes": "none",
+            "header": ["a", "b"],
+            "columns": dict.fromkeys(fresh["columns"], "other"),
+            "time_format": "%Y",
+            "label_map": {"x": "1"},
+            "splits": {"x": "train"},
+            "path": "other.csv",
+        },
+    }
+    write_params(read_params(trained / "params.yaml") | stuck, trained / "params.yaml")
+    run(monkeypatch, "--stars", "three")
+    settings = load_settings(trained / "params.yaml")
+    assert settings.labels == ["negative", "neutral", "positive"]
+    found = {"text": "Review Text", "label": "Rating", "comment_id": None, "published_at": "Date"}
+    expected = fresh | {
+        "columns": fresh["columns"] | found,
+        "label_map": STARS,
+        "time_format": "%m/%d/%Y",
+    }
+    assert settings.data.model_dump() == expected
+
+
+def test_a_file_from_elsewhere_is_copied_and_another_one_is_not_overwritten(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "reviews.csv"
+    content = csv_of(HEADER, ["good", "bad"])
+    outside.write_text(content, encoding="utf-8")
+
+    def run_on_outside() -> None:
+        monkeypatch.setattr("sys.argv", ["commentwise train", str(outside)])
+        train.main()
+
+    run_on_outside()
+    assert f"copied {outside} to data/reviews.csv" in capsys.readouterr().out
+    assert load_settings(trained / "params.yaml").data.path == "data/reviews.csv"
+    run_on_outside()
+    before = (trained / "params.yaml").read_text(encoding="utf-8")
+    outside.write_text(csv_of(HEADER, ["good", "bad", "so-so"]), encoding="utf-8")
+    with pytest.raises(CommentwiseError, match=r"is another file than .*rename one of them"):
+        run_on_outside()
+    assert (trained / "data/reviews.csv").read_text(encoding="utf-8") == content
+    assert (trained / "params.yaml").read_text(encoding="utf-8") == before

@@ -73,6 +73,7 @@ def _lineage(manifest: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"- code: commit {git['commit']}{changed}",
+            *([f"- source file: md5 {data['source_md5']}"] if data.get("source_md5") else []),
             f"- raw data: md5 {data['raw_md5']}",
             f"- split: md5 {data['prepared_md5']}",
             f"- checkpoint: {manifest['checkpoint']}",

@@ -102,8 +102,9 @@ def data_line(data: Data | None) -> str:
     if data is None:
         return f"{UNKNOWN} (the bundle's artifacts are missing)"
     parts = ", ".join(f"{part} {rows:,}" for part, rows in data.rows.items())
+    md5 = f" (md5 {short(data.source_md5)})" if data.source_md5 else ""
     made_from = ", ".join(f"{name} {rows:,}" for name, rows in data.made_from.items())
-    source = f"{data.source} (made from {made_from})" if made_from else data.source
+    source = f"{data.source}{md5}{f' (made from {made_from})' if made_from else ''}"
     return f"{source} -> raw comments {short(data.raw_md5)} -> split {short(data.prepared_md5)} ({parts})"
 
 

@@ -39,6 +39,8 @@ class Data:
     """Comments by part, as far as they are recorded."""
     made_from: dict[str, int] = field(default_factory=dict)
     """Raw comments by the source that they name, if they do: those of a retraining do."""
+    source_md5: str | None = None
+    """The md5 of a source that is a file; older versions lack it."""
 
 
 @dataclass(frozen=True)

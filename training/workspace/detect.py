@@ -33,6 +33,8 @@ NAMES = {
     "published_at": ("published_at", "date", "time", "timestamp", "created_at", "created", "published"),
 }
 """Words in the names of columns, most telling first."""
+OPTIONAL = ("video_id", "part", "language", "parent_id", "like_count", "author", "fetched_at", "source")
+"""Optional columns that are recognised by their exact name alone."""
 TIME_FORMATS = ("auto", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M")
 SENTIMENT = ("negative", "neutral", "positive")
 _WORDS = {word: label for label in SENTIMENT for word in (label, label[:3])}
@@ -91,6 +93,8 @@ def detect(path: Path, answers: Answers) -> Findings:
         "data.header": list(options.columns) if options.columns else None,
         "data.splits": {},
     }
+    # What an earlier file needed must not stick. Only limits stay: data.max_characters and data.max_rejected.
+    findings.settings |= {f"data.columns.{name}": name for name in OPTIONAL}
     findings.lines.append(
         f"{source.format}, {encoding}, columns {', '.join(map(repr, columns))}; looked at {len(rows):,} rows{_bad(rows)}"
     )
@@ -109,6 +113,7 @@ def detect(path: Path, answers: Answers) -> Findings:
             )
         findings.settings[f"data.columns.{name}"] = column
     _optional_columns(cells, {text, label}, findings)
+    findings.settings |= {f"data.columns.{name}": None for name in OPTIONAL if name in (text, label)}
     _labels(cells[label], answers.stars, findings)
     _traits([value or "" for value in cells[text]], findings)
     return findings

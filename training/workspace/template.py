@@ -49,6 +49,11 @@ def params() -> str:
     return re.sub(r"(?m)^  path: \S+", f"  path: {DATA}", text, count=1)
 
 
+def all_candidates() -> list[str]:
+    """The families that a new project trains."""
+    return list(read_params(FOLDER / "params.yaml")["candidates"])
+
+
 def pipeline() -> str:
     """The repository's dvc.yaml with stages that depend on the version of Commentwise instead of its code."""
     content = read_params(FOLDER / "pipeline.yaml")

@@ -1,27 +1,35 @@
 """Find out how a file of comments is written, set params.yaml accordingly, and run the pipeline.
 
   commentwise train reviews.csv
+  commentwise train reviews.csv --quick                      # a first look, without the encoder
+  commentwise train reviews.csv --family svm                 # one family; repeatable
   commentwise train reviews.csv --dry-run                    # only say what was found
   commentwise train reviews.csv --text Review --label Rating --stars five
 
-Asks where it is unsure; in a script, the flags answer. If the run fails, params.yaml is left as it was.
+Asks where it is unsure; in a script, the flags answer. A file from elsewhere is copied to data/, and DVC keeps it. All
+settings about the file and `candidates` are set anew. If the run fails, params.yaml is left as it was.
 """
 
 import argparse
-import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from commentwise.comments.files import FORMATS, Options
 from commentwise.comments.formats.dialect import QUOTES
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_text
 from commentwise.training.choice import comparison
+from commentwise.training.families import catalog
 from commentwise.training.params import change_params
 from commentwise.training.project import Project
 from commentwise.training.settings import load_settings
 from commentwise.training.workspace.detect import Answers, Findings, detect
 from commentwise.training.workspace.dvc import run_dvc
+from commentwise.training.workspace.live import stage_table
+from commentwise.training.workspace.source import bring, keep, place
+from commentwise.training.workspace.template import all_candidates
 
 NEXT = (
     "commentwise publish                                # register the bundle; a better one becomes champion",
@@ -34,7 +42,10 @@ def main() -> None:
     """Train on the file named on the command line."""
     arguments = _parser().parse_args()
     project = Project()
-    before = _text(project.params)
+    if not project.params.is_file():
+        raise CommentwiseError(
+            f"no {project.params.name} in {project.root.resolve()}: make a project with `commentwise init`, and run the command in it"
+        )
     columns = arguments.columns and tuple(name.strip() for name in arguments.columns.split(","))
     delimiter = arguments.delimiter and arguments.delimiter.replace("\\t", "\t")
     if delimiter is not None and len(delimiter) != 1:
@@ -44,24 +55,52 @@ def main() -> None:
     findings = _settled(arguments.file, answers)
     for line in findings.lines:
         print(f"train: {line}")
-    values = findings.settings | {"data.path": _relative(arguments.file, project.root)}
+    candidates = _candidates(arguments.family, arguments.quick)
     if arguments.dry_run:
         print("train: params.yaml would get")
-        for name, value in values.items():
+        for name, value in changes(project, arguments.file, findings, candidates).items():
             print(f"  {name}: {value}")
         return
+    with stage_table() as show:
+        train_on(project, arguments.file, findings, candidates, show)
+    print()
+    comparison.show(project)
+    if left_out := [family for family in all_candidates() if family not in candidates]:
+        print(
+            f"\na first look, without {' and '.join(left_out)}: `commentwise train {arguments.file}` compares all families"
+        )
+    print("\nnext:")
+    for command in NEXT:
+        print(f"  {command.format(text=findings.settings['data.columns.text'])}")
+
+
+def changes(project: Project, path: Path, findings: Findings, candidates: Sequence[str]) -> dict[str, Any]:
+    """The settings for training `candidates` on a file, by dotted name."""
+    settings = findings.settings | {"data.path": place(path, project.root).as_posix()}
+    return settings | {"candidates": list(candidates)}
+
+
+def train_on(
+    project: Project,
+    path: Path,
+    findings: Findings,
+    candidates: Sequence[str],
+    show: Callable[[str], object] | None = None,
+) -> None:
+    """Set params.yaml, bring the file into the project and run the pipeline; `show` gets its lines instead of the terminal.
+
+    Raises CommentwiseError if it fails; params.yaml is then as it was.
+    """
+    before = project.params.read_text(encoding="utf-8")
     try:
-        change_params(project.params, values)
-        load_settings(project.params)
-        run_dvc(["repro"])
+        change_params(project.params, changes(project, path, findings, candidates))
+        data = load_settings(project.params).data
+        for line in (*bring(path, project.root), *keep(project, data)):
+            print(f"train: {line}", flush=True)
+        run_dvc(["repro"], project.root, show)
     except BaseException:
         write_text(project.params, before)
         raise
-    print()
-    comparison.show(project)
-    print("\nnext:")
-    for command in NEXT:
-        print(f"  {command.format(text=values['data.columns.text'])}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("three", "five"),
         help="labels for ratings from 1 to 5: negative, neutral and positive, or five",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--family",
+        action="append",
+        choices=catalog.names(),
+        help="train this family alone; repeatable (default: all families)",
+    )
+    which.add_argument("--quick", action="store_true", help="a first look: the linear families, without the encoder")
     add("--format", choices=FORMATS, help="the format of the file (default: by its name and content)")
     add("--encoding", help="the encoding of the file (default: found out)")
     add("--delimiter", metavar="CHARACTER", help="what separates the cells of CSV (default: found out)")
@@ -113,22 +160,11 @@ def _asked(name: str, choices: list[str]) -> str:
             return choices[int(answer) - 1]
 
 
-def _relative(path: Path, root: Path) -> str:
-    """The path as the settings name it: relative to the project where possible, so that a clone finds it."""
-    return (
-        Path(os.path.relpath(path, root)).as_posix()
-        if path.resolve().is_relative_to(root.resolve())
-        else str(path.resolve())
-    )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        raise CommentwiseError(
-            f"no {path.name} in {path.parent.resolve()}: make a project with `commentwise init`, and run the command in it"
-        ) from None
+def _candidates(families: list[str] | None, quick: bool) -> list[str]:
+    """All families, unless some were named, or a quick look was wished: then the linear ones."""
+    if quick:
+        return [name for name in all_candidates() if catalog.families()[name].answers_first]
+    return list(dict.fromkeys(families or all_candidates()))
 
 
 if __name__ == "__main__":
