@@ -39,6 +39,7 @@ GROUPS = {
         Command("ui", "training.registry.ui", "show MLflow's pages, with every run", "train"),
     ),
     "Experiments": (
+        Command("experiments", "training.studies.sweep", "show the experiments of a sweep, the best first", "train"),
         Command("tune", "training.studies.tune", "search for better settings of the encoder", "train"),
         Command("seeds", "training.studies.seeds", "measure how far scores vary with the seed", "train"),
         Command("adapt", "training.studies.adapt", "adapt an encoder to the language of the comments", "train"),
@@ -51,6 +52,12 @@ GROUPS = {
     "Monitoring": (
         Command(
             "reference", "monitoring.signals.reference", "record the bundle's answers to held-out comments", "monitor"
+        ),
+        Command(
+            "why",
+            "monitoring.report.why",
+            "say why accuracy fell: data, parameters, code or production",
+            "train,monitor",
         ),
         Command("drift", "monitoring.report.page", "compare recent predictions with the reference", "monitor"),
         Command(

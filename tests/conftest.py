@@ -36,3 +36,19 @@ def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle that the test may change."""
     return shutil.copytree(tiny_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with several versions and experiments (tests/lab.py), shared by all tests: do not change it."""
+    from tests.lab import build  # imports torch, which most tests do without
+
+    return build(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def lab(lab_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project of `lab_folder` as the current folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(lab_folder)
+    return lab_folder

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
+from commentwise.comments.normalize import normalize
 from commentwise.training import train
 from commentwise.training.choice import baselines, evaluate, export, select
 from commentwise.training.data import ingest, prepare
@@ -24,12 +25,24 @@ from tests.checkpoints import SAMPLE, write_checkpoint
 ROOT = Path(__file__).parents[1]
 FAMILY = "logreg"
 ROWS = 500
+REMOVED, RELABELLED = 60, 50
 DATA = Path("data/comments.jsonl")
 PIPELINE = """
 stages:
   ingest: {cmd: 'true', deps: [data/comments.jsonl], outs: [data/raw/comments.parquet]}
   prepare: {cmd: 'true', deps: [data/raw/comments.parquet], params: [prepare], outs: [data/prepared]}
+  evaluate: {cmd: 'true', deps: [data/prepared], metrics: [artifacts/evaluation/logreg/metrics.json: {cache: false}]}
+  select: {cmd: 'true', deps: [data/prepared], metrics: [artifacts/selection.json: {cache: false}]}
   export: {cmd: 'true', deps: [data/prepared], outs: [artifacts/bundle]}
+"""
+IGNORED = """
+/artifacts/*
+!/artifacts/evaluation
+!/artifacts/selection.json
+/mlflow.db
+/mlartifacts
+/build
+*.html
 """
 
 
@@ -61,7 +74,7 @@ class Lab:
         self.code("comments/normalize.py", "# the normalisation\n")
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
         subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], check=True)
-        Path(".gitignore").write_text("/artifacts\n/mlflow.db\n/mlartifacts\n/build\n/data/*.csv\n", encoding="utf-8")
+        Path(".gitignore").write_text(IGNORED, encoding="utf-8")
 
     @staticmethod
     def read() -> list[dict[str, Any]]:
@@ -110,3 +123,39 @@ class Lab:
         self._patch.setattr(sys, "argv", ["commentwise publish"])
         publish.main()
         self.commit(f"{message}: results")
+
+    def experiment(self, name: str, values: dict[str, Any]) -> None:
+        """Run the pipeline with other parameters, save it as a DVC experiment, and go back to the last commit."""
+        self.set(values)
+        self._patch.setenv("DVC_EXP_NAME", name)
+        self.run()
+        self._patch.delenv("DVC_EXP_NAME")
+        with Repo() as repo:
+            repo.experiments.save(name=name)
+            subprocess.run(["git", "checkout", "--quiet", "--", "."], check=True)
+            repo.checkout(force=True)
+
+
+def build(folder: Path) -> Path:
+    """Write a lab with four versions and two experiments into an empty folder.
+
+    Version 1; 2 with overwritten data: the first `REMOVED` rows are missing, the next `RELABELLED` have another label; 3 with
+    another parameter; 4 with another preprocessing. Version 1 is champion.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        lab = Lab(patch)
+        lab.publish("first")
+        rows = lab.read()[REMOVED:]
+        for row in rows[:RELABELLED]:
+            row["label"] = "negative" if row["label"] == "positive" else "positive"
+        lab.write(rows)
+        lab.publish("overwritten")
+        lab.set({"families.logreg.C": [0.5]})
+        lab.publish("less regular")
+        lab.code("comments/normalize.py", "# the normalisation, without capital letters\n")
+        patch.setattr(prepare, "normalize", lambda text: normalize(text).lower())
+        lab.publish("lower case")
+        lab.experiment("mild", {"families.logreg.C": [0.001], "seed": 7})
+        lab.experiment("strong", {"families.logreg.C": [20]})
+    return folder

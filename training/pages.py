@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 TONES = ("none", "warn", "alert")
+FEW_COLUMNS = 3
+"""Columns that fit a phone."""
 
 
 class Html(str):
@@ -78,7 +80,8 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: Co
         f"<tr>{''.join(f'<td{_class(place, numbers)}>{markup(cell)}</td>' for place, cell in enumerate(row))}</tr>"
         for row in rows
     )
-    return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    few = ' class="few"' if len(heads) <= FEW_COLUMNS else ""
+    return Html(f'<div class="wide"><table{few}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def marked(text: object, tone: str) -> Html:
@@ -114,7 +117,7 @@ header{border-left:6px solid var(--none);padding:.2rem 0 .2rem 1.2rem;margin-bot
 header.warn{border-color:var(--warn)}header.alert{border-color:var(--alert)}
 header p{margin:.2rem 0;color:var(--quiet)}header .summary{font-size:1.1rem;color:var(--text)}h1{margin:0;font-size:1.8rem}
 h2{font-size:1.15rem;margin:2rem 0 .6rem}section>p{color:var(--quiet);font-size:.9rem;max-width:48rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;min-width:40rem;font-size:.86rem}
+.wide{overflow-x:auto}.wide+.wide{margin-top:1.2rem}table{border-collapse:collapse;width:100%;min-width:40rem;font-size:.86rem}table.few{min-width:0}
 th{text-align:left;color:var(--quiet);font-weight:600}
 td,th{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,td:first-child{white-space:nowrap;font-variant-numeric:tabular-nums}

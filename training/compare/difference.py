@@ -184,11 +184,10 @@ def params_sentence(comparison: Comparison) -> str:
 def code_sentence(comparison: Comparison) -> str:
     """Which code changed."""
     code, packages = comparison.code, comparison.environment
-    if code.unknown:
-        text = f"unknown, {code.unknown}"
-    else:
-        by_subject = [f"{subject} ({_named(files)})" for subject, files in code.by_subject().items()]
-        text = f"changed in {', '.join(by_subject)}" if by_subject else "the same"
+    by_subject = [f"{subject} ({_named(files)})" for subject, files in code.by_subject().items()]
+    text = f"changed in {', '.join(by_subject)}" if by_subject else "" if code.doubt else "the same"
+    if code.doubt:
+        text = f"{text}{'; ' if text else ''}not known for certain: {code.doubt}"
     more = (
         f"; environment: {_named([str(change).removeprefix('packages.') for change in packages])}" if packages else ""
     )

@@ -52,10 +52,20 @@ class CodeChanges:
     unknown: str
     """Why the commits cannot be compared; empty if they can."""
 
+    @property
+    def doubt(self) -> str:
+        """Why more code may have changed than `files`; empty if it is certain that it has not."""
+        if self.unknown:
+            return self.unknown
+        return "; ".join(
+            f"{title} was made with uncommitted changes in {', '.join(files)}"
+            for title, files in self.uncommitted.items()
+        )
+
     def by_subject(self) -> dict[str, list[str]]:
-        """The changed files, those that were not committed included, by what they decide."""
+        """The changed files by what they decide."""
         found: dict[str, list[str]] = {}
-        for file in sorted({*self.files, *(name for names in self.uncommitted.values() for name in names)}):
+        for file in self.files:
             found.setdefault(subject_of(file), []).append(file)
         return found
 

@@ -78,7 +78,7 @@ def _scores(comparison: Comparison, judged: Judged) -> Html:
     ]
     if moved := judged.relabelling:
         content.append(
-            f"{moved.relabelled:,} test comments have another label now. On {moved.comments:,} comments, the same bundle of "
+            f"Relabelled test comments: {moved.relabelled:,}. On {moved.comments:,} comments, the same bundle of "
             f"{comparison.before.title} has macro-F1 {moved.old_labels:.3f} with the old labels and {moved.new_labels:.3f} with the new."
         )
     content.append(_own_scores(comparison))
@@ -165,10 +165,8 @@ def _rows(rows: RowChanges) -> Iterator[object]:
 def _code(comparison: Comparison) -> Html:
     code = comparison.code
     content: list[object] = []
-    if code.unknown:
-        content.append(f"Not known: {code.unknown}.")
-    for title, files in code.uncommitted.items():
-        content.append(f"Not committed when {title} was made, so their content is not kept: {', '.join(files)}.")
+    if code.doubt:
+        content.append(f"Not known for certain: {code.doubt}.")
     if code.files:
         subjects = ((subject, ", ".join(files)) for subject, files in code.by_subject().items())
         content.append(table(("decides", "files that changed"), subjects))

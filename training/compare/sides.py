@@ -4,14 +4,12 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from commentwise.errors import CommentwiseError
@@ -22,7 +20,7 @@ from commentwise.training.params import read_params
 from commentwise.training.project import PARTS, Project
 from commentwise.training.provenance import folder_md5, git_output
 from commentwise.training.registry.tracking import connect
-from commentwise.training.registry.versions import BUNDLE_FOLDER, downloaded, find_version
+from commentwise.training.registry.versions import BUNDLE_FOLDER, aliased, downloaded, find_version
 from commentwise.training.settings import load_settings
 
 WORKSPACE = "workspace"
@@ -37,6 +35,8 @@ class Side:
     title: str
     manifest: dict[str, Any]
     bundle: Path
+    """Its folder, which may be a temporary one: it exists until the side is closed."""
+    bundle_id: str
     commit: str | None
     dirty: list[str]
     """Files that differed from the commit."""
@@ -46,11 +46,6 @@ class Side:
     """The comments as prepared, with their part in the column part; those without a label are in the part unlabelled."""
     notes: list[str] = field(default_factory=list)
     """What is missing, in words."""
-
-    @property
-    def bundle_id(self) -> str:
-        """The id of the bundle."""
-        return bundle_id(self.bundle)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def opened(project: Project, name: str) -> Iterator[Side]:
     elif version := _version(project, name):
         with downloaded(version, BUNDLE_FOLDER) as bundle:
             manifest = read_json(bundle / MANIFEST)
-            side = Side(_title(version, name), manifest, bundle, **_origin(manifest))
+            side = Side(_title(version, name), manifest, bundle, bundle_id(bundle), **_origin(manifest))
             yield _with_data(project, side)
     else:
         with tempfile.TemporaryDirectory(prefix="commentwise-") as folder:
@@ -94,7 +89,7 @@ def _workspace(project: Project) -> Side:
         notes.append(
             "params.yaml has changed since the workspace's bundle was made: run `commentwise run` to compare the change"
         )
-    return Side("the workspace", manifest, project.bundle, **_origin(manifest), notes=notes)
+    return Side("the workspace", manifest, project.bundle, bundle_id(project.bundle), **_origin(manifest), notes=notes)
 
 
 def _version(project: Project, name: str) -> ModelVersion | None:
@@ -106,14 +101,7 @@ def _version(project: Project, name: str) -> ModelVersion | None:
         raise CommentwiseError(f"{name!r} names no version: write models:/NAME@ALIAS or models:/NAME/3")
     if name.isdigit() and len(name) < 7:  # longer, it may be a git revision
         return find_version(client, model, name)
-    return _aliased(client, model, name)
-
-
-def _aliased(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
-    try:
-        return client.get_model_version_by_alias(model, alias)
-    except MlflowException:
-        return None
+    return aliased(client, model, name)
 
 
 def _title(version: ModelVersion, name: str) -> str:
@@ -133,7 +121,7 @@ def _revision(project: Project, name: str, folder: Path) -> Side:
             )
         kept.copy_folder(md5, folder, f"the files of the bundle of {kind} {name!r}")
     verify_files(folder)
-    return Side(f"{kind} {name}", read_json(folder / MANIFEST), folder, commit, [])
+    return Side(f"{kind} {name}", read_json(folder / MANIFEST), folder, bundle_id(folder), commit, [])
 
 
 def _commit(project: Project, kept: Store, name: str) -> tuple[str, str]:
@@ -166,7 +154,7 @@ def _with_data(project: Project, side: Side) -> Side:
             split = _noted(notes, side, lambda: _split(project, kept, side.data["prepared_md5"]))
     except CommentwiseError as error:
         notes.append(f"{side.title}: {error}")
-    return Side(side.title, side.manifest, side.bundle, side.commit, side.dirty, raw, split, notes)
+    return replace(side, raw=raw, split=split, notes=notes)
 
 
 def _noted(notes: list[str], side: Side, read: Callable[[], pd.DataFrame]) -> pd.DataFrame | None:

@@ -21,6 +21,7 @@ from commentwise.comments.formats.dialect import QUOTES
 from commentwise.errors import CommentwiseError, run_command
 from commentwise.fileio import write_text
 from commentwise.training.choice import comparison
+from commentwise.training.compare.champion import against_champion
 from commentwise.training.families import catalog
 from commentwise.training.params import change_params
 from commentwise.training.project import Project
@@ -65,6 +66,7 @@ def main() -> None:
         train_on(project, arguments.file, findings, candidates, show)
     print()
     comparison.show(project)
+    against_champion(project)
     if left_out := [family for family in all_candidates() if family not in candidates]:
         print(
             f"\na first look, without {' and '.join(left_out)}: `commentwise train {arguments.file}` compares all families"

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +13,15 @@ from commentwise.errors import CommentwiseError
 from commentwise.fileio import read_json
 from commentwise.models.bundle import Classifier
 from commentwise.training.compare import command
+from commentwise.training.compare.champion import against_champion
 from commentwise.training.compare.sides import opened
-from commentwise.training.data import prepare
 from commentwise.training.project import Project
-from tests.lab import Lab
-
-REMOVED, RELABELLED = 60, 50
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Version 1; 2 with overwritten data; 3 with another parameter; 4 with another preprocessing. Do not change it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("lab"))
-        lab = Lab(patch)
-        lab.publish("first")
-        rows = lab.read()[REMOVED:]
-        for row in rows[:RELABELLED]:
-            row["label"] = "negative" if row["label"] == "positive" else "positive"
-        lab.write(rows)
-        lab.publish("overwritten")
-        lab.set({"families.logreg.C": [0.5]})
-        lab.publish("less regular")
-        lab.code("comments/normalize.py", "# the normalisation, without capital letters\n")
-        patch.setattr(prepare, "normalize", lambda text: normalize(text).lower())
-        lab.publish("lower case")
-        yield lab
+from commentwise.training.registry import history
+from tests.lab import RELABELLED, REMOVED, Lab
 
 
 @pytest.fixture
-def compared(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def compared(lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs `commentwise compare` with arguments and returns its output."""
 
     def run(*arguments: str) -> str:
@@ -55,7 +33,7 @@ def compared(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return run
 
 
-def test_an_overwritten_file_is_the_cause_that_is_named(compared: Any) -> None:
+def test_an_overwritten_file_is_the_cause_that_is_named(compared: Any, tmp_path: Path) -> None:
     found = json.loads(compared("1", "2", "--json"))
     rows = found["data"]["ingested"]
     assert (rows["before"], rows["after"]) == (500, 440)
@@ -63,12 +41,12 @@ def test_an_overwritten_file_is_the_cause_that_is_named(compared: Any) -> None:
     assert sum(each["comments"] for each in rows["relabellings"]) == RELABELLED
     assert {each["name"] for each in found["data"]["source"]} == {"raw_md5", "prepared_md5"}
     assert (found["params"], found["code"]["files"], found["environment"]) == ([], [], [])
-    printed = compared("1", "2", "--out", "page.html")
+    printed = compared("1", "2", "--out", str(tmp_path / "page.html"))
     assert "Data: 500 -> 440 rows: 60 removed, 50 relabelled." in printed
     assert "Parameters: the same." in printed
     assert "Code: the same." in printed
-    assert max(map(len, printed.splitlines())) <= 80
-    page = Path("page.html").read_text(encoding="utf-8")
+    assert max(map(len, printed.splitlines()[:-1])) <= 80  # the last line names the page
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "500 -&gt; 440 comments: 0 added, 60 removed." in page
 
 
@@ -106,7 +84,7 @@ def test_changed_preprocessing_is_the_cause_that_is_named(compared: Any) -> None
     assert "Code: changed in preprocessing (comments/normalize.py)." in printed
 
 
-def test_no_comment_that_either_has_seen_is_judged(compared: Any, lab: Lab) -> None:
+def test_no_comment_that_either_has_seen_is_judged(compared: Any, lab: Path) -> None:
     scores = json.loads(compared("1", "2", "--json"))["scores"]
     with opened(Project(), "1") as one, opened(Project(), "2") as other:
         assert one.split is not None
@@ -130,7 +108,7 @@ def in_part(split: Any, part: str) -> set[str]:
     return set(table.loc[table["part"] == part, "comment_id"])
 
 
-def test_sides_are_named_by_alias_address_revision_or_workspace(lab: Lab) -> None:
+def test_sides_are_named_by_alias_address_revision_or_workspace(lab: Path) -> None:
     bundles = {}
     for name in ("1", "champion", "models:/commentwise/1", "models:/commentwise@champion", "HEAD~6"):
         with opened(Project(), name) as side:
@@ -138,8 +116,37 @@ def test_sides_are_named_by_alias_address_revision_or_workspace(lab: Lab) -> Non
     assert len(set(bundles.values())) == 1
     with opened(Project(), "workspace") as workspace, opened(Project(), "HEAD") as head, opened(Project(), "4") as last:
         assert workspace.bundle_id == head.bundle_id == last.bundle_id
+    with opened(Project(), "mild") as mild:
+        assert mild.title == "experiment mild"
+        assert mild.manifest["params"]["families"]["logreg"]["C"] == [0.001]
+        assert mild.split is not None
     with pytest.raises(CommentwiseError, match="'nobody' is neither 'workspace', a version, an alias, an experiment"):
         opened(Project(), "nobody").__enter__()
+
+
+def test_the_champion_of_today_is_known_with_its_data(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["commentwise history", "--at", "today"])
+    history.main()
+    assert "the champion of 'commentwise' was version 1" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setattr(sys, "argv", ["commentwise history", "--json"])
+    history.main()
+    versions = json.loads(capsys.readouterr().out)["versions"]
+    assert [sum(version["data"]["rows"].values()) for version in versions] == [500, 440, 440, 440]
+    assert len({version["data"]["raw_md5"] for version in versions}) == 2
+
+
+def test_the_new_bundle_is_compared_with_the_champion_in_a_few_lines(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    against_champion(Project())
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 5
+    assert "test comments that neither has seen; left out: " in lines[1]
+    assert "60 removed, 50 relabelled" in lines[2]
+    assert "families.logreg.C [2] -> [0.5]" in lines[3]
+    assert "preprocessing (comments/normalize.py)" in lines[4]
 
 
 def test_data_that_are_no_longer_kept_are_named_and_the_rest_is_compared(compared: Any) -> None:
