@@ -64,6 +64,7 @@ class Lab:
         self.set(
             {
                 "data.path": str(DATA),
+                "candidates": [FAMILY],
                 "families.bert.checkpoint": "./tiny-bert",
                 "families.logreg.folds": 2,
                 "families.logreg.C": [2],

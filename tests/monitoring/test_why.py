@@ -48,7 +48,7 @@ def test_the_one_thing_that_moved_comes_first_and_the_rest_did_not_move(
     assert first["facts"][0] == fact
     assert any("Nothing else moved between the two" in each for each in first["facts"])
     assert found["production"]["verdict"] == UNKNOWN
-    assert "reference.json is missing" in found["production"]["facts"][0]
+    assert "there is no prediction log" in found["production"]["facts"][0]
     others = set(found) - {cause, "production"}
     assert {found[name]["verdict"] for name in others} == {SAME}
 

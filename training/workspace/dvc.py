@@ -21,19 +21,26 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
     """
     # Stages call `python`, which must be the one that runs this.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    out, errors = (subprocess.PIPE, subprocess.STDOUT) if show else (None, None)
     command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
-    environment = os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {})
     with (
-        subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=errors, text=True) as process,
-        _ignored_interrupt(),
+        subprocess.Popen(
+            command,
+            cwd=root,
+            env=os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {}),
+            text=True,
+            stdout=subprocess.PIPE if show else None,
+            stderr=subprocess.STDOUT if show else None,
+        ) as process,
+        _deferred_interrupt() as interrupts,
     ):
         if process.stdout and show:
             for line in process.stdout:
                 show(line.rstrip("\n"))
         status = process.wait()
-    if status == INTERRUPTED:
-        raise KeyboardInterrupt if show else SystemExit(INTERRUPTED)
+    if status == INTERRUPTED and not show:
+        raise SystemExit(INTERRUPTED)
+    if interrupts or status == INTERRUPTED:
+        raise KeyboardInterrupt
     if status:
         raise CommentwiseError(
             f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
@@ -41,14 +48,15 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
 
 
 @contextmanager
-def _ignored_interrupt() -> Iterator[None]:
-    """Ignore Ctrl-C, which reaches DVC, too: it ends when the stage has saved its state."""
+def _deferred_interrupt() -> Iterator[list[int]]:
+    """Collect Ctrl-C instead of raising: DVC gets it, too, and ends when the stage has saved its state."""
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # which gets no signals
-        yield
+        yield received
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
-        yield
+        yield received
     finally:
         signal.signal(signal.SIGINT, before)
 

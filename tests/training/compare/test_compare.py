@@ -39,7 +39,7 @@ def test_an_overwritten_file_is_the_cause_that_is_named(compared: Any, tmp_path:
     assert (rows["before"], rows["after"]) == (500, 440)
     assert (rows["added"], rows["removed"], rows["relabelled"], rows["reworded"]) == (0, REMOVED, RELABELLED, 0)
     assert sum(each["comments"] for each in rows["relabellings"]) == RELABELLED
-    assert {each["name"] for each in found["data"]["source"]} == {"raw_md5", "prepared_md5"}
+    assert {each["name"] for each in found["data"]["source"]} == {"source_md5", "raw_md5", "prepared_md5"}
     assert (found["params"], found["code"]["files"], found["environment"]) == ([], [], [])
     printed = compared("1", "2", "--out", str(tmp_path / "page.html"))
     assert "Data: 500 -> 440 rows: 60 removed, 50 relabelled." in printed
