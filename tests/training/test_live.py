@@ -10,7 +10,7 @@ from rich.console import Console
 from commentwise.errors import CommentwiseError
 from commentwise.training.workspace import live
 from commentwise.training.workspace.dvc import run_dvc
-from commentwise.training.workspace.live import Stages, stage_table
+from commentwise.training.workspace.live import LINE, Stages, stage_table
 
 STAGES = """
 stages:
@@ -46,12 +46,27 @@ def test_states_and_lines_of_stages(project: Path) -> None:
     assert lines[:2] == ["broken: reads", "error: no memory"]
 
 
+def test_progress_bars_are_seen_and_do_not_become_lines(project: Path) -> None:
+    bar = "import rich.progress as p; [None for _ in p.track(range(9), 'bar')]; print('bar: ready')"
+    (project / "dvc.yaml").write_text(f'stages:\n  bar: {{cmd: "{sys.executable} -c \\"{bar}\\""}}\n', encoding="utf-8")
+    stages, seen = Stages(), []
+
+    def show(line: str) -> None:
+        stages.read(line)
+        seen.append(line)
+
+    run_dvc(["repro"], project, show, LINE)
+    bars = [line for line in seen if line.startswith("bar ") and "%" in line]
+    assert any(line.endswith("\r") for line in bars)
+    assert rows(stages)["bar"] == ("done", [bars[-1], "bar: ready"])
+
+
 def test_the_table_ends_with_all_lines_of_the_stage_that_failed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(live, "Console", lambda: Console(force_terminal=True, width=80))
     with pytest.raises(CommentwiseError), stage_table() as show:
-        run_dvc(["repro"], project, show)
+        run_dvc(["repro"], project, show, LINE)
     printed = capsys.readouterr().out
     assert "all well" in printed
     assert "failed" in printed

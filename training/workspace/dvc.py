@@ -1,10 +1,14 @@
 """Running DVC. As a program, `python -m commentwise.training.workspace.dvc` is `dvc` without its messages after Ctrl-C."""
 
+import codecs
 import logging
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,30 +16,34 @@ from pathlib import Path
 
 from commentwise.errors import INTERRUPTED, CommentwiseError, run_command
 
+ROWS = 50
+"""Of the terminal that a command sees."""
+_LINE_END = re.compile(r"(\r*\n|\r(?=[^\n]))")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], object] | None = None) -> None:
+
+def run_dvc(
+    arguments: list[str], root: Path = Path(), show: Callable[[str], object] | None = None, width: int | None = None
+) -> None:
     """Run a DVC command in the project's folder; `show` gets the lines that it prints, instead of the terminal.
 
+    With a `width`, the command sees a terminal of that many columns; its progress bars are lines that end with `\\r`.
     Raises CommentwiseError when it fails. On Ctrl-C the stage or DVC says how to continue, and SystemExit ends this
     process too; with `show` it is KeyboardInterrupt.
     """
     # Stages call `python`, which must be the one that runs this.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
+    variables = os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {})
+    reader, writer = (_terminal(width) if width else os.pipe()) if show else (None, None)
     with (
-        subprocess.Popen(
-            command,
-            cwd=root,
-            env=os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {}),
-            text=True,
-            stdout=subprocess.PIPE if show else None,
-            stderr=subprocess.STDOUT if show else None,
-        ) as process,
+        subprocess.Popen(command, cwd=root, env=variables, stdout=writer, stderr=writer) as process,
         _deferred_interrupt() as interrupts,
     ):
-        if process.stdout and show:
-            for line in process.stdout:
-                show(line.rstrip("\n"))
+        if show and reader is not None and writer is not None:
+            os.close(writer)
+            for line in _lines(reader):
+                show(line)
         status = process.wait()
     if status == INTERRUPTED and not show:
         raise SystemExit(INTERRUPTED)
@@ -45,6 +53,37 @@ def run_dvc(arguments: list[str], root: Path = Path(), show: Callable[[str], obj
         raise CommentwiseError(
             f"`dvc {' '.join(arguments)}` failed: fix the error above and run the same command again"
         )
+
+
+def _terminal(width: int) -> tuple[int, int]:
+    """The two ends of a new terminal."""
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (ROWS, width))
+    return reader, writer
+
+
+def _lines(reader: int) -> Iterator[str]:
+    """Lines without colours and movements of the cursor, until the last writer has closed; then close `reader`.
+
+    A line that the next one overwrites ends with `\\r`.
+    """
+    rest, decoder = "", codecs.getincrementaldecoder("utf-8")("replace")
+    try:
+        while chunk := _read(reader):
+            *complete, rest = _LINE_END.split(rest + decoder.decode(chunk))
+            for line, end in zip(complete[::2], complete[1::2], strict=True):
+                yield _CONTROL.sub("", line) + ("\r" if end == "\r" else "")
+        if rest:
+            yield _CONTROL.sub("", rest)
+    finally:
+        os.close(reader)
+
+
+def _read(reader: int) -> bytes:
+    try:
+        return os.read(reader, 4096)
+    except OSError:  # a terminal's way to say that nobody writes any more
+        return b""
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from rich.text import Text
 _STARTED = re.compile(r"Running stage '(.+)':$")
 _SKIPPED = re.compile(r"(?:Stage )?'(.+)' (didn't change|is cached)")
 _ENDED = re.compile(r"(?:Generating|Updating) lock file")
+LINE = 70
+"""Columns for the last line of a stage, and its progress bar."""
 _STYLES = {"running": "bold", "done": "green", "failed": "bold red"}
 
 
@@ -25,6 +27,8 @@ class Stage:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     lines: list[str] = field(default_factory=list)
+    progress: str = ""
+    """Its progress bar, if it shows one."""
 
     def end(self, state: str) -> None:
         """Set the final state, unless it has one."""
@@ -41,7 +45,7 @@ class Stages:
         """The stage to which lines belong."""
 
     def read(self, line: str) -> None:
-        """Take in a line of DVC or of a stage."""
+        """Take in a line of DVC or of a stage; a progress bar ends with `\\r`."""
         if started := _STARTED.match(line):
             self.end("done")
             self.current = self.stages[started[1]] = Stage("running")
@@ -52,7 +56,9 @@ class Stages:
         elif _ENDED.match(line):
             self.end("done")
         elif self.current and self.current.ended is None and line.strip() and not line.startswith("> "):
-            self.current.lines.append(line)
+            self.current.progress = line.strip()
+            if not line.endswith("\r"):
+                self.current.lines.append(line)
 
     def end(self, state: str) -> None:
         """Set the state of the stage that is running, if one is."""
@@ -65,10 +71,11 @@ class Stages:
             table.add_column(heading, no_wrap=True, justify="right" if heading == "seconds" else "left")
         table.add_column("last line", no_wrap=True, overflow="ellipsis", ratio=1)
         for name, stage in self.stages.items():
-            ran = bool(stage.lines) or stage.state in _STYLES
+            ran = stage.state in _STYLES
             seconds = f"{(stage.ended or time.monotonic()) - stage.started:.0f}" if ran else ""
-            last = stage.lines[-1].removeprefix(f"{name}: ") if stage.lines else ""
-            table.add_row(name, Text(stage.state, _STYLES.get(stage.state, "dim")), seconds, Text(last))
+            last = stage.progress if stage.ended is None else "".join(stage.lines[-1:])
+            row = Text(stage.state, _STYLES.get(stage.state, "dim")), seconds, Text(last.removeprefix(f"{name}: "))
+            table.add_row(name, *row)
         return table
 
 

@@ -30,7 +30,7 @@ from commentwise.training.settings import load_settings
 from commentwise.training.start import NONE, SAMPLE, UNLABELLED
 from commentwise.training.workspace.detect import Answers, Findings, detect
 from commentwise.training.workspace.dvc import run_dvc
-from commentwise.training.workspace.live import stage_table
+from commentwise.training.workspace.live import LINE, stage_table
 from commentwise.training.workspace.source import bring, keep, place
 from commentwise.training.workspace.template import all_candidates
 
@@ -75,7 +75,7 @@ def main() -> None:
             print(f"  {name}: {value}")
         return
     with stage_table() as show:
-        train_on(project, arguments.file, findings, candidates, show)
+        train_on(project, arguments.file, findings, candidates, show, LINE if show else None)
     print()
     comparison.show(project)
     against_champion(project)
@@ -100,8 +100,9 @@ def train_on(
     findings: Findings,
     candidates: Sequence[str],
     show: Callable[[str], object] | None = None,
+    width: int | None = None,
 ) -> None:
-    """Set params.yaml, bring the file into the project and run the pipeline; `show` gets its lines instead of the terminal.
+    """Set params.yaml, bring the file into the project and run the pipeline; `show` and `width` as of `run_dvc`.
 
     Raises CommentwiseError if it fails; params.yaml is then as it was.
     """
@@ -111,7 +112,7 @@ def train_on(
         data = load_settings(project.params).data
         for line in (*bring(path, project.root), *keep(project, data)):
             print(f"train: {line}", flush=True)
-        run_dvc(["repro"], project.root, show)
+        run_dvc(["repro"], project.root, show, width)
     except BaseException:
         write_text(project.params, before)
         raise
