@@ -1,34 +1,18 @@
 """The report's plots, as SVG text."""
 
-import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("svg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from commentwise.monitoring.signals.analysis import Analysis
 from commentwise.monitoring.signals.rows import Floats
 from commentwise.monitoring.signals.signal import Signal
+from commentwise.training.figures import BLUE, GREY, STYLE, as_svg, new_figure
 
-BLUE, GREY, COLOURS = "#2563eb", "#94a3b8", {"none": "#2563eb", "warn": "#d97706", "alert": "#dc2626"}
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.grid": True,
-    "grid.color": "#e2e8f0",
-    "svg.hashsalt": "commentwise",
-}
+COLOURS = {"none": "#2563eb", "warn": "#d97706", "alert": "#dc2626"}
 DRAWS = 400
 """Windows drawn from the reference for the grey band."""
 
@@ -36,7 +20,7 @@ DRAWS = 400
 @mpl.rc_context(STYLE)
 def performance_plot(analysis: Analysis) -> str:
     """Plot estimated accuracy per window with its interval, the reference's accuracy, and the accuracy by feedback."""
-    figure, axes = _figure(7.4, 2.9)
+    figure, axes = new_figure(7.4, 2.9)
     places = np.arange(len(analysis.verdicts))
     found = [estimate["accuracy"] for estimate in analysis.estimates]
     before = analysis.baseline
@@ -64,13 +48,13 @@ def performance_plot(analysis: Analysis) -> str:
     axes.set_ylabel("accuracy")
     axes.legend(loc="lower left", frameon=False, fontsize=8)
     _label_windows(axes, analysis)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 @mpl.rc_context(STYLE)
 def signal_plot(signal: Signal, analysis: Analysis) -> str:
     """Plot a signal per window; 95% of the windows that resemble the reference lie within the grey band."""
-    figure, axes = _figure(3.3, 1.8)
+    figure, axes = new_figure(3.3, 1.8)
     values, band = _series(signal, analysis)
     places = np.arange(len(values))
     if band:
@@ -80,13 +64,13 @@ def signal_plot(signal: Signal, analysis: Analysis) -> str:
     axes.scatter(places, values, c=colours, s=22, zorder=2)
     axes.set_title(signal.title, fontsize=9, loc="left")
     _label_windows(axes, analysis, max_labels=3)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 @mpl.rc_context(STYLE)
 def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> str:
     """Plot the share of windows that would be noticed, by their size."""
-    figure, axes = _figure(4.6, 2.5)
+    figure, axes = new_figure(4.6, 2.5)
     for colour, (loss, shares) in zip((BLUE, "#0f766e"), curves.items(), strict=False):
         axes.plot(
             sizes, shares, marker="o", ms=4, color=colour, label=f"accuracy falls by {100 * float(loss):.0f} points"
@@ -98,7 +82,7 @@ def power_plot(sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> s
     axes.set_xlabel("comments in a window")
     axes.set_ylabel("share noticed")
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def _series(signal: Signal, analysis: Analysis) -> tuple[list[float], tuple[float, float] | None]:
@@ -120,10 +104,6 @@ def _band(values: Floats, size: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    return plt.subplots(figsize=(width, height), layout="constrained")
-
-
 def _label_windows(axes: Axes, analysis: Analysis, max_labels: int = 8) -> None:
     starts = [datetime.fromtimestamp(float(verdict.rows.time[0]), UTC) for verdict in analysis.verdicts]
     span = starts[-1] - starts[0]
@@ -132,11 +112,3 @@ def _label_windows(axes: Axes, analysis: Analysis, max_labels: int = 8) -> None:
     places = range(0, len(starts), step)
     axes.set_xticks(list(places), [f"{starts[place]:{form}}" for place in places])
     axes.set_xlim(-0.3, max(len(starts) - 0.7, 0.7))
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
-    plt.close(figure)
-    text = stream.getvalue()
-    return text[text.index("<svg") :]

@@ -1,36 +1,18 @@
 """The charts of the page, as SVG text that is the same for the same figures."""
 
-import io
-from typing import Any
-
 import matplotlib as mpl
 
-mpl.use("svg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from commentwise.training.figures import BLUE, GREY, STYLE, as_svg, new_figure
 from commentwise.training.pages import Html
 from commentwise.training.report.results import Rows
 
-BLUE, GREEN, GREY = "#2563eb", "#0f766e", "#94a3b8"
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.grid": True,
-    "grid.color": "#e2e8f0",
-    "svg.hashsalt": "commentwise",
-}
+GREEN = "#0f766e"
 
 
 @mpl.rc_context(STYLE)
 def reliability_chart(rows: Rows) -> Html:
     """Plot accuracy over confidence: on the diagonal, probabilities can be taken at their word."""
-    figure, axes = _figure(4.4, 3.2)
+    figure, axes = new_figure(4.4, 3.2)
     counts = [int(row["comments"]) for row in rows]
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, label="perfectly calibrated")
     axes.scatter(
@@ -47,13 +29,13 @@ def reliability_chart(rows: Rows) -> Html:
     axes.set_xlabel("probability of the predicted label")
     axes.set_ylabel("share that is right")
     axes.legend(frameon=False, fontsize=8, loc="lower right", markerscale=0.5)
-    return _svg(figure)
+    return Html(f"<figure>{as_svg(figure)}</figure>")
 
 
 @mpl.rc_context(STYLE)
 def learning_chart(family: str, rows: Rows) -> Html:
     """Plot the loss on training comments by step, and the macro-F1 on validation comments where it was measured."""
-    figure, axes = _figure(4.4, 3.2)
+    figure, axes = new_figure(4.4, 3.2)
     losses = [(int(row["step"]), float(row["loss"])) for row in rows if row["loss"]]
     axes.plot(*zip(*losses, strict=True), color=BLUE, lw=1.5)
     axes.set_ylim(bottom=0)
@@ -68,16 +50,4 @@ def learning_chart(family: str, rows: Rows) -> Html:
         right.plot(*zip(*measured, strict=True), color=GREEN, marker="o", ms=4, lw=1)
         right.set_ylim(0, 1.02)
         right.set_ylabel("validation macro-F1", color=GREEN)
-    return _svg(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    return plt.subplots(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: Figure) -> Html:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
-    plt.close(figure)
-    text = stream.getvalue()
-    return Html(f"<figure>{text[text.index('<svg') :]}</figure>")
+    return Html(f"<figure>{as_svg(figure)}</figure>")
