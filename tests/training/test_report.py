@@ -68,7 +68,7 @@ def write_run(words: dict[str, list[str]], **changes: Any) -> Settings:
         table.to_parquet(project.part(part), index=False)
     rejects = pd.DataFrame({"row": [3, 8], "reason": ["text is <empty>"] * 2, "text": ["", ""]})
     project.raw.parent.mkdir(parents=True)
-    project.raw.write_bytes(b"raw")
+    pd.concat(tables).to_parquet(project.raw, index=False)
     rejects.to_csv(project.raw_rejects, index=False)
     rejects[:0].to_csv(project.prepared_rejects, index=False)
     write_json(project.data_report, data_report(pd.concat(tables), tables[0][:0], rejects[:0], settings.labels))
