@@ -1,6 +1,7 @@
 """A project with artificial comments and a tiny encoder of any architecture, made without a network in a second."""
 
 from itertools import chain
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def write_project(root: Path) -> Project:
         project.part(part).parent.mkdir(parents=True, exist_ok=True)
         _comments(part, count, rng).to_parquet(project.part(part), index=False)
     project.raw.parent.mkdir(parents=True)
-    project.raw.write_bytes(b"artificial comments")
+    shutil.copyfile(project.part("train"), project.raw)
     tokenizer = root / "tokenizer"
     tokenizer.mkdir()
     (tokenizer / "config.json").write_text("{}", encoding="utf-8")

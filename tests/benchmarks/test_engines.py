@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
         patch.chdir(project.root)
         write_parts(WORDS, train=300, held_out=WINDOW)
     project.raw.parent.mkdir()
-    project.raw.write_bytes(b"the raw comments")
+    shutil.copyfile(project.part("train"), project.raw)
     # fp32: accelerate keeps the precision of the process's first training.
     changes = {"families__bert__epochs": 1, "families__bert__precision": "fp32"}
     chosen = params(families__bert__checkpoint=str(checkpoint), **changes)

@@ -26,5 +26,6 @@ def prepared_project(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path
 @pytest.fixture
 def project(prepared_project: Project, tmp_path: Path) -> Project:
     """A copy of the prepared project that the test may change."""
-    shutil.copytree(prepared_project.folder, tmp_path / "project", ignore=shutil.ignore_patterns(".git"))
+    ignored = shutil.ignore_patterns(".git")
+    shutil.copytree(prepared_project.folder, tmp_path / "project", symlinks=True, ignore=ignored)
     return Project(tmp_path / "project")

@@ -23,6 +23,7 @@ WORDS = {"negative": NEGATIVE, "neutral": NEUTRAL[:5], "positive": POSITIVE}
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a split and a bundle that was trained on it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it
     prepared, bundle = tmp_path / "data/prepared", tmp_path / "artifacts/bundle"
     prepared.mkdir(parents=True)
     for part in ("train", "validation", "test"):

@@ -121,7 +121,7 @@ def _restore_raw(md5: str, root: Path, clone: Project) -> None:
     clone.raw.parent.mkdir(parents=True, exist_ok=True)
     with store(root) as kept:
         shutil.copyfile(kept.file(md5, "the raw comments"), clone.raw)
-    clone.raw_rejects.touch()
+    clone.raw_rejects.write_text("row,reason,text\n", encoding="utf-8")  # the rows set aside are not kept
 
 
 def _params(root: Path, clone: Path, manifest: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

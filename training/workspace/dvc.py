@@ -5,6 +5,7 @@ import logging
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from commentwise.errors import INTERRUPTED, CommentwiseError, run_command
 ROWS = 50
 """Of the terminal that a command sees."""
 _LINE_END = re.compile(r"(\r*\n|\r(?=[^\n]))")
+_INTERRUPTED_STAGE = (f", exited with {INTERRUPTED}", f", exited with {-signal.SIGINT}")
+"""The ends of DVC's errors about a stage that Ctrl-C ended; the second one if its shell ended, too."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -34,7 +37,9 @@ def run_dvc(
     # Stages call `python`, which must be the one that runs this.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     command = [sys.executable, "-m", "commentwise.training.workspace.dvc", *arguments]
-    variables = os.environ | {"PATH": path} | ({"PYTHONUNBUFFERED": "1"} if show else {})
+    # DVC's own choice is sh, which ends on Ctrl-C before its command does; bash is replaced by its command.
+    shell = os.environ.get("SHELL") or shutil.which("bash") or "/bin/sh"
+    variables = os.environ | {"PATH": path, "SHELL": shell} | ({"PYTHONUNBUFFERED": "1"} if show else {})
     reader, writer = (_terminal(width) if width else os.pipe()) if show else (None, None)
     with (
         subprocess.Popen(command, cwd=root, env=variables, stdout=writer, stderr=writer) as process,
@@ -126,7 +131,7 @@ class _Interruption(logging.Filter):
             if isinstance(error, KeyboardInterrupt):
                 self.error = error
                 return False
-            if str(error).endswith(f", exited with {INTERRUPTED}"):  # DVC ignores the signal while a stage runs
+            if str(error).endswith(_INTERRUPTED_STAGE):  # DVC ignores the signal while a stage runs
                 self.error = SystemExit(INTERRUPTED)  # the stage has said how to continue
                 return False
             error = error.__cause__ or error.__context__
