@@ -1,7 +1,7 @@
 """A project with artificial comments and a tiny encoder of any architecture, made without a network in a second."""
 
-from itertools import chain
 import shutil
+from itertools import chain
 from pathlib import Path
 
 import numpy as np

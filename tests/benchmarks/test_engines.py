@@ -1,9 +1,9 @@
 """The comparison of engines, on a small trained encoder."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-import shutil
 from pathlib import Path
 
 import numpy as np
