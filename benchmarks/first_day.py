@@ -47,7 +47,7 @@ class Writing:
 
     name: str
     labels: dict[str, str]
-    """What is written for each sentiment; those that are missing are left out."""
+    """The spelling of each sentiment; comments of other sentiments are left out."""
     flags: tuple[str, ...] = ()
     """The answer to what `train` would ask."""
     delimiter: str = ","
@@ -71,7 +71,7 @@ WRITINGS = (
 
 
 class Day(TypedDict):
-    """What one way to write the comments down took."""
+    """The wall times for one way to write the comments down."""
 
     comments: int
     seconds: dict[str, float]
@@ -96,13 +96,12 @@ class User:
     output: Path
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def does(self, step: str, *commands: Sequence[str | Path]) -> str:
-        """Run the commands of a step and return the last one's output. Raises CommentwiseError if one fails."""
+    def does(self, step: str, *commands: Sequence[str | Path]) -> None:
+        """Run the commands of a step. Raises CommentwiseError if one fails."""
         started_at = time.perf_counter()
         for command in commands:
             run([*self._program(str(command[0])), *map(str, command[1:])], self.output, self.folder)
         self._record(step, started_at)
-        return self.output.read_text(encoding="utf-8", errors="replace")
 
     def serves(self, step: str, text: str) -> str:
         """Serve the bundle, ask about a text, and stop the server; return the label."""
@@ -119,7 +118,7 @@ class User:
             else:
                 raise CommentwiseError(f"the server did not answer: {self.output.read_text(encoding='utf-8')}")
         self._record(step, started_at)
-        return str(answer.json()["sentiment"])
+        return str(answer.json()["label"])
 
     def _program(self, name: str) -> list[str]:
         own = self.programs / name

@@ -128,7 +128,7 @@ def environment_facts() -> dict[str, Any]:
 
 
 def git_output(folder: Path, *arguments: str) -> str:
-    """What a git command prints; empty if it fails."""
+    """The output of a git command; empty if it fails."""
     try:
         return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
     except (subprocess.CalledProcessError, FileNotFoundError):

@@ -29,7 +29,7 @@ class Cause:
     verdict: str
     """One of `EVIDENCE`."""
     facts: list[str] = field(default_factory=list)
-    """What moved and its figures, a sentence each."""
+    """The changes with their figures, a sentence each."""
 
     @property
     def title(self) -> str:
@@ -85,7 +85,7 @@ def _effect(comparison: Comparison) -> bool:
 
 
 def _share_of_effect(name: str, moved: list[str], effect: bool) -> str:
-    """What can be said about the part of one cause in the difference of the scores."""
+    """The part of one cause in the difference of the scores, as far as it is known."""
     if name not in moved:
         return ""
     others = [other for other in moved if other != name]

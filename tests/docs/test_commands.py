@@ -87,7 +87,7 @@ def parsing_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problem(line: Line) -> str:
-    """What the parser of the command says against it; empty if it accepts it, or is none of ours."""
+    """The objection of the command's parser; empty if it accepts the line, or the command is none of ours."""
     words = list(line.words)
     if words[0] != "commentwise":
         module = next((word for before, word in pairwise(words) if before == "-m"), "")

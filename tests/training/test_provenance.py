@@ -1,4 +1,4 @@
-"""What the data of a result were made from."""
+"""The record of what the data of a result were made from."""
 
 from pathlib import Path
 

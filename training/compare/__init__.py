@@ -1,1 +1,1 @@
-"""What changed between two bundles and their origins: data, parameters, code, environment, scores and answers."""
+"""The differences between two bundles and their origins: data, parameters, code, environment, scores and answers."""

@@ -29,7 +29,7 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from one side to the other. None: the data for it are not kept; `notes` says which."""
+    """The changes from one side to the other. None: the data for it are not kept; `notes` says which."""
 
     before: Side
     after: Side
@@ -137,7 +137,7 @@ def score_sentence(comparison: Comparison) -> str:
 
 
 def verdict_of(score: Score, after: str, before: str) -> str:
-    """Who is better, as far as the interval shows it."""
+    """The better side, as far as the interval shows it."""
     if not score.significant:
         return f"no significant difference between {before} and {after}"
     return f"{after} is {'better' if score.difference > 0 else 'worse'} than {before}"

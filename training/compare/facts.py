@@ -1,4 +1,4 @@
-"""What changed in parameters, environment, model and code between two sides."""
+"""Changes of parameters, environment, model and code between two sides."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ SUBJECTS = {
     ),
     "choice and export": ("training/choice/", "models/"),
 }
-"""What a result depends on, by the beginning of the path; the first that fits."""
+"""The subject of a changed file, by the beginning of its path; the first match counts."""
 OTHER = "other"
 
 

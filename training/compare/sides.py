@@ -45,7 +45,7 @@ class Side:
     split: pd.DataFrame | None = None
     """The comments as prepared, with their part in the column part; those without a label are in the part unlabelled."""
     notes: list[str] = field(default_factory=list)
-    """What is missing, in words."""
+    """Missing data, in words."""
 
     @property
     def data(self) -> dict[str, Any]:

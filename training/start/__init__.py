@@ -2,4 +2,4 @@
 
 UNLABELLED = "this finds clusters of the comments, suggests labels, and writes a queue of comments to label"
 SAMPLE, NONE = "sample", "none"
-"""What suggests labels, besides the names of bundles: the model of the sample, or nothing."""
+"""Values of --model besides the names of bundles: the model of the sample, or none."""

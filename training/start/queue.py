@@ -96,7 +96,7 @@ def labelled_rows(path: Path) -> list[Row]:
 
 
 def key(text: str) -> str:
-    """What a queue's text and the comment that it was written from have in common."""
+    """The key by which a text in a queue is matched with the comment that it was written from."""
     return copy_key(normalize(unguarded(text)))
 
 

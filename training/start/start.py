@@ -1,4 +1,4 @@
-"""What `commentwise train` does with comments that have no labels.
+"""The part of `commentwise train` for comments without labels.
 
 It finds clusters of the comments, has a model of other comments suggest labels, and writes a queue of comments to label.
 """

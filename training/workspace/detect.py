@@ -46,7 +46,7 @@ SENTIMENT140 = {"0": "negative", "2": "neutral", "4": "positive"}
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user said about the file; None: detect it."""
+    """The user's statements about the file; None: detect it."""
 
     text: str | None = None
     label: str | None = None

@@ -8,7 +8,7 @@
   commentwise train reviews.csv --no-labels                  # clusters, and a queue of comments to label
 
 Asks where it is unsure; in a script, the flags answer. A file from elsewhere is copied to data/, and DVC keeps it. All
-settings about the file and `candidates` are set anew. If the run fails, params.yaml is left as it was.
+settings about the file and `candidates` are reset. If the run fails, params.yaml is left as it was.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What changed between versions, in a real small project whose data, parameters and code change one after the other."""
+"""The differences between versions, in a real small project whose data, parameters and code change one after the other."""
 
 import json
 import sys
